@@ -1,0 +1,33 @@
+"""Names come from outside and are hostile. Every surface escapes them with one of these, and no other way."""
+
+from __future__ import annotations
+
+import re
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&@/=^\"'])")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
+
+def plain(text: str, limit: int = 64) -> str:
+    """`text` for a terminal or a chart label: control and direction characters become a visible dot, long names are cut."""
+    shown = _CONTROL.sub("\u00b7", text)
+    return shown if len(shown) <= limit else shown[: limit - 1] + "\u2026"
+
+
+def markdown(text: str, limit: int = 64) -> str:
+    """`text` for Streamlit's markdown surfaces: nothing in it formats, links, or fetches."""
+    return _MARKDOWN.sub(r"\\\1", plain(text, limit))
+
+
+def cell(text: str) -> str:
+    """`text` for a CSV that a spreadsheet may open: a leading formula character is defused with an apostrophe.
+
+    OWASP ASVS 1.2.10. Undone by `uncell`.
+    """
+    return "'" + text if text.startswith((*_FORMULA, "'")) else text
+
+
+def uncell(text: str) -> str:
+    """The inverse of `cell`."""
+    return text[1:] if text.startswith("'") and text[1:].startswith((*_FORMULA, "'")) else text

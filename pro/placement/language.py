@@ -1,0 +1,258 @@
+"""The language between rules and engines: a few kinds of row, a few kinds of term.
+
+Rules compile to rows, goals to terms; engines read rows and terms and know no rule. Everything is an integer, so the
+referee, the local search and CP-SAT agree exactly. `home` is where every VM stands now, `host_of` where it would stand.
+
+A *scope* maps hosts to scope items (a host itself, a rack, a site, the whole fleet): `scope[h]` is the item of host h,
+-1 if the host is not counted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, assert_never
+
+import numpy as np
+
+from pro.fleet import frozen
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Ints = NDArray[np.int64]
+    Bools = NDArray[np.bool_]
+
+When = Literal["after", "during", "moved"]
+
+
+def _freeze(row: object, **dtypes: type) -> None:
+    for name, dtype in dtypes.items():
+        value = getattr(row, name)
+        if value is not None:
+            object.__setattr__(row, name, frozen(np.asarray(value), dtype))
+
+
+@dataclass(frozen=True, eq=False)
+class Allow:
+    """These VMs may stand only on these hosts. `vms` (n,), `hosts` (H,) bool."""
+
+    vms: Ints
+    hosts: Bools
+    label: str
+
+    def __post_init__(self) -> None:
+        _freeze(self, vms=np.int64, hosts=np.bool_)
+
+
+@dataclass(frozen=True, eq=False)
+class Limit:
+    """In each scope item, `base` plus the counted weight stays at or under `upper`, in each of D dimensions.
+
+    `vms` (n,), `weight` (n, D), `scope` (H,), `base` and `upper` (S, D). `when`:
+    "after" counts VMs where they end; "during" counts a moving VM on both ends; "moved" counts only VMs that move,
+    where they end.
+    """
+
+    vms: Ints
+    weight: Ints
+    scope: Ints
+    base: Ints
+    upper: Ints
+    when: When
+    label: str
+
+    def __post_init__(self) -> None:
+        _freeze(self, vms=np.int64, weight=np.int64, scope=np.int64, base=np.int64, upper=np.int64)
+        n, d = self.weight.shape
+        if n != len(self.vms) or self.base.shape != self.upper.shape or self.upper.shape[1] != d:
+            raise ValueError(
+                f"Limit {self.label!r}: weight {self.weight.shape}, base {self.base.shape}, "
+                f"upper {self.upper.shape} do not fit {len(self.vms)} VMs"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class AtLeast:
+    """These VMs stand in at least `count` different scope items."""
+
+    vms: Ints
+    scope: Ints
+    count: int
+    label: str
+
+    def __post_init__(self) -> None:
+        _freeze(self, vms=np.int64, scope=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Together:
+    """These VMs all stand in one scope item (or in at most `most`)."""
+
+    vms: Ints
+    scope: Ints
+    label: str
+    most: int = 1
+
+    def __post_init__(self) -> None:
+        _freeze(self, vms=np.int64, scope=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Near:
+    """In every scope item that holds some VM of `a` there is also some VM of `b`; `missing` items may lack one."""
+
+    a: Ints
+    b: Ints
+    scope: Ints
+    label: str
+    missing: int = 0
+
+    def __post_init__(self) -> None:
+        _freeze(self, a=np.int64, b=np.int64, scope=np.int64)
+
+
+Row = Allow | Limit | AtLeast | Together | Near
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """A cost per VM and host: `away[v]` when v leaves home, plus `table[row_of[v], h]`.
+
+    `away` (V,); `table` (C, H) and `row_of` (V,) or both None. VMs of one class share a row of the table.
+    """
+
+    away: Ints
+    table: Ints | None
+    row_of: Ints | None
+    label: str
+
+    def __post_init__(self) -> None:
+        _freeze(self, away=np.int64, table=np.int64, row_of=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """A convex cost of use: in scope item s and dimension d, sum over j of `slopes[j,s,d] * max(0, use - knots[j,s,d])`.
+
+    `use` is `base[s,d]` plus the weight of the VMs that stand there. `vms` (n,), `weight` (n, D), `scope` (H,), `base`
+    (S, D), `knots` and `slopes` (J, S, D); slopes are increments and not negative. Weights may be negative (a ratio
+    of two resources is a Steps with one weight subtracted).
+    """
+
+    vms: Ints
+    weight: Ints
+    scope: Ints
+    base: Ints
+    knots: Ints
+    slopes: Ints
+    label: str
+
+    def __post_init__(self) -> None:
+        _freeze(self, vms=np.int64, weight=np.int64, scope=np.int64, base=np.int64, knots=np.int64, slopes=np.int64)
+        if self.slopes.size and self.slopes.min() < 0:
+            raise ValueError(f"Steps {self.label!r}: slopes must not be negative")
+        if self.knots.shape != self.slopes.shape or self.knots.shape[1:] != self.base.shape:
+            raise ValueError(
+                f"Steps {self.label!r}: knots {self.knots.shape}, slopes {self.slopes.shape}, "
+                f"base {self.base.shape} do not fit"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """`cost[s]` for each scope item that holds at least one VM of the fleet. `scope` (H,), `cost` (S,)."""
+
+    scope: Ints
+    cost: Ints
+    label: str
+
+    def __post_init__(self) -> None:
+        _freeze(self, scope=np.int64, cost=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class MostMoved:
+    """`cost` times the number of moved VMs in the group that has most of them. `group` (V,), -1: no group."""
+
+    group: Ints
+    cost: int
+    label: str
+
+    def __post_init__(self) -> None:
+        _freeze(self, group=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Soft:
+    """`price` for every unit by which `row` is broken: a soft rule, or a broken one that is to be repaired."""
+
+    row: Row
+    price: int
+    label: str
+
+
+Term = Linear | Steps | Opened | MostMoved | Soft
+
+
+def counted(row: Limit, home: Ints, host_of: Ints) -> Ints:
+    """(S, D) what `row` counts in each scope item, base included."""
+    use = row.base.copy()
+    use.flags.writeable = True
+    new, old = row.scope[host_of[row.vms]], row.scope[home[row.vms]]
+    moved = host_of[row.vms] != home[row.vms]
+    here = new >= 0
+    if row.when == "moved":
+        here &= moved
+    np.add.at(use, new[here], row.weight[here])
+    if row.when == "during":
+        leaving = moved & (old >= 0) & (old != new)
+        np.add.at(use, old[leaving], row.weight[leaving])
+    return use
+
+
+def broken(row: Row, home: Ints, host_of: Ints) -> int:
+    """By how much `host_of` breaks `row`; 0 when it holds.
+
+    Allow: VMs on hosts they may not use. Limit: weight above `upper`, summed. AtLeast: scope items missing. Together:
+    scope items beyond `most`. Near: scope items with an `a` and no `b`, beyond `missing`.
+    """
+    match row:
+        case Allow(vms, hosts, _):
+            return int((~hosts[host_of[vms]]).sum())
+        case Limit():
+            return int(np.maximum(counted(row, home, host_of) - row.upper, 0).sum())
+        case AtLeast(vms, scope, count, _):
+            return max(count - len(set(scope[host_of[vms]].tolist()) - {-1}), 0)
+        case Together(vms, scope, _, most):
+            return max(len(set(scope[host_of[vms]].tolist())) - most, 0)
+        case Near(a, b, scope, _, missing):
+            lonely = set(scope[host_of[a]].tolist()) - set(scope[host_of[b]].tolist()) - {-1}
+            return max(len(lonely) - missing, 0)
+        case _:
+            assert_never(row)
+
+
+def cost(term: Term, home: Ints, host_of: Ints) -> int:
+    """What `host_of` costs under `term`."""
+    match term:
+        case Linear(away, table, row_of, _):
+            total = int(away[host_of != home].sum())
+            if table is not None and row_of is not None:
+                total += int(table[row_of, host_of].sum())
+            return total
+        case Steps():
+            use = term.base.copy()
+            use.flags.writeable = True
+            at = term.scope[host_of[term.vms]]
+            np.add.at(use, at[at >= 0], term.weight[at >= 0])
+            return int((term.slopes * np.maximum(use[None] - term.knots, 0)).sum())
+        case Opened(scope, price, _):
+            items = np.unique(scope[host_of])
+            return int(price[items[items >= 0]].sum())
+        case MostMoved(group, price, _):
+            moved = group[(host_of != home) & (group >= 0)]
+            return int(price * np.bincount(moved).max()) if len(moved) else 0
+        case Soft(row, price, _):
+            return price * broken(row, home, host_of)
+        case _:
+            assert_never(term)
