@@ -1,0 +1,99 @@
+"""A grid of irregular knowledge -> slots counted back from the cutoff, with gaps filled by what the entity does, never by zero."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from numpy.typing import NDArray
+
+    from pro.telemetry.grid import Grid
+
+DAY_S = 86_400
+
+
+@dataclass(frozen=True)
+class History:
+    """One counter's past in slots.
+
+    Attributes
+    ----------
+    values
+        (E, N) float32 slot means, the newest slot last and ending at the cutoff. Unknown slots hold a stand-in (see `filled`);
+        an entity that was never seen holds NaN throughout.
+    seen
+        (E, N) bool: whether the slot held any known value.
+    share
+        (E,) float32: share of the grid's points that were known.
+    per_day
+        Slots per day.
+    """
+
+    values: NDArray[np.float32]
+    seen: NDArray[np.bool_]
+    share: NDArray[np.float32]
+    per_day: int
+
+
+def history(grid: Grid, cutoff: datetime, slot_s: int, least_s: int = 0) -> History:
+    """Slot means of `grid`, aligned so that the last slot ends at `cutoff` (not before the grid's own cutoff).
+
+    A past shorter than `least_s` is lengthened backwards by the same stand-ins that fill gaps.
+    Raises ValueError if `slot_s` is no multiple of the grid's step or does not divide a day.
+    """
+    if slot_s % grid.step_s or DAY_S % slot_s:
+        raise ValueError(f"slot_s {slot_s} must be a multiple of the grid's step {grid.step_s} and divide a day")
+    means, seen = slot_means(grid, cutoff, slot_s)
+    short = max(-(-least_s // slot_s) - means.shape[1], 0)
+    means = np.pad(means, ((0, 0), (short, 0)), constant_values=np.nan)
+    seen = np.pad(seen, ((0, 0), (short, 0)), constant_values=False)
+    points = grid.values.shape[1]
+    share = np.isfinite(grid.values).sum(axis=1) / max(points, 1)
+    return History(filled(means, seen, DAY_S // slot_s), seen, share.astype(np.float32), DAY_S // slot_s)
+
+
+def slot_means(grid: Grid, cutoff: datetime, slot_s: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """(E, N) mean over the known points of each slot, and whether there were any. A slot without one is NaN."""
+    each = slot_s // grid.step_s
+    late = round((cutoff - grid.cutoff).total_seconds() / grid.step_s)
+    entities, points = grid.values.shape
+    slots = -(-(points + late) // each)
+    padded = np.full((entities, slots * each), np.nan, dtype=np.float32)
+    end = slots * each - late
+    padded[:, end - points : end] = grid.values
+    parts = padded.reshape(entities, slots, each)
+    count = np.isfinite(parts).sum(axis=2)
+    total = np.nansum(parts, axis=2, dtype=np.float64)
+    means = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    return means.astype(np.float32), count > 0
+
+
+def filled(values: NDArray[np.float32], seen: NDArray[np.bool_], per_day: int) -> NDArray[np.float32]:
+    """`values` (E, N) without holes, as far as the entity was ever seen.
+
+    A hole takes the value of the same time of day on the nearest day that knows it (the earlier of two equally near);
+    where no day does, the entity's own known values are repeated in order. So an agent that was down for hours looks like
+    that machine on another day, spread included, and not idle or constant.
+    """
+    entities, slots = values.shape
+    days = -(-slots // per_day)
+    lead = days * per_day - slots
+    cube = np.pad(values, ((0, 0), (lead, 0)), constant_values=np.nan).reshape(entities, days, per_day)
+    out = cube.copy()
+    for gap in range(1, days):
+        earlier = np.full_like(cube, np.nan)
+        later = np.full_like(cube, np.nan)
+        earlier[:, gap:] = cube[:, :-gap]
+        later[:, :-gap] = cube[:, gap:]
+        out = np.where(np.isnan(out), np.where(np.isnan(earlier), later, earlier), out)
+    flat = out.reshape(entities, days * per_day)[:, lead:]
+    for e in np.flatnonzero(np.isnan(flat).any(axis=1) & seen.any(axis=1)):
+        own = values[e, seen[e]]
+        holes = np.flatnonzero(np.isnan(flat[e]))
+        flat[e, holes] = own[holes % own.size]
+    return np.ascontiguousarray(flat)
