@@ -1,0 +1,94 @@
+"""One HTML file with everything in it: opens by double-click, needs no network, prints."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pro.core import text
+from pro.core.units import RESOURCES
+from pro.reports import pictures, views, words
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+    from pro.reports.report import Coverage, Report
+
+MAX_FANS = 8
+MAX_ROWS = 200
+MAX_COVERAGE = 12
+
+
+def render(report: Report) -> str:
+    """The report as a complete HTML document. No script, no reference to anything outside the file."""
+    return _environment().get_template("report.html.j2").render(_context(report))
+
+
+def _environment() -> Any:
+    import jinja2
+
+    env = jinja2.Environment(
+        loader=jinja2.PackageLoader("pro.reports"), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    env.filters.update(
+        percent=words.percent, span=words.span, size=words.size, minutes=words.minutes, instant=words.instant, count=_counted, plain=lambda name: text.plain(str(name), 80)
+    )
+    return env
+
+
+def _counted(number: int, one: str) -> str:
+    return words.count(number, one)
+
+
+def _context(report: Report) -> dict[str, Any]:
+    before = views.use(report.fleet, report.demand, report.fleet.host_of)
+    after = views.use(report.fleet, report.demand, report.host_of_after)
+    shown = views.hosts_to_draw(report, before.peak, pictures.MAX_HOSTS)
+    return {
+        "r": report,
+        "headline": words.headline(report),
+        "horizon": words.horizon(report.horizon_s),
+        "moves": report.plan.migrations,
+        "moved_mib": sum(m.mib for m in report.plan.migrations),
+        "plan_seconds": words.plan_seconds(report),
+        "worst_blackout": max((m.blackout_s for m in report.plan.migrations), default=0.0),
+        "resources": {name: RESOURCES[name] for name in report.fleet.resources if name in RESOURCES},
+        "fans": _fans(report, before, after),
+        "timeline": pictures.timeline(report) if report.plan.migrations else None,
+        "heat_before": pictures.heat_map(report, before.expected[:, 0], shown, "Expected processor use if nothing is done"),
+        "heat_after": pictures.heat_map(report, after.expected[:, 0], shown, "Expected processor use with the plan") if report.plan.migrations else None,
+        "legend": [(pictures.heat_kind(report, i), label) for i, (_, label) in enumerate(pictures.classes(report.threshold))],
+        "peaks": [
+            pictures.peaks(report, before.peak[:, r], after.peak[:, r], shown, f"{name.capitalize()}: expected peak")
+            for r, name in enumerate(report.fleet.resources[:2])
+        ],
+        "hosts_shown": len(shown),
+        "max_steps": pictures.MAX_STEPS,
+        "max_rows": MAX_ROWS,
+        "coverage": _coverage(report),
+    }
+
+
+def _fans(report: Report, before: views.Use, after: views.Use) -> list[dict[str, Any]]:
+    """The hottest hosts, each with its forecast if nothing is done and with the plan."""
+    chosen = sorted(report.hotspots, key=lambda s: (-s.expected_hot_minutes, s.host))[:MAX_FANS]
+    fans: list[dict[str, Any]] = []
+    for spot in chosen:
+        h, r = report.fleet.host_index(spot.host), report.fleet.resources.index(spot.resource)
+        pair: list[Markup] = [pictures.fan(report, before.fan(h, r), "if nothing is done")]
+        if report.plan.migrations:
+            pair.append(pictures.fan(report, after.fan(h, r), "with the plan"))
+        fans.append({"host": report.host_label[spot.host], "resource": spot.resource, "pictures": pair})
+    return fans
+
+
+def _coverage(report: Report) -> dict[str, Any]:
+    """How much history is known: in classes, and the worst entities by name."""
+    rows: tuple[Coverage, ...] = report.coverage
+    bands = (("at least 95 %", 0.95, 2.0), ("80 to 95 %", 0.8, 0.95), ("50 to 80 %", 0.5, 0.8), ("under 50 %", -1.0, 0.5))
+    worst = sorted((c for c in rows if c.share < 0.95), key=lambda c: (c.share, c.entity, c.counter))
+    return {
+        "series": len(rows),
+        "bands": [(label, sum(low <= c.share < high for c in rows)) for label, low, high in bands],
+        "worst": worst[:MAX_COVERAGE],
+        "more": max(len(worst) - MAX_COVERAGE, 0),
+    }

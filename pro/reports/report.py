@@ -1,0 +1,95 @@
+"""Report: everything the faces of PRO show, gathered from the rooms that made it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from numpy.typing import NDArray
+
+    from pro.fleet import Demand, Fleet
+    from pro.heat import Hotspot
+    from pro.placement.placement import Placement
+    from pro.placement.problem import Violation
+    from pro.planning.plan import Plan
+
+
+class Heat(Protocol):
+    """What the report needs of `pro.heat`'s summary of one placement."""
+
+    @property
+    def hot_hosts(self) -> int:
+        """Hosts with expected minutes over the threshold that matter."""
+        ...
+
+    @property
+    def hot_minutes(self) -> float:
+        """Expected host-minutes over the threshold within the horizon, all hosts together."""
+        ...
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of one entity's history is known. `share` 0..1 of the grid expected between `first` and now."""
+
+    entity: str
+    counter: str
+    first: datetime | None
+    newest: datetime | None
+    share: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `html`, `xlsx`, `tables`, `json` and the dashboard draw.
+
+    `hotspots` if nothing is done, `hotspots_after` with the plan. `before` and `after` are the heat of the same two
+    futures. `repaired` are rules broken today that hold afterwards; `placement.violations` are those still broken.
+    `coverage` is one row per entity and counter. `accuracy`: rows of the forecaster's record, any columns.
+    """
+
+    now: datetime
+    horizon_s: int
+    threshold: float
+    fleet: Fleet
+    demand: Demand
+    hotspots: tuple[Hotspot, ...]
+    hotspots_after: tuple[Hotspot, ...]
+    placement: Placement
+    plan: Plan
+    before: Heat
+    after: Heat
+    repaired: tuple[Violation, ...] = ()
+    coverage: tuple[Coverage, ...] = ()
+    warnings: tuple[str, ...] = ()
+    accuracy: tuple[Mapping[str, Any], ...] = field(default=())
+
+    @cached_property
+    def host_of_after(self) -> NDArray[np.int64]:
+        """(V,) where every VM stands when the plan has been carried out."""
+        return planned_hosts(self.fleet, self.plan)
+
+    @cached_property
+    def host_label(self) -> Mapping[str, str]:
+        """Host id -> what people call it."""
+        return dict(zip(self.fleet.hosts, self.fleet.host_names, strict=True))
+
+    @cached_property
+    def vm_label(self) -> Mapping[str, str]:
+        """VM id -> what people call it."""
+        return dict(zip(self.fleet.vms, self.fleet.vm_names, strict=True))
+
+
+def planned_hosts(fleet: Fleet, plan: Plan) -> NDArray[np.int64]:
+    """(V,) `fleet.host_of` with every migration of `plan` carried out in order."""
+    host_of = fleet.host_of.copy()
+    for m in plan.migrations:
+        host_of[fleet.vm_index(m.vm)] = fleet.host_index(m.destination)
+    return host_of

@@ -1,0 +1,213 @@
+"""A small report, made by hand: two clusters, one host that will run hot, three migrations, one rule still broken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pro.fleet import Demand, Fleet, Groups, host_use
+from pro.heat import Cause, Hotspot
+from pro.placement.placement import Placement, TierCost
+from pro.placement.problem import Violation
+from pro.planning.plan import Blocked, Migration, Plan, Wave
+from pro.reports.report import Coverage, Report
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NOW = datetime(2013, 8, 18, tzinfo=UTC)
+STEP_S, SLOTS, SCENARIOS = 1800, 48, 20
+
+
+@dataclass(frozen=True)
+class FixtureHeat:
+    """The two figures a report asks of a heat summary."""
+
+    hot_hosts: int
+    hot_minutes: float
+
+
+def make_fleet(names: Sequence[str] | None = None, hosts: int = 8, vms_per_host: int = 6) -> Fleet:
+    """Two clusters; the VMs of host 2 are twice as thirsty (see `make_demand`). `names` rename the first VMs and hosts."""
+    v = hosts * vms_per_host
+    vm_names = [f"VM{i:04d}" for i in range(v)]
+    host_names = [f"HV{i + 1:02d}" for i in range(hosts)]
+    for i, name in enumerate(names or ()):
+        vm_names[(2 * vms_per_host + i) % v] = name
+        host_names[(2 + i) % hosts] = name
+    half = np.arange(hosts) * 2 // hosts
+    return Fleet(
+        hosts=tuple(f"h{i:04d}" for i in range(hosts)),
+        vms=tuple(f"v{i:05d}" for i in range(v)),
+        host_names=tuple(host_names),
+        vm_names=tuple(vm_names),
+        host_fqdn=("",) * hosts,
+        vm_fqdn=("",) * v,
+        resources=("cpu", "memory"),
+        capacity=np.tile([57600, 262144], (hosts, 1)),
+        host_of=np.arange(v) // vms_per_host,
+        accepting=np.ones(hosts, bool),
+        leaving=np.zeros(hosts, bool),
+        movable=np.ones(v, bool),
+        host_groups={
+            "cluster": Groups(half, ((names or ("HVC-PROD",))[0], "HVC-DEV")),
+            "site": Groups(np.arange(hosts) % 2, ("EAST", "WEST")),
+        },
+        vm_groups={"service": Groups(np.arange(v) % 3, ("WEB", "APP", "SQL"))},
+        compatibility_mode=np.ones(v, bool),
+        highly_available=np.ones(v, bool),
+        vcpus=np.full(v, 8),
+        cpu_cap_mhz=np.full(v, 19200),
+        memory_mib=4096 * (1 + np.arange(v) % 8),
+        migration_mbps=np.full(hosts, 1000),
+        snapshot_gib=np.zeros(v),
+        snapshot_age_days=np.full(v, -1.0),
+        at=NOW,
+    )
+
+
+def make_demand(fleet: Fleet, seed: int = 1) -> Demand:
+    """A working day: VMs are busy at their hour; those of host 2 all at the same one."""
+    rng = np.random.default_rng(seed)
+    v, k = fleet.n_vms, SCENARIOS * SLOTS
+    hour = np.arange(SLOTS) * STEP_S / 3600
+    centre = np.where(fleet.host_of == 2, 14.0, rng.uniform(7, 20, v))
+    size = np.where(fleet.host_of == 2, 9500, rng.uniform(2500, 6500, v))
+    day = np.exp(-(((hour[None] - centre[:, None]) / 3.2) ** 2))
+    shared = rng.normal(1, 0.09, (1, SCENARIOS, 1))
+    paths = (size[:, None, None] * (0.35 + 0.65 * day[:, None, :]) * shared) * rng.normal(1, 0.12, (v, SCENARIOS, SLOTS))
+    use = np.zeros((v, 2, k), np.int32)
+    use[:, 0] = np.clip(paths, 50, 19200).reshape(v, k)
+    use[:, 1] = fleet.memory_mib[:, None]
+    base = np.zeros((fleet.n_hosts, 2, k), np.int32)
+    base[:, 0], base[:, 1] = 900, 4096
+    return Demand(use, base, SCENARIOS, SLOTS, NOW, STEP_S, np.ones(v, np.float32))
+
+
+def heat_of(fleet: Fleet, demand: Demand, host_of: np.ndarray, threshold: float) -> tuple[tuple[Hotspot, ...], FixtureHeat]:
+    """Hotspots and their sum, counted plainly."""
+    cpu = host_use(demand, host_of, fleet.n_hosts)[:, 0].reshape(fleet.n_hosts, SCENARIOS, SLOTS) / fleet.capacity[:, :1, None]
+    hot = cpu > threshold
+    spots = []
+    for h in np.flatnonzero(hot.sum(axis=2).mean(axis=1) > 0.5):
+        slots = np.flatnonzero(hot[h].mean(axis=0) > 0.3)
+        first, last = (slots[0], slots[-1]) if len(slots) else (0, 0)
+        mine = np.flatnonzero(host_of == h)
+        weight = demand.use[mine, 0].reshape(len(mine), SCENARIOS, SLOTS)[:, :, first : last + 1].mean(axis=(1, 2))
+        order = np.argsort(-weight, kind="stable")
+        spots.append(
+            Hotspot(
+                host=fleet.hosts[h],
+                resource="cpu",
+                starts=NOW + timedelta(seconds=int(first) * STEP_S),
+                ends=NOW + timedelta(seconds=int(last + 1) * STEP_S),
+                probability=float(hot[h].any(axis=1).mean()),
+                expected_peak=float(cpu[h].max(axis=1).mean()),
+                expected_hot_minutes=float(hot[h].sum(axis=1).mean() * STEP_S / 60),
+                severity="critical" if cpu[h].max(axis=1).mean() > 0.95 else "warning",
+                vms=tuple(Cause(fleet.vms[mine[i]], float(weight[i] / weight.sum())) for i in order[:5]),
+            )
+        )
+    return tuple(spots), FixtureHeat(len(spots), float(hot.sum(axis=2).mean(axis=1).sum() * STEP_S / 60))
+
+
+def make_plan(fleet: Fleet, moves: Sequence[tuple[int, int]]) -> Plan:
+    """Two migrations a wave, durations from memory over the wire."""
+    waves, starts = [], 0.0
+    for i in range(0, len(moves), 2):
+        steps = []
+        for vm, host in moves[i : i + 2]:
+            mib = int(fleet.memory_mib[vm] * 1.15)
+            steps.append(
+                Migration(
+                    vm=fleet.vms[vm],
+                    source=fleet.hosts[fleet.host_of[vm]],
+                    destination=fleet.hosts[host],
+                    kind="live",
+                    memory_mib=int(fleet.memory_mib[vm]),
+                    seconds=mib / 110,
+                    blackout_s=0.35 + 0.2 * i,
+                    mib=mib,
+                    starts_s=starts,
+                    reason=f"{fleet.vm_names[vm]} causes 17 % of the heat on {fleet.host_names[fleet.host_of[vm]]}",
+                    vm_name=fleet.vm_names[vm],
+                )
+            )
+        waves.append(Wave(tuple(steps)))
+        starts += max(m.seconds for m in steps)
+    return Plan(
+        id="3f9ac0de" * 8,
+        created_at=NOW.isoformat(),
+        now=NOW.isoformat(),
+        fleet_fingerprint="ab" * 32,
+        goal="balance",
+        profile="hyperv-2012+",
+        waves=tuple(waves),
+        blocked=(Blocked(fleet.vms[13], f"{fleet.vm_names[13]} may stand on no other host that has room"),) if moves else (),
+        tiers=(
+            {"name": "broken rules", "unit": "violations", "before": 2, "after": 1},
+            {"name": "heat", "unit": "MHz-moments over 85 %", "before": 418230, "after": 20114},
+            {"name": "moves", "unit": "migrations", "before": 0, "after": len(moves)},
+        ),
+        proof={"engine": "greedy > local search > cp-sat", "bound": 20114, "gap": 0.0, "minimal_moves": True},
+        before={},
+        after={},
+        in_flight={"memory": {"host": fleet.hosts[0], "fraction": 0.81}, "concurrent": 2, "seconds": starts},
+        facts={},
+        explain={fleet.vms[vm]: {"without": "stays on a hot host", "refused": []} for vm, _ in moves},
+    )
+
+
+def make_report(
+    names: Sequence[str] | None = None, *, hosts: int = 8, moves: Sequence[tuple[int, int]] = ((12, 0), (13, 1), (14, 3))
+) -> Report:
+    """The whole report; `names` put hostile text wherever a name can stand."""
+    fleet = make_fleet(names, hosts)
+    demand = make_demand(fleet)
+    plan = make_plan(fleet, moves)
+    host_of = fleet.host_of.copy()
+    for vm, host in moves:
+        host_of[vm] = host
+    threshold = 0.85
+    hotspots, before = heat_of(fleet, demand, fleet.host_of, threshold)
+    hotspots_after, after = heat_of(fleet, demand, host_of, threshold)
+    broken = Violation("DC-apart", f"{fleet.vm_names[12]} and {fleet.vm_names[13]} share a host", 1, (fleet.vms[12],), (fleet.hosts[2],))
+    still = Violation("SQL-apart", f"{fleet.vm_names[14]} needs a third host", 1, (fleet.vms[14],), (fleet.hosts[3],))
+    placement = Placement(
+        host_of=host_of,
+        tiers=tuple(TierCost(str(t["name"]), t["before"], t["after"], str(t["unit"])) for t in plan.tiers),
+        violations=(still,),
+        bound=20114,
+        gap=0.0,
+        minimal_moves=True,
+        engine="greedy > local search > cp-sat",
+        seed=7,
+        seconds=2.4,
+    )
+    coverage = tuple(
+        Coverage(name, "cpu_pct", NOW - timedelta(days=8), NOW - timedelta(minutes=5), 1.0 if i % 7 else 0.62 + 0.01 * (i % 30))
+        for i, name in enumerate((*fleet.vm_names, *fleet.host_names))
+    )
+    return Report(
+        now=NOW,
+        horizon_s=SLOTS * STEP_S,
+        threshold=threshold,
+        fleet=fleet,
+        demand=demand,
+        hotspots=hotspots,
+        hotspots_after=hotspots_after,
+        placement=placement,
+        plan=plan,
+        before=before,
+        after=after,
+        repaired=(broken,),
+        coverage=coverage,
+        warnings=(f"agent of {fleet.host_names[2]} was silent for 4 h",),
+        accuracy=(
+            {"model": "blend", "mae": 3.1, "pinball_50": 1.55, "coverage_90": 0.88},
+            {"model": "last value", "mae": 5.9, "pinball_50": 2.95, "coverage_90": 0.71},
+        ),
+    )
