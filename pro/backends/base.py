@@ -6,8 +6,22 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pro.core.errors import BackendError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+class MigrationRefused(BackendError):
+    """The backend looked and said no: nothing was started by this call.
+
+    Any other `BackendError` out of `migrate` leaves open whether the migration runs. `busy`: it may be asked again when
+    something else has ended (the limit of migrations per host, for example).
+    """
+
+    def __init__(self, reason: str, *, busy: bool = False) -> None:
+        super().__init__(reason)
+        self.busy = busy
 
 
 class VmState(StrEnum):
