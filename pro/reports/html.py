@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pro.core import text
-from pro.core.units import RESOURCES
+from pro.heat.fans import host_fan
 from pro.reports import pictures, views, words
 
 if TYPE_CHECKING:
-    from markupsafe import Markup
-
     from pro.reports.report import Coverage, Report
 
 MAX_FANS = 8
@@ -20,17 +18,27 @@ MAX_COVERAGE = 12
 
 def render(report: Report) -> str:
     """The report as a complete HTML document. No script, no reference to anything outside the file."""
-    return _environment().get_template("report.html.j2").render(_context(report))
+    return str(_environment().get_template("report.html.j2").render(_context(report)))
 
 
 def _environment() -> Any:
     import jinja2
 
     env = jinja2.Environment(
-        loader=jinja2.PackageLoader("pro.reports"), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.PackageLoader("pro.reports"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     env.filters.update(
-        percent=words.percent, span=words.span, size=words.size, minutes=words.minutes, instant=words.instant, count=_counted, plain=lambda name: text.plain(str(name), 80)
+        percent=words.percent,
+        span=words.span,
+        size=words.size,
+        minutes=words.minutes,
+        instant=words.instant,
+        count=_counted,
+        plain=lambda name: text.plain(str(name), 80),
     )
     return env
 
@@ -40,9 +48,9 @@ def _counted(number: int, one: str) -> str:
 
 
 def _context(report: Report) -> dict[str, Any]:
-    before = views.use(report.fleet, report.demand, report.fleet.host_of)
-    after = views.use(report.fleet, report.demand, report.host_of_after)
-    shown = views.hosts_to_draw(report, before.peak, pictures.MAX_HOSTS)
+    before = views.expected_use(report.fleet, report.demand, report.fleet.host_of)
+    after = views.expected_use(report.fleet, report.demand, report.host_of_after)
+    shown = views.hosts_to_draw(report, pictures.MAX_HOSTS)
     return {
         "r": report,
         "headline": words.headline(report),
@@ -51,16 +59,18 @@ def _context(report: Report) -> dict[str, Any]:
         "moved_mib": sum(m.mib for m in report.plan.migrations),
         "plan_seconds": words.plan_seconds(report),
         "worst_blackout": max((m.blackout_s for m in report.plan.migrations), default=0.0),
-        "resources": {name: RESOURCES[name] for name in report.fleet.resources if name in RESOURCES},
-        "fans": _fans(report, before, after),
+        "fans": _fans(report),
         "timeline": pictures.timeline(report) if report.plan.migrations else None,
-        "heat_before": pictures.heat_map(report, before.expected[:, 0], shown, "Expected processor use if nothing is done"),
-        "heat_after": pictures.heat_map(report, after.expected[:, 0], shown, "Expected processor use with the plan") if report.plan.migrations else None,
-        "legend": [(pictures.heat_kind(report, i), label) for i, (_, label) in enumerate(pictures.classes(report.threshold))],
-        "peaks": [
-            pictures.peaks(report, before.peak[:, r], after.peak[:, r], shown, f"{name.capitalize()}: expected peak")
-            for r, name in enumerate(report.fleet.resources[:2])
+        "heat_before": pictures.heat_map(report, before[:, 0], shown, "Expected processor use if nothing is done"),
+        "heat_after": pictures.heat_map(report, after[:, 0], shown, "Expected processor use with the plan")
+        if report.plan.migrations
+        else None,
+        "legend": [
+            (pictures.heat_kind(report, i), label) for i, (_, label) in enumerate(pictures.classes(report.threshold))
         ],
+        "peaks": [pictures.peaks(report, name, shown) for name in report.fleet.resources[:2]],
+        "hot_before": views.hot_hosts(report.hotspots),
+        "hot_after": views.hot_hosts(report.hotspots_after),
         "hosts_shown": len(shown),
         "max_steps": pictures.MAX_STEPS,
         "max_rows": MAX_ROWS,
@@ -68,15 +78,17 @@ def _context(report: Report) -> dict[str, Any]:
     }
 
 
-def _fans(report: Report, before: views.Use, after: views.Use) -> list[dict[str, Any]]:
+def _fans(report: Report) -> list[dict[str, Any]]:
     """The hottest hosts, each with its forecast if nothing is done and with the plan."""
     chosen = sorted(report.hotspots, key=lambda s: (-s.expected_hot_minutes, s.host))[:MAX_FANS]
-    fans: list[dict[str, Any]] = []
+    futures = [("if nothing is done", report.fleet.host_of)]
+    if report.plan.migrations:
+        futures.append(("with the plan", report.host_of_after))
+    fans = []
     for spot in chosen:
-        h, r = report.fleet.host_index(spot.host), report.fleet.resources.index(spot.resource)
-        pair: list[Markup] = [pictures.fan(report, before.fan(h, r), "if nothing is done")]
-        if report.plan.migrations:
-            pair.append(pictures.fan(report, after.fan(h, r), "with the plan"))
+        limit = views.limit_of(report, spot.resource)
+        bands = [host_fan(report.fleet, report.demand, spot.host, host_of, spot.resource) for _, host_of in futures]
+        pair = [pictures.fan(report, band, limit, title) for band, (title, _) in zip(bands, futures, strict=True)]
         fans.append({"host": report.host_label[spot.host], "resource": spot.resource, "pictures": pair})
     return fans
 
@@ -84,7 +96,12 @@ def _fans(report: Report, before: views.Use, after: views.Use) -> list[dict[str,
 def _coverage(report: Report) -> dict[str, Any]:
     """How much history is known: in classes, and the worst entities by name."""
     rows: tuple[Coverage, ...] = report.coverage
-    bands = (("at least 95 %", 0.95, 2.0), ("80 to 95 %", 0.8, 0.95), ("50 to 80 %", 0.5, 0.8), ("under 50 %", -1.0, 0.5))
+    bands = (
+        ("at least 95 %", 0.95, 2.0),
+        ("80 to 95 %", 0.8, 0.95),
+        ("50 to 80 %", 0.5, 0.8),
+        ("under 50 %", -1.0, 0.5),
+    )
     worst = sorted((c for c in rows if c.share < 0.95), key=lambda c: (c.share, c.entity, c.counter))
     return {
         "series": len(rows),

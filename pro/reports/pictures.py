@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 BELOW = (0.0, 0.3, 0.5, 0.65)
 """Lower bounds of the cool classes of the heat map; the last cool class ends at the threshold."""
 
+RESOURCE_TITLES = {"cpu": "Processor", "memory": "Memory", "disk": "Disk", "net": "Network"}
+
 MAX_HOSTS = 48
 MAX_STEPS = 80
 
@@ -34,7 +37,10 @@ def classes(threshold: float) -> list[tuple[float, str]]:
     middle = threshold + (1 - threshold) / 2 if threshold < 1 else threshold * 1.1
     bounds = [b for b in BELOW if b < threshold] + [threshold, middle]
     tops = [*bounds[1:], None]
-    return [(low, f"{100 * low:.0f}\u2013{100 * top:.0f} %" if top else f"over {100 * low:.0f} %") for low, top in zip(bounds, tops, strict=True)]
+    return [
+        (low, f"{100 * low:.0f}\u2013{100 * top:.0f} %" if top else f"over {100 * low:.0f} %")
+        for low, top in zip(bounds, tops, strict=True)
+    ]
 
 
 def heat_kind(report: Report, index: int) -> str:
@@ -62,10 +68,20 @@ def heat_map(report: Report, expected: Floats, hosts: Sequence[int], title: str)
         kinds = np.clip(np.searchsorted(bounds, expected[h], side="right") - 1, 0, None)
         for first, last in _runs(kinds):
             runs.setdefault(int(kinds[first]), []).append((left + first * cell, y, (last - first) * cell, row - 1.5))
-        dots += [(left + (t + 0.5) * cell - 1, y + row / 2 - 1.75, 2, 2) for t in np.flatnonzero(expected[h] > report.threshold)]
+        dots += [
+            (left + (t + 0.5) * cell - 1, y + row / 2 - 1.75, 2, 2)
+            for t in np.flatnonzero(expected[h] > report.threshold)
+        ]
         peak = float(expected[h].max())
         parts.append(svg.label(left - 8, y + row - 5, report.fleet.host_names[h], "name", "end", 17))
-        parts.append(svg.label(width - right + 10, y + row - 5, f"{100 * peak:.0f} %", "peak hot" if peak > report.threshold else "peak"))
+        parts.append(
+            svg.label(
+                width - right + 10,
+                y + row - 5,
+                f"{100 * peak:.0f} %",
+                "peak hot" if peak > report.threshold else "peak",
+            )
+        )
         y += row
     grid = [svg.cells(r, heat_kind(report, k)) for k, r in sorted(runs.items())]
     axis = _hour_axis(report.demand.start, slots * report.demand.step_s, left, plot, y + 16, 12)
@@ -76,18 +92,20 @@ def heat_map(report: Report, expected: Floats, hosts: Sequence[int], title: str)
 def _runs(kinds: NDArray[np.int64]) -> list[tuple[int, int]]:
     """[first, last) of stretches of equal values."""
     edges = [0, *(np.flatnonzero(np.diff(kinds)) + 1).tolist(), len(kinds)]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))
 
 
 def _hour_axis(start: datetime, seconds: float, left: float, plot: float, y: float, room: int) -> list[Markup]:
     return [
-        svg.label(left + plot * at / seconds, y, word, "axis", "start" if at == 0 else "end" if at == seconds else "middle")
+        svg.label(
+            left + plot * at / seconds, y, word, "axis", "start" if at == 0 else "end" if at == seconds else "middle"
+        )
         for at, word in svg.hours(start, seconds, room)
     ]
 
 
-def fan(report: Report, bands: Floats, title: str) -> Markup:
-    """Forecast of one host: `bands` (5, T) are the quantiles `views.FAN` of its use as a fraction of capacity."""
+def fan(report: Report, bands: Floats, limit: float, title: str) -> Markup:
+    """Forecast of one host: `bands` (5, T) are the 5, 25, 50, 75 and 95 % quantiles of its use as a fraction of capacity, `limit` the line above which it is hot."""
     left, right, top, width, height = 38.0, 10.0, 26.0, 440.0, 190.0
     plot, tall = width - left - right, height - top - 24
     ceiling = max(1.0, float(bands.max()) * 1.02)
@@ -98,13 +116,20 @@ def fan(report: Report, bands: Floats, title: str) -> Markup:
         return [top + tall * (1 - float(v) / ceiling) for v in values]
 
     def band(low: int, high: int, kind: str) -> Markup:
-        return svg.path([*zip(xs, ys(bands[high]), strict=True), *reversed([*zip(xs, ys(bands[low]), strict=True)])], kind, closed=True)
+        return svg.path(
+            [*zip(xs, ys(bands[high]), strict=True), *reversed([*zip(xs, ys(bands[low]), strict=True)])],
+            kind,
+            closed=True,
+        )
 
-    level = top + tall * (1 - report.threshold / ceiling)
+    level = top + tall * (1 - limit / ceiling)
     grid = []
     for value in (0.0, 0.25, 0.5, 0.75, 1.0):
         y = top + tall * (1 - value / ceiling)
-        grid += [svg.line(left, y, width - right, y, "grid"), svg.label(left - 6, y + 4, f"{100 * value:.0f}", "axis", "end")]
+        grid += [
+            svg.line(left, y, width - right, y, "grid"),
+            svg.label(left - 6, y + 4, f"{100 * value:.0f}", "axis", "end"),
+        ]
     return svg.picture(
         width,
         height,
@@ -115,7 +140,7 @@ def fan(report: Report, bands: Floats, title: str) -> Markup:
         band(1, 3, "band inner"),
         svg.path([*zip(xs, ys(bands[2]), strict=True)], "median"),
         svg.line(left, level, width - right, level, "threshold"),
-        svg.label(width - right, level - 5, f"{100 * report.threshold:.0f} %", "threshold-label", "end"),
+        svg.label(width - right, level - 5, f"{100 * limit:.0f} %", "threshold-label", "end"),
         *_hour_axis(report.demand.start, slots * report.demand.step_s, left, plot, height - 6, 6),
     )
 
@@ -177,9 +202,11 @@ def _step(report: Report, m: Migration, y: float, frame: _Frame) -> list[Markup]
     ]
 
 
-def peaks(report: Report, before: Floats, after: Floats, hosts: Sequence[int], title: str) -> Markup:
-    """Expected peak of every host, two bars each: (H,) fractions before and after."""
-    left, right, top, width, row = 118.0, 66.0, 24.0, 470.0, 22.0
+def peaks(report: Report, resource: str, hosts: Sequence[int]) -> Markup:
+    """Expected peak of `resource` on every host, two bars each: if nothing is done, and with the plan."""
+    left, right, top, width, row = 118.0, 92.0, 24.0, 470.0, 22.0
+    r, limit = report.fleet.resources.index(resource), views.limit_of(report, resource)
+    before, after = report.before.peak[:, r], report.after.peak[:, r]
     ceiling = max(1.0, float(before[list(hosts)].max(initial=0)), float(after[list(hosts)].max(initial=0)))
     scale = (width - left - right) / ceiling
     parts = []
@@ -187,13 +214,17 @@ def peaks(report: Report, before: Floats, after: Floats, hosts: Sequence[int], t
     for h in hosts:
         parts += [
             svg.label(left - 8, y + 14, report.fleet.host_names[h], "name", "end", 16),
-            svg.box(left, y + 2, float(before[h]) * scale, 8, "was hot" if before[h] > report.threshold else "was"),
-            svg.box(left, y + 11, float(after[h]) * scale, 8, "becomes hot" if after[h] > report.threshold else "becomes"),
+            svg.box(left, y + 2, float(before[h]) * scale, 8, "was hot" if before[h] > limit else "was"),
+            svg.box(left, y + 11, float(after[h]) * scale, 8, "becomes hot" if after[h] > limit else "becomes"),
             svg.label(width, y + 14, _change(float(before[h]), float(after[h])), "peak", "end"),
         ]
         y += row
-    level = left + report.threshold * scale
-    mark = [svg.line(level, top - 4, level, y, "threshold"), svg.label(level, top - 8, f"{100 * report.threshold:.0f} %", "threshold-label", "middle")]
+    level = left + limit * scale
+    title = f"{RESOURCE_TITLES.get(resource, resource)}, expected peak"
+    mark = [
+        svg.line(level, top - 4, level, y, "threshold"),
+        svg.label(level, top - 8, f"{100 * limit:.0f} %", "threshold-label", "middle"),
+    ]
     return svg.picture(width, y + 4, title, svg.label(0, 12, title, "caption"), *parts, *mark)
 
 

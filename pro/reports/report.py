@@ -4,35 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from pro.fleet import Demand, Fleet
     from pro.heat import Hotspot
+    from pro.heat.hotspots import HeatSummary
     from pro.placement.placement import Placement
     from pro.placement.problem import Violation
     from pro.planning.plan import Plan
-
-
-class Heat(Protocol):
-    """What the report needs of `pro.heat`'s summary of one placement."""
-
-    @property
-    def hot_hosts(self) -> int:
-        """Hosts with expected minutes over the threshold that matter."""
-        ...
-
-    @property
-    def hot_minutes(self) -> float:
-        """Expected host-minutes over the threshold within the horizon, all hosts together."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -64,8 +50,8 @@ class Report:
     hotspots_after: tuple[Hotspot, ...]
     placement: Placement
     plan: Plan
-    before: Heat
-    after: Heat
+    before: HeatSummary
+    after: HeatSummary
     repaired: tuple[Violation, ...] = ()
     coverage: tuple[Coverage, ...] = ()
     warnings: tuple[str, ...] = ()

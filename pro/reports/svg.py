@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 def el(name: str, *children: Markup | str, **attributes: object) -> Markup:
     """One element. Strings among `children` become text; `class_` is the class, `_` in names stands for `-`."""
     spelled = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{escape(_number(value))}"' for key, value in attributes.items() if value is not None
+        f' {key.rstrip("_").replace("_", "-")}="{escape(_number(value))}"'
+        for key, value in attributes.items()
+        if value is not None
     )
     inner = Markup("").join(escape(c) for c in children)
-    return Markup(f"<{name}{spelled}>{inner}</{name}>") if children else Markup(f"<{name}{spelled}/>")  # noqa: S704
+    return Markup(f"<{name}{spelled}>{inner}</{name}>") if children else Markup(f"<{name}{spelled}/>")
 
 
 def _number(value: object) -> str:
@@ -45,7 +47,9 @@ def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Markup:
     return el("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=kind)
 
 
-def box(x: float, y: float, width: float, height: float, kind: str, *, tip: str = "", round_: float | None = None) -> Markup:
+def box(
+    x: float, y: float, width: float, height: float, kind: str, *, tip: str = "", round_: float | None = None
+) -> Markup:
     """A rectangle with an optional tooltip."""
     inside = [el("title", text.plain(tip, 220))] if tip else []
     return el("rect", *inside, x=x, y=y, width=max(width, 0.0), height=max(height, 0.0), rx=round_, class_=kind)

@@ -1,15 +1,15 @@
-"""Arrays ready to draw: use as a fraction of capacity, fans, and which hosts are worth a line."""
+"""Arrays ready to draw: use as a fraction of capacity, and which hosts are worth a line."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pro.core.units import MEMORY
 from pro.fleet import host_use
+from pro.heat.hotspots import MEMORY_THRESHOLD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,42 +18,29 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pro.fleet import Demand, Fleet
+    from pro.heat import Hotspot
     from pro.reports.report import Report
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-FAN = (0.05, 0.25, 0.5, 0.75, 0.95)
-"""The quantiles of a fan: the outer band, the inner band, and the median between them."""
+
+def expected_use(fleet: Fleet, demand: Demand, host_of: Ints) -> Floats:
+    """(H, R, T) mean over scenarios of every host's use under `host_of`, as a fraction of capacity (0 where it has none)."""
+    total = host_use(demand, host_of, fleet.n_hosts)
+    mean = total.reshape(*total.shape[:2], demand.scenarios, demand.slots).mean(axis=2)
+    capacity = fleet.capacity[:, :, None].astype(float)
+    return np.asarray(np.divide(mean, capacity, out=np.zeros(mean.shape), where=capacity > 0))
 
 
-@dataclass(frozen=True)
-class Use:
-    """Use of every host under one placement: `fraction` (H, R, S, T) of capacity over S scenarios and T slots."""
-
-    fraction: Floats
-
-    @cached_property
-    def expected(self) -> Floats:
-        """(H, R, T) mean over scenarios."""
-        return np.asarray(self.fraction.mean(axis=2))
-
-    @cached_property
-    def peak(self) -> Floats:
-        """(H, R) expected peak: the mean over scenarios of the highest slot."""
-        return np.asarray(self.fraction.max(axis=3).mean(axis=2))
-
-    def fan(self, host: int, resource: int) -> Floats:
-        """(5, T) quantiles `FAN` over scenarios."""
-        return np.asarray(np.quantile(self.fraction[host, resource], FAN, axis=0))
+def limit_of(report: Report, resource: str) -> float:
+    """The fraction of capacity above which a host counts as hot on `resource`."""
+    return MEMORY_THRESHOLD if resource == MEMORY else report.threshold
 
 
-def use(fleet: Fleet, demand: Demand, host_of: Ints) -> Use:
-    """Use of every host under `host_of`; a resource of which a host has none counts as unused."""
-    total = host_use(demand, host_of, fleet.n_hosts).astype(float)
-    capacity = np.maximum(fleet.capacity, 1)[:, :, None]
-    fraction = np.where(fleet.capacity[:, :, None] > 0, total / capacity, 0.0)
-    return Use(fraction.reshape(*fraction.shape[:2], demand.scenarios, demand.slots))
+def hot_hosts(hotspots: Sequence[Hotspot]) -> int:
+    """How many hosts have at least one hotspot."""
+    return len({s.host for s in hotspots})
 
 
 def slot_ends(demand: Demand) -> list[datetime]:
@@ -69,12 +56,9 @@ def touched_hosts(report: Report) -> list[int]:
     return [report.fleet.host_index(h) for h in dict.fromkeys(ids)]
 
 
-def hosts_to_draw(report: Report, peak: Floats, limit: int) -> list[int]:
-    """At most `limit` hosts: those the plan is about, then the busiest; in order of cluster and name.
-
-    `peak` (H, R) as in `Use.peak`.
-    """
-    busiest = np.argsort(-peak[:, 0], kind="stable").tolist()
+def hosts_to_draw(report: Report, limit: int) -> list[int]:
+    """At most `limit` hosts: those the plan is about, then the busiest; in order of cluster and name."""
+    busiest = np.argsort(-report.before.peak[:, 0], kind="stable").tolist()
     chosen = list(dict.fromkeys([*touched_hosts(report), *busiest]))[:limit]
     return by_cluster(report.fleet, chosen)
 
@@ -89,4 +73,4 @@ def cluster_of(fleet: Fleet, host: int) -> str:
     groups = fleet.host_groups.get("cluster")
     if groups is None or groups.code[host] < 0:
         return ""
-    return groups.names[groups.code[host]]
+    return str(groups.names[int(groups.code[host])])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pro.reports.views import hot_hosts
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -48,7 +50,9 @@ def size(mib: float) -> str:
     if mib < 1024:
         return f"{mib:.0f}\u00a0MiB"
     gib = mib / 1024
-    return f"{gib:.1f}\u00a0GiB" if gib < 10 else f"{gib:,.0f}\u00a0GiB" if gib < 10240 else f"{gib / 1024:,.1f}\u00a0TiB"
+    return (
+        f"{gib:.1f}\u00a0GiB" if gib < 10 else f"{gib:,.0f}\u00a0GiB" if gib < 10240 else f"{gib / 1024:,.1f}\u00a0TiB"
+    )
 
 
 def minutes(number: float) -> str:
@@ -68,44 +72,34 @@ def plan_seconds(report: Report) -> float:
 
 def headline(report: Report) -> str:
     """What is wrong, what to do, what improves. Holds no name, so it needs no escaping beyond the surface's own."""
-    wrong = _wrong(report)
-    moves = report.plan.migrations
-    if wrong == "" and not moves:
-        return f"No host is expected to run above {percent(report.threshold)} in the next {horizon(report.horizon_s)}; nothing to do."
+    wrong, moves = _wrong(report), report.plan.migrations
+    cool = f"No host is expected to stay above {percent(report.threshold)} in the next {horizon(report.horizon_s)}"
     if not moves:
-        return f"{wrong}; no migration was found that would pay."
+        return f"{wrong}; no migration was found that would pay." if wrong else f"{cool}; nothing to do."
     cost = f"{count(len(moves), 'migration')} ({size(sum(m.mib for m in moves))}, {span(plan_seconds(report))})"
-    effect = _effect(report)
-    if wrong == "":
-        return f"No host is expected to run above {percent(report.threshold)}; {cost} {effect}."
-    return f"{wrong}; {cost} {effect}."
+    return f"{wrong or cool}; {cost} {_effect(report)}."
 
 
 def _wrong(report: Report) -> str:
     parts = []
-    if report.before.hot_hosts:
-        one = report.before.hot_hosts == 1
+    if hot := hot_hosts(report.hotspots):
         parts.append(
-            f"{count(report.before.hot_hosts, 'host')} {'is' if one else 'are'} expected to run above "
-            f"{percent(report.threshold)} for {minutes(report.before.hot_minutes)} minutes in the next "
-            f"{horizon(report.horizon_s)}"
+            f"{count(hot, 'host')} {'is' if hot == 1 else 'are'} expected to run above {percent(report.threshold)} for "
+            f"{minutes(report.before.hot_minutes)} minutes in the next {horizon(report.horizon_s)}"
         )
-    broken = len(report.repaired) + len(report.placement.violations)
-    if broken:
+    if broken := len(report.repaired) + len(report.placement.violations):
         parts.append(f"{count(broken, 'rule')} {'is' if broken == 1 else 'are'} broken")
     return " and ".join(parts)
 
 
 def _effect(report: Report) -> str:
+    """The verb agrees with the number of migrations: "2 migrations bring", "1 migration brings"."""
+    s = "s" if len(report.plan.migrations) == 1 else ""
     parts = []
-    if report.before.hot_hosts:
-        parts.append(f"bring that to {minutes(report.after.hot_minutes)}")
+    if report.hotspots:
+        parts.append(f"bring{s} that to {minutes(report.after.hot_minutes)}")
     if report.repaired:
-        parts.append(f"repair {count(len(report.repaired), 'rule')}")
+        parts.append(f"repair{s} {count(len(report.repaired), 'rule')}")
     if not parts:
-        parts.append({"consolidate": "free hosts that can be switched off", "balance": "even out the load"}.get(report.plan.goal, "keep the rules"))
-    text = " and ".join(parts)
-    if len(report.plan.migrations) == 1:
-        verb, _, rest = text.partition(" ")
-        text = f"{verb}s {rest}"
-    return text
+        parts.append(f"free{s} hosts" if report.plan.goal == "consolidate" else f"even{s} out the load")
+    return " and ".join(parts)

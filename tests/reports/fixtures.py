@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pro.fleet import Demand, Fleet, Groups, host_use
-from pro.heat import Cause, Hotspot
+from pro.fleet import Demand, Fleet, Groups
+from pro.heat.hotspots import find_hotspots, summary
 from pro.placement.placement import Placement, TierCost
 from pro.placement.problem import Violation
 from pro.planning.plan import Blocked, Migration, Plan, Wave
@@ -20,14 +19,6 @@ if TYPE_CHECKING:
 
 NOW = datetime(2013, 8, 18, tzinfo=UTC)
 STEP_S, SLOTS, SCENARIOS = 1800, 48, 20
-
-
-@dataclass(frozen=True)
-class FixtureHeat:
-    """The two figures a report asks of a heat summary."""
-
-    hot_hosts: int
-    hot_minutes: float
 
 
 def make_fleet(names: Sequence[str] | None = None, hosts: int = 8, vms_per_host: int = 6) -> Fleet:
@@ -75,43 +66,18 @@ def make_demand(fleet: Fleet, seed: int = 1) -> Demand:
     v, k = fleet.n_vms, SCENARIOS * SLOTS
     hour = np.arange(SLOTS) * STEP_S / 3600
     centre = np.where(fleet.host_of == 2, 14.0, rng.uniform(7, 20, v))
-    size = np.where(fleet.host_of == 2, 9500, rng.uniform(2500, 6500, v))
+    size = np.where(fleet.host_of == 2, 9500, np.where(fleet.host_of == 6, 7900, rng.uniform(2500, 6500, v)))
     day = np.exp(-(((hour[None] - centre[:, None]) / 3.2) ** 2))
     shared = rng.normal(1, 0.09, (1, SCENARIOS, 1))
-    paths = (size[:, None, None] * (0.35 + 0.65 * day[:, None, :]) * shared) * rng.normal(1, 0.12, (v, SCENARIOS, SLOTS))
+    paths = (size[:, None, None] * (0.35 + 0.65 * day[:, None, :]) * shared) * rng.normal(
+        1, 0.12, (v, SCENARIOS, SLOTS)
+    )
     use = np.zeros((v, 2, k), np.int32)
     use[:, 0] = np.clip(paths, 50, 19200).reshape(v, k)
     use[:, 1] = fleet.memory_mib[:, None]
     base = np.zeros((fleet.n_hosts, 2, k), np.int32)
     base[:, 0], base[:, 1] = 900, 4096
     return Demand(use, base, SCENARIOS, SLOTS, NOW, STEP_S, np.ones(v, np.float32))
-
-
-def heat_of(fleet: Fleet, demand: Demand, host_of: np.ndarray, threshold: float) -> tuple[tuple[Hotspot, ...], FixtureHeat]:
-    """Hotspots and their sum, counted plainly."""
-    cpu = host_use(demand, host_of, fleet.n_hosts)[:, 0].reshape(fleet.n_hosts, SCENARIOS, SLOTS) / fleet.capacity[:, :1, None]
-    hot = cpu > threshold
-    spots = []
-    for h in np.flatnonzero(hot.sum(axis=2).mean(axis=1) > 0.5):
-        slots = np.flatnonzero(hot[h].mean(axis=0) > 0.3)
-        first, last = (slots[0], slots[-1]) if len(slots) else (0, 0)
-        mine = np.flatnonzero(host_of == h)
-        weight = demand.use[mine, 0].reshape(len(mine), SCENARIOS, SLOTS)[:, :, first : last + 1].mean(axis=(1, 2))
-        order = np.argsort(-weight, kind="stable")
-        spots.append(
-            Hotspot(
-                host=fleet.hosts[h],
-                resource="cpu",
-                starts=NOW + timedelta(seconds=int(first) * STEP_S),
-                ends=NOW + timedelta(seconds=int(last + 1) * STEP_S),
-                probability=float(hot[h].any(axis=1).mean()),
-                expected_peak=float(cpu[h].max(axis=1).mean()),
-                expected_hot_minutes=float(hot[h].sum(axis=1).mean() * STEP_S / 60),
-                severity="critical" if cpu[h].max(axis=1).mean() > 0.95 else "warning",
-                vms=tuple(Cause(fleet.vms[mine[i]], float(weight[i] / weight.sum())) for i in order[:5]),
-            )
-        )
-    return tuple(spots), FixtureHeat(len(spots), float(hot.sum(axis=2).mean(axis=1).sum() * STEP_S / 60))
 
 
 def make_plan(fleet: Fleet, moves: Sequence[tuple[int, int]]) -> Plan:
@@ -146,7 +112,9 @@ def make_plan(fleet: Fleet, moves: Sequence[tuple[int, int]]) -> Plan:
         goal="balance",
         profile="hyperv-2012+",
         waves=tuple(waves),
-        blocked=(Blocked(fleet.vms[13], f"{fleet.vm_names[13]} may stand on no other host that has room"),) if moves else (),
+        blocked=(Blocked(fleet.vms[13], f"{fleet.vm_names[13]} may stand on no other host that has room"),)
+        if moves
+        else (),
         tiers=(
             {"name": "broken rules", "unit": "violations", "before": 2, "after": 1},
             {"name": "heat", "unit": "MHz-moments over 85 %", "before": 418230, "after": 20114},
@@ -162,7 +130,10 @@ def make_plan(fleet: Fleet, moves: Sequence[tuple[int, int]]) -> Plan:
 
 
 def make_report(
-    names: Sequence[str] | None = None, *, hosts: int = 8, moves: Sequence[tuple[int, int]] = ((12, 0), (13, 1), (14, 3))
+    names: Sequence[str] | None = None,
+    *,
+    hosts: int = 8,
+    moves: Sequence[tuple[int, int]] = ((12, 0), (13, 1), (14, 3)),
 ) -> Report:
     """The whole report; `names` put hostile text wherever a name can stand."""
     fleet = make_fleet(names, hosts)
@@ -172,9 +143,13 @@ def make_report(
     for vm, host in moves:
         host_of[vm] = host
     threshold = 0.85
-    hotspots, before = heat_of(fleet, demand, fleet.host_of, threshold)
-    hotspots_after, after = heat_of(fleet, demand, host_of, threshold)
-    broken = Violation("DC-apart", f"{fleet.vm_names[12]} and {fleet.vm_names[13]} share a host", 1, (fleet.vms[12],), (fleet.hosts[2],))
+    broken = Violation(
+        "DC-apart",
+        f"{fleet.vm_names[12]} and {fleet.vm_names[13]} share a host",
+        1,
+        (fleet.vms[12],),
+        (fleet.hosts[2],),
+    )
     still = Violation("SQL-apart", f"{fleet.vm_names[14]} needs a third host", 1, (fleet.vms[14],), (fleet.hosts[3],))
     placement = Placement(
         host_of=host_of,
@@ -188,7 +163,13 @@ def make_report(
         seconds=2.4,
     )
     coverage = tuple(
-        Coverage(name, "cpu_pct", NOW - timedelta(days=8), NOW - timedelta(minutes=5), 1.0 if i % 7 else 0.62 + 0.01 * (i % 30))
+        Coverage(
+            name,
+            "cpu_pct",
+            NOW - timedelta(days=8),
+            NOW - timedelta(minutes=5),
+            1.0 if i % 7 else 0.62 + 0.01 * (i % 30),
+        )
         for i, name in enumerate((*fleet.vm_names, *fleet.host_names))
     )
     return Report(
@@ -197,12 +178,12 @@ def make_report(
         threshold=threshold,
         fleet=fleet,
         demand=demand,
-        hotspots=hotspots,
-        hotspots_after=hotspots_after,
+        hotspots=find_hotspots(fleet, demand, threshold=threshold),
+        hotspots_after=find_hotspots(fleet, demand, threshold=threshold, host_of=host_of),
         placement=placement,
         plan=plan,
-        before=before,
-        after=after,
+        before=summary(fleet, demand, fleet.host_of, threshold),
+        after=summary(fleet, demand, host_of, threshold),
         repaired=(broken,),
         coverage=coverage,
         warnings=(f"agent of {fleet.host_names[2]} was silent for 4 h",),
