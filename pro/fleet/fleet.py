@@ -89,8 +89,10 @@ class Fleet:
         (H,) int64, megabits per second of the host's migration network.
     snapshot_gib, snapshot_age_days
         (V,) float64: checkpoint chain; 0 and -1 when there is none.
+    dirty_mib_s
+        (V,) float64: memory the VM writes per second, NaN where nobody measured it.
     rules
-        User rules with provenance.
+        User rules with provenance; members and hosts are ids of this fleet.
     at
         Instant of the snapshot, UTC.
     warnings
@@ -122,6 +124,7 @@ class Fleet:
     rules: tuple[RuleSpec, ...] = ()
     at: datetime | None = None
     warnings: tuple[str, ...] = field(default=(), compare=False)
+    dirty_mib_s: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
     @property
     def n_hosts(self) -> int:
@@ -145,6 +148,8 @@ class Fleet:
         object.__setattr__(self, "_host_lookup", {h: i for i, h in enumerate(self.hosts)})
         object.__setattr__(self, "_vm_lookup", {v: i for i, v in enumerate(self.vms)})
         h, v, r = len(self.hosts), len(self.vms), len(self.resources)
+        if len(self.dirty_mib_s) == 0:
+            object.__setattr__(self, "dirty_mib_s", np.full(v, np.nan))
         shapes = {
             "capacity": (h, r),
             "host_of": (v,),
@@ -159,6 +164,7 @@ class Fleet:
             "migration_mbps": (h,),
             "snapshot_gib": (v,),
             "snapshot_age_days": (v,),
+            "dirty_mib_s": (v,),
         }
         for name, shape in shapes.items():
             array = getattr(self, name)
@@ -190,6 +196,8 @@ class Demand:
         Seconds per slot.
     known
         (V,) float32: share of the history that was known; a VM with little is moved with care.
+    warnings
+        What had to be assumed.
     """
 
     use: NDArray[np.int32]
@@ -199,6 +207,7 @@ class Demand:
     start: datetime
     step_s: int
     known: NDArray[np.float32]
+    warnings: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def moments(self) -> int:

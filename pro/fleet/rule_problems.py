@@ -1,0 +1,124 @@
+"""Rules that name nobody, or that nothing could ever satisfy."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from pro.fleet.names import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pro.fleet.fleet import RuleSpec
+    from pro.fleet.inventory import Inventory
+    from pro.fleet.names import Names
+
+SCOPES = ("host", "rack", "site", "cluster")
+Found = tuple[bool, str, int]
+"""(is a warning, text, row of the rule)."""
+
+
+def rule_problems(inventory: Inventory) -> Iterator[Found]:
+    """Everything that is wrong with the rules of `inventory`."""
+    vms, hosts = inventory.vm_names(), inventory.host_names()
+    judge = _Judge(inventory)
+    for row, rule in enumerate(inventory.rules):
+        who = f"rule {quoted(rule.name)} ({rule.origin})" if rule.origin else f"rule {quoted(rule.name)}"
+        yield from ((w, text, row) for w, text in _members(rule, who, vms, hosts))
+        members = [r for r in vms.find_all(rule.members) if r >= 0]
+        places = [r for r in hosts.find_all(rule.hosts) if r >= 0]
+        yield from ((w, text, row) for w, text in judge.rule(rule, who, members, places))
+    yield from judge.pairs(vms)
+
+
+def _members(rule: RuleSpec, who: str, vms: Names, hosts: Names) -> Iterator[tuple[bool, str]]:
+    if not rule.members:
+        yield True, f"{who} names nobody"
+    for label, texts, names in (("VM", rule.members, vms), ("host", rule.hosts, hosts)):
+        for text, row in zip(texts, names.find_all(texts), strict=True):
+            if row < 0:
+                what = "no known" if row == -1 else "more than one"
+                yield True, f"{who} names {quoted(text)}, which is {what} {label}; it holds for the others"
+    if rule.members and all(r < 0 for r in vms.find_all(rule.members)):
+        yield True, f"{who} names no VM that exists"
+    if rule.hosts and all(r < 0 for r in hosts.find_all(rule.hosts)):
+        yield rule.kind == "ban", f"{who} names no host that exists"
+
+
+class _Judge:
+    """Knows who stands where, and tells what can never hold."""
+
+    def __init__(self, inventory: Inventory) -> None:
+        self.rules = inventory.rules
+        self.names = inventory.vms["vm"].tolist()
+        self.ids = inventory.vms["id"].tolist()
+        self.hosts = inventory.hosts
+        self.standing = inventory.standing()
+        self.clusters = [c.strip().casefold() for c in inventory.hosts["cluster"].tolist()]
+        self.reach: dict[str, list[int]] = defaultdict(list)
+        for row, cluster in enumerate(self.clusters):
+            self.reach[cluster].append(row)
+
+    def reachable(self, vm: int) -> list[int]:
+        """Rows of the hosts this VM could ever stand on: its cluster's, or its own host where there is no cluster."""
+        host = self.standing[vm]
+        if host < 0:
+            return []
+        return self.reach[self.clusters[host]] if self.clusters[host] else [host]
+
+    def rule(self, rule: RuleSpec, who: str, members: list[int], places: list[int]) -> Iterator[tuple[bool, str]]:
+        """What is wrong with one rule, beyond unknown names."""
+        if rule.kind in ("spread", "gather"):
+            yield from self._scoped(rule, who, members)
+        elif places:
+            yield from self._placed(rule, who, members, set(places))
+
+    def _items(self, scope: str) -> list[str]:
+        return self.hosts["id" if scope == "host" else scope].tolist()
+
+    def _scoped(self, rule: RuleSpec, who: str, members: list[int]) -> Iterator[tuple[bool, str]]:
+        if rule.scope != "host" and rule.scope not in self.hosts.columns:
+            yield (
+                False,
+                f"{who} has the scope {quoted(rule.scope)}; expected one of {', '.join(SCOPES)} or a column of hosts",
+            )
+            return
+        items = self._items(rule.scope)
+        if not any(items):
+            yield True, f"{who} is about each {rule.scope}, and no host says its {rule.scope}"
+            return
+        if rule.kind == "gather" or not members:
+            return
+        wanted = rule.least or len(members)
+        if rule.least > len(members):
+            yield True, f"{who} wants {wanted} {rule.scope}s for {len(members)} VMs; it cannot hold"
+            return
+        there = {items[h] for vm in members for h in self.reachable(vm)} - {""}
+        if wanted > len(there):
+            yield True, f"{who} wants {wanted} {rule.scope}s and its VMs can reach {len(there)}; it cannot hold"
+
+    def _placed(self, rule: RuleSpec, who: str, members: list[int], places: set[int]) -> Iterator[tuple[bool, str]]:
+        for vm in members:
+            reach = set(self.reachable(vm))
+            left = reach - places if rule.kind == "ban" else reach & places
+            if reach and not left:
+                name = quoted(self.names[vm], self.ids[vm])
+                yield True, f"{who} leaves VM {name} no host it can reach; it cannot hold for that VM"
+
+    def pairs(self, vms: Names) -> Iterator[Found]:
+        """VMs that one rule wants on one scope item and another on different ones."""
+        together = [(i, r, set(vms.find_all(r.members))) for i, r in enumerate(self.rules) if r.kind == "gather"]
+        apart: dict[str, list[tuple[RuleSpec, set[int]]]] = defaultdict(list)
+        for rule in self.rules:
+            if rule.kind == "spread" and not rule.least:
+                apart[rule.scope].append((rule, set(vms.find_all(rule.members))))
+        for row, rule, members in together:
+            for other, others in apart[rule.scope]:
+                both = sorted(m for m in members & others if m >= 0)
+                if len(both) > 1:
+                    names = ", ".join(quoted(self.names[m], self.ids[m]) for m in both)
+                    text = (
+                        f"rule {quoted(rule.name)} wants together what rule {quoted(other.name)} wants apart: {names}"
+                    )
+                    yield True, text, row
