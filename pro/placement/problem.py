@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Protocol, assert_never
 import numpy as np
 
 from pro.placement.language import Allow, AtLeast, Limit, Near, Row, Soft, Term, Together, broken, cost, counted
+from pro.placement.rules import Constraint as Constraint
+from pro.placement.rules import Violation as Violation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,35 +21,18 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Violation:
-    """One broken rule, told in words. `vms` and `hosts` are ids; `amount` > 0 says how badly."""
-
-    rule: str
-    text: str
-    amount: int
-    vms: tuple[str, ...] = ()
-    hosts: tuple[str, ...] = ()
-
-
-class Constraint(Protocol):
-    """A rule that must hold. `violations` is written in the plainest words and shares no code with `rows`."""
-
-    name: str
-
-    def violations(self, fleet: Fleet, host_of: Ints) -> list[Violation]:
-        """What `host_of` breaks; empty when the rule holds."""
-        ...
-
-    def rows(self, fleet: Fleet) -> Iterable[Row]:
-        """The same rule for engines: broken exactly when `violations` is not empty."""
-        ...
-
-
 class Objective(Protocol):
     """Something that is better when smaller. `value` and `terms` say the same."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What people call the goal; also the label of its terms."""
+        ...
+
+    @property
+    def unit(self) -> str:
+        """What `value` counts, in words."""
+        ...
 
     def value(self, fleet: Fleet, demand: Demand, host_of: Ints) -> int:
         """The cost of `host_of`, computed in the plainest way."""

@@ -1,0 +1,65 @@
+"""Only so many migrations, only so much memory moved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pro.placement.constraints.common import vm_ids
+from pro.placement.language import Limit
+from pro.placement.rules import Violation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pro.fleet import Fleet
+    from pro.placement.rules import Ints
+
+
+@dataclass(frozen=True)
+class MoveBudget:
+    """At most `max_moves` VMs change host, and their assigned memory is at most `max_gib` GiB; None: no such limit."""
+
+    max_moves: int | None = None
+    max_gib: int | None = None
+    name: str = "move budget"
+
+    def __post_init__(self) -> None:
+        if any(limit is not None and limit < 0 for limit in (self.max_moves, self.max_gib)):
+            raise ValueError("a budget must not be negative")
+
+    def violations(self, fleet: Fleet, host_of: Ints) -> list[Violation]:
+        """At most two violations: too many migrations; too much memory, `amount` in MiB."""
+        moved = [v for v in range(len(fleet.vms)) if int(host_of[v]) != int(fleet.host_of[v])]
+        mib = sum(int(fleet.memory_mib[v]) for v in moved)
+        hosts = tuple(sorted({fleet.hosts[int(host_of[v])] for v in moved}))
+        found = []
+        if self.max_moves is not None and len(moved) > self.max_moves:
+            text = f"{len(moved)} migrations, at most {self.max_moves} allowed"
+            found.append(Violation(self.name, text, len(moved) - self.max_moves, vm_ids(fleet, moved), hosts))
+        if self.max_gib is not None and mib > self.max_gib * 1024:
+            text = f"{mib:,} MiB to move, at most {self.max_gib * 1024:,} MiB allowed"
+            found.append(Violation(self.name, text, mib - self.max_gib * 1024, vm_ids(fleet, moved), hosts))
+        return found
+
+    def rows(self, fleet: Fleet) -> Iterator[Limit]:
+        """One limit over the whole fleet, with a dimension for each budget given."""
+        limits = [
+            (np.ones(fleet.n_vms, np.int64), self.max_moves),
+            (fleet.memory_mib, None if self.max_gib is None else self.max_gib * 1024),
+        ]
+        given = [(weight, limit) for weight, limit in limits if limit is not None]
+        if not given:
+            return
+        upper = np.array([[limit for _, limit in given]], np.int64)
+        yield Limit(
+            vms=np.arange(fleet.n_vms),
+            weight=np.stack([weight for weight, _ in given], axis=1),
+            scope=np.zeros(fleet.n_hosts, np.int64),
+            base=np.zeros_like(upper),
+            upper=upper,
+            when="moved",
+            label=self.name,
+        )

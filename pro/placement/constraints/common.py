@@ -1,0 +1,94 @@
+"""Small words the rules share. `violations` uses the first half, `rows` the second, and neither the other's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pro.core.text import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from pro.fleet import Fleet
+    from pro.placement.rules import Ints
+
+    Bools = NDArray[np.bool_]
+
+SCOPES = ("host", "rack", "site", "cluster")
+
+
+# -- for violations: plain words over ids -----------------------------------------------------------------------
+
+
+def present(fleet: Fleet, members: Iterable[str]) -> list[int]:
+    """The members that the fleet holds, each once, in the fleet's order. A rule says nothing about the others."""
+    named = set(members)
+    return [v for v, vm in enumerate(fleet.vms) if vm in named]
+
+
+def scope_item(fleet: Fleet, scope: str, host: int) -> tuple[str, int]:
+    """The scope item a host belongs to. A host of which it is not known counts as an item of its own."""
+    groups = None if scope == "host" else fleet.host_groups.get(scope)
+    if groups is None or groups.code[host] < 0:
+        return ("host", int(host))
+    return (scope, int(groups.code[host]))
+
+
+def say_item(fleet: Fleet, item: tuple[str, int]) -> str:
+    """A scope item for people: `HV01`, `rack R2`."""
+    kind, code = item
+    return plain(fleet.host_names[code]) if kind == "host" else f"{kind} {plain(fleet.host_groups[kind].names[code])}"
+
+
+def say_host(fleet: Fleet, host: int) -> str:
+    """A host for people."""
+    return plain(fleet.host_names[host])
+
+
+def say_vms(fleet: Fleet, vms: Iterable[int]) -> str:
+    """VMs for people: `a`, `a and b`, `a, b and 7 more`."""
+    names = [plain(fleet.vm_names[v]) for v in vms]
+    if len(names) > 4:
+        return f"{', '.join(names[:3])} and {len(names) - 3} more"
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def vm_ids(fleet: Fleet, vms: Iterable[int]) -> tuple[str, ...]:
+    """Ids of VMs by index."""
+    return tuple(fleet.vms[v] for v in vms)
+
+
+# -- for rows: arrays ---------------------------------------------------------------------------------------------
+
+
+def vm_indices(fleet: Fleet, members: Iterable[str]) -> Ints:
+    """(n,) indices of the members that the fleet holds, ascending, each once."""
+    known = set(members).intersection(fleet.vms)
+    return np.array(sorted(fleet.vm_index(vm) for vm in known), np.int64)
+
+
+def host_mask(fleet: Fleet, hosts: Iterable[str]) -> Bools:
+    """(H,) which hosts are named; names the fleet does not hold are ignored."""
+    mask = np.zeros(fleet.n_hosts, np.bool_)
+    mask[[fleet.host_index(h) for h in set(hosts).intersection(fleet.hosts)]] = True
+    return mask
+
+
+def scope_codes(fleet: Fleet, scope: str) -> tuple[Ints, int]:
+    """(H,) the scope item of every host, and how many items there are. Hosts of no known item have their own."""
+    own = np.arange(fleet.n_hosts, dtype=np.int64)
+    groups = None if scope == "host" else fleet.host_groups.get(scope)
+    if groups is None:
+        return own, fleet.n_hosts
+    codes = np.where(groups.code >= 0, groups.code, len(groups.names) + own)
+    return codes.astype(np.int64), len(groups.names) + fleet.n_hosts
+
+
+def group_codes(fleet: Fleet, group: str) -> Ints:
+    """(H,) codes of a host group; -1 where it is not known, or where there is no such group at all."""
+    groups = fleet.host_groups.get(group)
+    return np.full(fleet.n_hosts, -1, np.int64) if groups is None else groups.code.astype(np.int64)

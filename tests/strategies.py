@@ -1,0 +1,181 @@
+"""Random fleets, demands, rules, placements and problems for laws. Small on purpose: laws break on small cases."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from pro.fleet import Demand, Fleet, RuleSpec
+from pro.placement import constraints as rules_room
+from pro.placement.objectives import Balance, Disturbance, Heat, HostsOn, Moves
+from pro.placement.problem import Problem, Tier, compile_problem
+from tests.builders import START, fleet_of
+from tests.conftest import HOSTILE_NAMES
+
+if TYPE_CHECKING:
+    from pro.placement.rules import Constraint
+
+    Ints = np.ndarray[Any, np.dtype[np.int64]]
+
+HOSTS = ("h1", "h2", "h3", "h4")
+VMS = ("a", "b", "c", "d", "e", "f")
+
+
+def vm_names() -> st.SearchStrategy[str]:
+    """Names as they come from outside: hostile, empty of sense, or plain."""
+    return st.sampled_from(HOSTILE_NAMES) | st.text(min_size=1, max_size=20) | st.sampled_from(("SQL01", "web-2"))
+
+
+@st.composite
+def fleets(draw: st.DrawFn, *, max_hosts: int = 4, max_vms: int = 6) -> Fleet:
+    """Fleets of 1..4 hosts and 0..6 VMs: tight or roomy, with clusters, racks, sites, CPUs, hostile names."""
+    hosts = list(HOSTS[: draw(st.integers(1, max_hosts))])
+    vms = list(VMS[: draw(st.integers(0, max_vms))])
+
+    def some(ids: list[str]) -> list[str]:
+        return draw(st.lists(st.sampled_from(ids), unique=True, max_size=2)) if ids and draw(st.booleans()) else []
+
+    def label(ids: list[str], labels: tuple[str, ...]) -> dict[str, str]:
+        return {i: draw(st.sampled_from(labels)) for i in ids}
+
+    one = draw(st.booleans())
+    return fleet_of(
+        {vm: draw(st.sampled_from(hosts)) for vm in vms},
+        hosts,
+        cpu={h: draw(st.sampled_from((0, 700, 1_000, 3_000))) for h in hosts},
+        memory={h: draw(st.integers(0, 40)) for h in hosts},
+        vm_memory={vm: draw(st.integers(0, 20)) for vm in vms},
+        vm_cpu={vm: draw(st.integers(0, 900)) for vm in vms},
+        clusters=dict.fromkeys(hosts, "c1") if one else label(hosts, ("c1", "c1", "c2", "")),
+        racks=label(hosts, ("r1", "r2", "")),
+        sites=label(hosts, ("s1", "s2")),
+        vendors={} if one else label(hosts, ("Intel", "Intel", "AMD", "")),
+        families={} if one else label(hosts, ("Nehalem", "Nehalem", "Westmere", "")),
+        services=label(vms, ("web", "sql", "")),
+        closed=some(hosts),
+        leaving=some(hosts),
+        stuck=some(vms),
+        compatible=some(vms),
+        names={i: draw(vm_names()) for i in (*hosts, *vms)},
+    )
+
+
+@st.composite
+def placements(draw: st.DrawFn, fleet: Fleet) -> Ints:
+    """(V,) any placement, sometimes the one of today, often near it."""
+    host_of = fleet.host_of.copy()
+    for v in range(fleet.n_vms):
+        if draw(st.booleans()):
+            host_of[v] = draw(st.integers(0, fleet.n_hosts - 1))
+    return host_of
+
+
+@st.composite
+def demands(draw: st.DrawFn, fleet: Fleet) -> Demand:
+    """Demand over 1..3 scenarios of 1..3 slots, such that some hosts run hot."""
+    scenarios, slots = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    rng = np.random.default_rng(draw(st.integers(0, 2**16)))
+    moments = scenarios * slots
+    cpu = rng.integers(0, 700, (fleet.n_vms, moments))
+    memory = np.broadcast_to(fleet.memory_mib[:, None], cpu.shape)
+    base = rng.integers(0, 200, (fleet.n_hosts, moments))
+    return Demand(
+        use=np.stack([cpu, memory], axis=1).astype(np.int32),
+        base=np.stack([base, 0 * base], axis=1).astype(np.int32),
+        scenarios=scenarios,
+        slots=slots,
+        start=START,
+        step_s=300,
+        known=np.ones(fleet.n_vms, np.float32),
+    )
+
+
+def members() -> st.SearchStrategy[tuple[str, ...]]:
+    """VM ids for a rule, among them one that no fleet holds, and repetitions."""
+    return st.lists(st.sampled_from((*VMS, "nobody")), max_size=4).map(tuple)
+
+
+def some_hosts() -> st.SearchStrategy[tuple[str, ...]]:
+    """Host ids for a rule, among them one that no fleet holds."""
+    return st.lists(st.sampled_from((*HOSTS, "nowhere")), min_size=1, max_size=3).map(tuple)
+
+
+def scopes() -> st.SearchStrategy[str]:
+    """Scopes of spread and gather."""
+    return st.sampled_from(("host", "rack", "site", "cluster"))
+
+
+RULES: dict[str, st.SearchStrategy[Constraint]] = {
+    "capacity": st.builds(
+        rules_room.Capacity,
+        resource=st.sampled_from(("memory", "cpu")),
+        reserve=st.integers(0, 10),
+        reserve_percent=st.integers(0, 30),
+        overcommit_percent=st.integers(50, 200),
+    ),
+    "cluster": st.builds(rules_room.ClusterBorder),
+    "cpu": st.builds(rules_room.CpuCompatibility),
+    "maintenance": st.builds(rules_room.Maintenance),
+    "evacuate": st.builds(rules_room.Evacuate, some_hosts()),
+    "budget": st.builds(rules_room.MoveBudget, st.none() | st.integers(0, 3), st.none() | st.integers(0, 1)),
+    "spread": st.builds(rules_room.Spread, vm_names(), members(), scopes(), st.integers(0, 3)),
+    "gather": st.builds(rules_room.Gather, vm_names(), members(), scopes()),
+    "fence": st.builds(rules_room.Fence, vm_names(), members(), some_hosts()),
+    "pin": st.builds(rules_room.Pin, vm_names(), members(), st.just(()) | some_hosts()),
+    "ban": st.builds(rules_room.Ban, vm_names(), members(), some_hosts()),
+}
+"""A strategy for every rule of the catalogue."""
+
+GOALS: dict[str, st.SearchStrategy[Any]] = {
+    "heat": st.builds(
+        Heat,
+        threshold=st.sampled_from((0.05, 0.5, 0.85)),
+        resources=st.sampled_from((("cpu",), ("cpu", "memory"))),
+        knots=st.just(()) | st.just(((0.3, 0.5), (0.333, 1e-12), (0.7, 0.0), (0.9, 7.7))),
+    ),
+    "moves": st.builds(Moves, per_move=st.integers(0, 9), per_gib=st.integers(0, 9)),
+    "balance": st.builds(Balance, resources=st.sampled_from((("cpu",), ("cpu", "memory")))),
+    "hosts_on": st.builds(HostsOn, cost=st.integers(0, 5)),
+    "disturbance": st.builds(Disturbance, cost=st.integers(0, 5)),
+}
+"""A strategy for every goal of the catalogue."""
+
+
+def rules() -> st.SearchStrategy[Constraint]:
+    """Any rule of the catalogue."""
+    return st.one_of(*RULES.values())
+
+
+@st.composite
+def written(draw: st.DrawFn) -> RuleSpec:
+    """Rules as people write them."""
+    return RuleSpec(
+        name=draw(vm_names()),
+        kind=draw(st.sampled_from(tuple(rules_room.WRITTEN))),
+        members=draw(members()),
+        hosts=draw(some_hosts()),
+        scope=draw(scopes()),
+        least=draw(st.integers(0, 2)),
+        owner="storage team",
+        origin="rules.json:1",
+    )
+
+
+@st.composite
+def problems(draw: st.DrawFn, *, max_hosts: int = 4, max_vms: int = 5) -> Problem:
+    """Problems as engines see them: rules that always hold and some others, then heat, moves, and something else."""
+    return draw(cases(max_hosts=max_hosts, max_vms=max_vms))[-1]
+
+
+@st.composite
+def cases(draw: st.DrawFn, *, max_hosts: int = 4, max_vms: int = 5) -> tuple[Fleet, Demand, list[Constraint], Problem]:
+    """A fleet, its demand, its rules, and the problem they make."""
+    fleet = draw(fleets(max_hosts=max_hosts, max_vms=max_vms))
+    demand = draw(demands(fleet))
+    held = [*rules_room.build(fleet), *draw(st.lists(rules(), max_size=3))]
+    goals = [Heat(threshold=0.5), draw(GOALS["moves"]), *draw(st.lists(st.one_of(*GOALS.values()), max_size=1))]
+    tiers = [Tier(g.name, tuple(g.terms(fleet, demand))) for g in goals]
+    rows = [row for rule in held for row in rule.rows(fleet)]
+    return fleet, demand, held, compile_problem(fleet, rows, tiers)
