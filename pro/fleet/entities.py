@@ -32,7 +32,7 @@ class Matched:
 
 
 def entity_of(fleet: Fleet, entities: Sequence[str]) -> Matched:
-    """Match counter entities to VMs and hosts, without regard to case.
+    """Match counter entities to VMs and hosts, without regard to case or surrounding space.
 
     An entity is tried as a DNS name, then as an id, a name, and at last by its first label (`web1` for a VM known as
     `web1.contoso.test`, and `web1.contoso.test` for one that is known only as `web1`). What two things share at the deciding step
@@ -43,12 +43,12 @@ def entity_of(fleet: Fleet, entities: Sequence[str]) -> Matched:
     vms = _lookup(fleet.vm_fqdn, fleet.vms, fleet.vm_names)
     called: dict[str, list[int]] = {}
     for i, (ident, name) in enumerate(zip(fleet.vms, fleet.vm_names, strict=True)):
-        for key in {ident.casefold(), name.casefold()}:
+        for key in {ident.strip().casefold(), name.strip().casefold()}:
             called.setdefault(key, []).append(i)
     out = np.full((3, len(entities)), -1, dtype=np.int64)
     side = np.zeros(len(entities), dtype=np.bool_)
     for e, entity in enumerate(entities):
-        host, vm = _decide(entity.casefold(), hosts, vms)
+        host, vm = _decide(entity.strip().casefold(), hosts, vms)
         if host < 0 and vm < 0 and "/" in entity:
             computer, _, instance = entity.casefold().partition("/")
             counted = _decide(computer, hosts, [])[0]
@@ -66,7 +66,7 @@ def _lookup(fqdns: Iterable[str], ids: Iterable[str], names: Iterable[str]) -> l
     fqdns, ids, names = list(fqdns), list(ids), list(names)
     bare = [n if not f else "" for n, f in zip(names, fqdns, strict=True)]
     tables = (fqdns, ids, names, [f.partition(".")[0] for f in fqdns], bare)
-    return [_index([t.casefold() for t in table]) for table in tables]
+    return [_index([t.strip().casefold() for t in table]) for table in tables]
 
 
 def _index(keys: Sequence[str]) -> dict[str, int]:

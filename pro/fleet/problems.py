@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from pro.fleet.inventory import Inventory
+    from pro.fleet.tables import Inventory
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pro.fleet.fleet import RuleSpec
-    from pro.fleet.inventory import Inventory
     from pro.fleet.names import Names
+    from pro.fleet.tables import Inventory
 
 SCOPES = ("host", "rack", "site", "cluster")
 Found = tuple[bool, str, int]
@@ -78,11 +78,8 @@ class _Judge:
         return self.hosts["id" if scope == "host" else scope].tolist()
 
     def _scoped(self, rule: RuleSpec, who: str, members: list[int]) -> Iterator[tuple[bool, str]]:
-        if rule.scope != "host" and rule.scope not in self.hosts.columns:
-            yield (
-                False,
-                f"{who} has the scope {quoted(rule.scope)}; expected one of {', '.join(SCOPES)} or a column of hosts",
-            )
+        if rule.scope not in SCOPES:
+            yield False, f"{who} has the scope {quoted(rule.scope)}; expected {' | '.join(SCOPES)}"
             return
         items = self._items(rule.scope)
         if not any(items):

@@ -156,7 +156,7 @@ def group(labels: Sequence[str]) -> Groups:
 
 
 def _host_groups(hosts: pd.DataFrame) -> dict[str, Groups]:
-    """The groups every fleet has, and one for each attribute column, which rules may use as a scope.
+    """The groups every fleet has, and one for each attribute column.
 
     A rack is a rack of its site: two sites may both have an R1.
     """

@@ -1,0 +1,248 @@
+"""What is known, how fresh it is, and what therefore must not be acted on; which hosts can exchange VMs live.
+
+Facts for `pro doctor`, reports and the dashboard: nothing here decides, and nothing reads a file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from pro.fleet.base import is_hyperv
+from pro.fleet.entities import entity_of, host_entities, spokesmen
+from pro.fleet.names import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from pro.fleet.fleet import Bools, Fleet, Ints
+    from pro.telemetry.grid import Grid
+
+FRESH_S = 1800
+"""Seconds since the newest sample after which a counter is called stale."""
+
+LEAST = 0.5
+"""Share of the history below which a counter is called sparse."""
+
+BLIND = 0.2
+"""Share of the processor caps on a host that may lack fresh counters before the host is left alone."""
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of one counter of one host or VM is known.
+
+    `known` share of the grid; `newest` instant of the newest value; `missing_since` from when on there is nothing (None:
+    it is fresh); `gap_s` the longest time without a value; `entity` who speaks for it, "" when nobody does.
+    """
+
+    kind: Literal["host", "vm"]
+    id: str
+    name: str
+    counter: str
+    entity: str
+    known: float
+    newest: datetime | None
+    missing_since: datetime | None
+    gap_s: int
+    state: Literal["ok", "sparse", "stale", "absent"]
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """What `pro doctor` tells about the data."""
+
+    now: datetime
+    rows: tuple[Coverage, ...]
+    hold: Mapping[str, str]
+    """Host id -> why it should not be acted on."""
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`: counts by state, whatever is not ok, and the hosts to hold."""
+        states = ("ok", "sparse", "stale", "absent")
+        return {
+            "schema": "readiness/1",
+            "now": self.now.isoformat(),
+            "counters": {s: sum(r.state == s for r in self.rows) for s in states},
+            "missing": [
+                {
+                    "kind": r.kind,
+                    "id": r.id,
+                    "counter": r.counter,
+                    "state": r.state,
+                    "known": round(r.known, 4),
+                    "since": r.missing_since.isoformat() if r.missing_since else None,
+                    "longest_gap_s": r.gap_s,
+                }
+                for r in self.rows
+                if r.state != "ok"
+            ],
+            "hold": dict(self.hold),
+        }
+
+
+def readiness(
+    fleet: Fleet, grids: Mapping[str, Grid], now: datetime | None = None, fresh_s: int = FRESH_S
+) -> Readiness:
+    """Coverage of every counter in `grids`, and the hosts that should be left alone. `now`: None is the grids' cutoff.
+
+    Processor counters are expected of every host and VM even when `grids` has none; the others only when collected.
+    """
+    instant = now or max((g.cutoff for g in grids.values()), default=fleet.at)
+    if instant is None:
+        raise ValueError("no grids and no instant: there is nothing to be ready for")
+    rows: list[Coverage] = []
+    for counter in sorted(set(grids) | {"cpu_pct"}):
+        rows += _counter_rows(fleet, counter, grids, instant, fresh_s)
+    return Readiness(instant, tuple(rows), _hold(fleet, rows))
+
+
+def _counter_rows(fleet: Fleet, counter: str, grids: Mapping[str, Grid], now: datetime, fresh_s: int) -> list[Coverage]:
+    grid = grids.get(counter)
+    known = np.zeros(0, dtype=np.float32) if grid is None else np.isfinite(grid.values).mean(axis=1).astype(np.float32)
+    matched = entity_of(fleet, grid.entities if grid else ())
+    rows: list[Coverage] = []
+    if not counter.startswith("host_"):
+        rows += _rows(("vm", fleet.vms, fleet.vm_names), counter, grid, spokesmen(fleet, matched, known), now, fresh_s)
+    of_hosts = host_entities(fleet, matched, known)
+    hyperv = is_hyperv(fleet)
+    expected = np.ones(fleet.n_hosts, dtype=np.bool_)
+    if counter == "cpu_pct":
+        expected = ~hyperv
+        if "host_cpu_pct" not in grids and hyperv.any():
+            rows += _subset("host_cpu_pct", fleet, np.flatnonzero(hyperv), None, of_hosts, now, fresh_s)
+    elif counter == "host_cpu_pct":
+        expected = hyperv | (of_hosts >= 0)
+    elif not (of_hosts >= 0).any():
+        expected[:] = False
+    return rows + _subset(counter, fleet, np.flatnonzero(expected), grid, of_hosts, now, fresh_s)
+
+
+def _subset(
+    counter: str, fleet: Fleet, hosts: Ints, grid: Grid | None, speaker: Ints, now: datetime, fresh_s: int
+) -> list[Coverage]:
+    ids, names = [fleet.hosts[h] for h in hosts], [fleet.host_names[h] for h in hosts]
+    return _rows(("host", ids, names), counter, grid, speaker[hosts], now, fresh_s)
+
+
+def _rows(
+    who: tuple[Literal["host", "vm"], Sequence[str], Sequence[str]],
+    counter: str,
+    grid: Grid | None,
+    speaker: Ints,
+    now: datetime,
+    fresh_s: int,
+) -> list[Coverage]:
+    kind, ids, names = who
+    rows = []
+    share, last, gap = _seen(grid, speaker)
+    for i, (ident, name) in enumerate(zip(ids, names, strict=True)):
+        newest = since = None
+        state: Literal["ok", "sparse", "stale", "absent"] = "absent"
+        if grid is not None and last[i] >= 0:
+            newest = grid.start + timedelta(seconds=int(last[i]) * grid.step_s)
+            stale = (now - newest).total_seconds() > fresh_s
+            since = newest if stale else None
+            state = "stale" if stale else "sparse" if share[i] < LEAST else "ok"
+        elif grid is not None:
+            since = grid.start
+        entity = grid.entities[speaker[i]] if grid is not None and speaker[i] >= 0 else ""
+        step = grid.step_s if grid is not None else 0
+        rows.append(
+            Coverage(kind, ident, name, counter, entity, float(share[i]), newest, since, int(gap[i]) * step, state)
+        )
+    return rows
+
+
+def _seen(grid: Grid | None, speaker: Ints) -> tuple[NDArray[np.float64], Ints, Ints]:
+    """Of each speaker: share of points known, last known point (-1: none), longest run of unknown points."""
+    n = len(speaker)
+    if grid is None:
+        return np.zeros(n), np.full(n, -1, dtype=np.int64), np.zeros(n, dtype=np.int64)
+    finite = np.isfinite(grid.values[np.maximum(speaker, 0)]) & (speaker >= 0)[:, None]
+    steps = finite.shape[1]
+    at = np.arange(steps)
+    last = np.where(finite, at, -1).max(axis=1, initial=-1)
+    before = np.maximum.accumulate(np.where(finite, at, -1), axis=1)
+    gap = (at - before).max(axis=1, initial=0)
+    return finite.mean(axis=1), last, gap
+
+
+def _hold(fleet: Fleet, rows: Sequence[Coverage]) -> dict[str, str]:
+    """Hosts whose agent fell silent, or most of whose load nobody sees."""
+    hold: dict[str, str] = {}
+    cpu_of_host = {r.id: r for r in rows if r.kind == "host" and r.counter in ("host_cpu_pct", "cpu_pct")}
+    lost = {r.id for r in rows if r.kind == "vm" and r.counter == "cpu_pct" and r.state in ("stale", "absent")}
+    dark = np.array([vm in lost for vm in fleet.vms], dtype=np.bool_)
+    caps = np.bincount(fleet.host_of, weights=fleet.cpu_cap_mhz, minlength=fleet.n_hosts)
+    unseen = np.bincount(fleet.host_of[dark], weights=fleet.cpu_cap_mhz[dark], minlength=fleet.n_hosts)
+    counts = np.bincount(fleet.host_of, minlength=fleet.n_hosts)
+    missing = np.bincount(fleet.host_of[dark], minlength=fleet.n_hosts)
+    for h, host in enumerate(fleet.hosts):
+        who = f"host {quoted(fleet.host_names[h], host)}"
+        own = cpu_of_host.get(host)
+        if own is not None and own.state == "stale" and own.newest is not None:
+            hold[host] = f"{who} has sent no processor counter since {own.newest:%Y-%m-%d %H:%M}Z"
+        elif caps[h] and unseen[h] > BLIND * caps[h]:
+            hold[host] = f"of {counts[h]} VMs on {who}, {missing[h]} have no fresh processor counter"
+    return hold
+
+
+@dataclass(frozen=True)
+class MigrationFacts:
+    """For every pair (source, destination), (H, H) each: what live migration between them needs.
+
+    `accepting` says whether the destination takes VMs at all. The diagonal is meaningless.
+    """
+
+    same_cluster: Bools
+    same_vendor: Bools
+    same_family: Bools
+    network: Bools
+    accepting: Bools
+
+    @property
+    def live(self) -> Bools:
+        """(H, H): any VM may move live."""
+        return self.compatible & self.same_family
+
+    @property
+    def compatible(self) -> Bools:
+        """(H, H): a VM in processor compatibility mode may move live."""
+        return self.same_cluster & self.same_vendor & self.network & self.accepting
+
+    def refusals(self, source: int, destination: int) -> tuple[str, ...]:
+        """Why nothing, or not everything, moves live from one host to the other; empty when everything may."""
+        pair = (source, destination)
+        said = (
+            (self.same_cluster, "they are not in one cluster"),
+            (self.same_vendor, "their processors are of different makers"),
+            (self.same_family, "their processor families differ: only VMs in processor compatibility mode"),
+            (self.network, "one of them has no migration network"),
+            (self.accepting, "the destination takes no VMs"),
+        )
+        return tuple(text for matrix, text in said if not matrix[pair])
+
+
+def migration_facts(fleet: Fleet) -> MigrationFacts:
+    """The facts for every pair of hosts of `fleet`."""
+
+    def same(name: str, unknown: bool) -> Bools:
+        code = fleet.host_groups[name].code
+        equal: Bools = code[:, None] == code[None, :]
+        return equal if unknown else equal & (code >= 0)[:, None]
+
+    wired = fleet.migration_mbps > 0
+    everywhere = np.ones((fleet.n_hosts, fleet.n_hosts), dtype=np.bool_)
+    return MigrationFacts(
+        same_cluster=same("cluster", False),
+        same_vendor=same("cpu_vendor", True),
+        same_family=same("cpu_family", True),
+        network=wired[:, None] & wired[None, :],
+        accepting=everywhere & fleet.accepting[None, :],
+    )
