@@ -31,6 +31,13 @@ def samples_schema() -> pa.Schema:
             column(
                 "counter", pa.dictionary(pa.int32(), pa.string()), "", "canonical counter, see pro.core.units.COUNTERS"
             ),
+            column(
+                "part",
+                pa.dictionary(pa.int32(), pa.string()),
+                "",
+                "which piece of the entity: `group:name` of one adapter, disk or processor; empty when the value is for "
+                "the whole. Grids add or average the pieces, see pro.telemetry.grid",
+            ),
             column("value", pa.float64(), "the counter's", "the sample, or the average over `span_s`"),
             column("span_s", pa.int32(), "s", "length of the interval averaged over; 0 for a raw sample"),
         ]
@@ -60,6 +67,8 @@ class ReadReport:
     rejected_count: int = 0
     """May exceed `len(rejected)`: at most 10,000 rejected rows are kept with their text per file."""
     warnings: list[str] = field(default_factory=list)
+    hypervisors: set[str] = field(default_factory=set)
+    """Entities that own Hyper-V counters: on these, `cpu_pct` is the root partition alone."""
 
     def reject(self, what: Rejected) -> None:
         """Count `what`, and keep it while there is room."""
@@ -72,9 +81,11 @@ class Reader(Protocol):
     """One format of counter file. Reading the same file twice yields the same rows."""
 
     name: str
+    describe: str
+    """The format in one line, for people."""
 
     def sniff(self, head: bytes, path: Path) -> bool:
-        """Whether a file beginning with `head` (decompressed, up to 64 KiB) is of this format."""
+        """Whether a file beginning with `head` (decompressed, byte order mark cut off, up to 64 KiB) is of this format."""
         ...
 
     def read(self, path: Path, report: ReadReport) -> Iterator[pa.Table]:

@@ -1,0 +1,221 @@
+"""How a `Grid` is made of samples: plain numpy on whole arrays.
+
+Raw samples are carried forward to the next grid points, no further than the counter's `carry_s`. Aggregated samples
+(`span_s` > 0) fill exactly their own interval; where the interval's maximum is known, the maximum stands for 15
+minutes and the rest is lowered so that the average stays right. An hourly average hides the 15-minute saturation that makes users
+call; a flat hour at 60 % and an hour with a quarter at 100 % are different hours. Where raw and aggregated samples
+both know, raw wins; of aggregates the shorter.
+
+Parts of one entity (adapters, disks, processors) are gridded one by one, because they are not sampled at the same
+second, and then added (bytes) or averaged (per cent) over the parts known at that point. A value for the whole beats
+its parts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pro.telemetry.grid import Grid
+from pro.telemetry.readers.catalogue import GROUP_ORDER
+from pro.telemetry.readers.times import from_us, to_us
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from pro.core.units import Counter
+
+PEAK_S = 900
+"""How long the maximum of an aggregated interval is shown."""
+LONGEST_SPAN_S = 86_400
+
+
+@dataclass(frozen=True)
+class Window:
+    """The grid points: `count` of them, `step_s` apart, the last at `last_us` (microseconds since 1970)."""
+
+    last_us: int
+    step_s: int
+    count: int
+
+    @classmethod
+    def ending(cls, until: datetime, days: float, step_s: int) -> Window:
+        """The grid whose last point is the last multiple of `step_s` not after `until`."""
+        if until.tzinfo is None:
+            raise ValueError("until needs a time zone")
+        if step_s <= 0 or days <= 0:
+            raise ValueError("days and step_s must be positive")
+        step_us = step_s * 1_000_000
+        return cls(to_us(until) // step_us * step_us, step_s, max(round(days * 86_400 / step_s), 1))
+
+    @property
+    def step_us(self) -> int:
+        return self.step_s * 1_000_000
+
+    @property
+    def first_us(self) -> int:
+        return self.last_us - (self.count - 1) * self.step_us
+
+    def reach_back(self, counter: Counter) -> datetime:
+        """Samples at or before this instant cannot matter to any grid point."""
+        return from_us(self.first_us) - timedelta(seconds=counter.carry_s, microseconds=1)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Samples of one counter: series number (sorted), instant, value, span; all (n,)."""
+
+    series: NDArray[np.int64]
+    time_us: NDArray[np.int64]
+    value: NDArray[np.float64]
+    span_s: NDArray[np.int64]
+
+    def where(self, mask: NDArray[np.bool_]) -> _Rows:
+        return _Rows(self.series[mask], self.time_us[mask], self.value[mask], self.span_s[mask])
+
+
+def build(counter: Counter, table: pa.Table, window: Window) -> Grid:
+    """Grid `table` (samples of `counter` and its `_max`, sorted by entity, part, span, time).
+
+    Instants after the last grid point are ignored, except that an aggregated interval belongs to the points inside
+    it, and those lie before its end.
+    """
+    rows, peaks, owners = _split(counter, table)
+    raw = carried(rows.where(rows.span_s == 0), len(owners), window, counter.carry_s)
+    for span in sorted(set(rows.span_s[rows.span_s > 0].tolist())):
+        wide = spread(
+            rows.where(rows.span_s == span), peaks.where(peaks.span_s == span), len(owners), window, counter.low
+        )
+        np.copyto(raw, wide, where=np.isnan(raw))
+    entities, values = _combine(raw, owners, average=counter.unit == "%")
+    known = ~np.isnan(values).all(axis=1) if len(entities) else np.zeros(0, dtype=bool)
+    kept = tuple(name for name, seen in zip(entities, known, strict=True) if seen)
+    grid = np.ascontiguousarray(values[known], dtype=np.float32)
+    grid.flags.writeable = False
+    return Grid(counter.name, kept, from_us(window.first_us), window.step_s, grid)
+
+
+def _split(counter: Counter, table: pa.Table) -> tuple[_Rows, _Rows, list[tuple[str, str]]]:
+    """Samples, maxima, and the (entity, part) of every series."""
+    table = table.unify_dictionaries().combine_chunks()
+
+    def codes(name: str) -> tuple[NDArray[np.int64], list[str]]:
+        column = table.column(name)
+        if not table.num_rows:
+            return np.zeros(0, dtype=np.int64), []
+        chunk = column.chunk(0)
+        words = chunk.dictionary.to_pylist()
+        order = sorted(range(len(words)), key=words.__getitem__)
+        rank = np.empty(len(words), dtype=np.int64)
+        rank[order] = np.arange(len(words))
+        return rank[chunk.indices.to_numpy()], [words[k] for k in order]
+
+    entity, entities = codes("entity")
+    part, parts = codes("part")
+    name, names = codes("counter")
+    both = entity * max(len(parts), 1) + part
+    size = len(entities) * max(len(parts), 1)
+    used = np.zeros(size, dtype=bool)
+    used[both] = True
+    distinct = np.flatnonzero(used)
+    slot = np.zeros(size, dtype=np.int64)
+    slot[distinct] = np.arange(len(distinct))
+    owners = [(entities[k // len(parts)], parts[k % len(parts)]) for k in distinct.tolist()]
+    rows = _Rows(
+        slot[both],
+        table.column("time").cast("int64").to_numpy(),
+        table.column("value").to_numpy(),
+        table.column("span_s").to_numpy().astype(np.int64),
+    )
+    main = name == names.index(counter.name) if counter.name in names else np.zeros(len(both), dtype=bool)
+    return rows.where(main), rows.where(~main), owners
+
+
+def carried(rows: _Rows, count: int, window: Window, carry_s: int) -> NDArray[np.float64]:
+    """(count, T) last observation carried forward, at most `carry_s`; NaN where nothing is known. Needs rows sorted by time within a series."""
+    slot = np.maximum(-((window.first_us - rows.time_us) // window.step_us), 0)
+    inside = slot < window.count
+    newest = np.full((count, window.count), -1, dtype=np.int64)
+    # rows of one series come in time order, so of several in one slot the last written is the newest
+    newest[rows.series[inside], slot[inside]] = np.flatnonzero(inside)
+    newest = np.maximum.accumulate(newest, axis=1)
+    out = np.full((count, window.count), np.nan)
+    seen = newest >= 0
+    if not seen.any():
+        return out
+    points = window.first_us + np.arange(window.count, dtype=np.int64) * window.step_us
+    picked = newest[seen]
+    age = np.broadcast_to(points, newest.shape)[seen] - rows.time_us[picked]
+    out[seen] = np.where(age <= carry_s * 1_000_000, rows.value[picked], np.nan)
+    return out
+
+
+def spread(rows: _Rows, peaks: _Rows, count: int, window: Window, low: float) -> NDArray[np.float64]:
+    """(count, T) of aggregated samples of one span: each fills the points p with time - span < p <= time."""
+    out = np.full((count, window.count), np.nan)
+    if not len(rows.series):
+        return out
+    span_us = int(rows.span_s[0]) * 1_000_000
+    first = (rows.time_us - span_us - window.first_us) // window.step_us + 1
+    after = (rows.time_us - window.first_us) // window.step_us + 1
+    points = after - first
+    peak = _peaks(rows, peaks)
+    high, tall = _shape(rows.value, peak, points, low, max(round(PEAK_S / window.step_s), 1))
+    rest = np.where(points > tall, (rows.value * points - high * tall) / np.maximum(points - tall, 1), high)
+    lead = (points - tall) // 2
+    for offset in range(int(points.max(initial=0))):
+        column = first + offset
+        ok = (offset < points) & (column >= 0) & (column < window.count)
+        in_peak = (offset >= lead) & (offset < lead + tall)
+        out[rows.series[ok], column[ok]] = np.where(in_peak, high, rest)[ok]
+    return out
+
+
+def _peaks(rows: _Rows, peaks: _Rows) -> NDArray[np.float64]:
+    """(n,) the maximum known for each aggregated sample; its average where none is."""
+    if not len(peaks.series):
+        return rows.value
+    # both are sorted by (series, time): one key per row, looked up by bisection
+    origin = min(int(rows.time_us.min()), int(peaks.time_us.min()))
+    width = max(int(rows.time_us.max()), int(peaks.time_us.max())) - origin + 1
+    have = peaks.series * width + (peaks.time_us - origin)
+    want = rows.series * width + (rows.time_us - origin)
+    at = np.minimum(np.searchsorted(have, want), len(have) - 1)
+    return np.where(have[at] == want, np.maximum(peaks.value[at], rows.value), rows.value)
+
+
+def _shape(
+    mean: NDArray[np.float64], peak: NDArray[np.float64], points: NDArray[np.int64], low: float, tall: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Height and length (in points) of the peak: the maximum for `tall` points, or less high where the average forbids it."""
+    length = np.minimum(tall, points)
+    room = (mean * points - low * (points - length)) / np.maximum(length, 1)
+    return np.minimum(peak, np.maximum(room, mean)), length
+
+
+def _combine(
+    values: NDArray[np.float64], owners: list[tuple[str, str]], *, average: bool
+) -> tuple[list[str], NDArray[np.float64]]:
+    """Parts -> entities: within a group add or average what is known; of groups take the first that knows."""
+    entities = sorted({entity for entity, _ in owners})
+    if len(entities) == len(owners):
+        return entities, values
+    row = {entity: k for k, entity in enumerate(entities)}
+    out = np.full((len(entities), values.shape[1]), np.nan)
+    groups = [part.partition(":")[0] for _, part in owners]
+    for group in GROUP_ORDER:
+        mine = [k for k, name in enumerate(groups) if name == group]
+        if not mine:
+            continue
+        to = np.array([row[owners[k][0]] for k in mine])
+        known = ~np.isnan(values[mine])
+        total, number = np.zeros_like(out), np.zeros(out.shape, dtype=np.int64)
+        np.add.at(total, to, np.where(known, values[mine], 0.0))
+        np.add.at(number, to, known)
+        combined = np.where(number > 0, total / np.maximum(number, 1) if average else total, np.nan)
+        np.copyto(out, combined, where=np.isnan(out))
+    return entities, out
