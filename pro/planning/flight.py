@@ -1,0 +1,258 @@
+"""Where every VM stands or travels, and what each rule would say to one more departure."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pro.core.text import plain
+from pro.placement.language import Allow, AtLeast, Limit, Near, Row, Together, broken, counted
+from pro.placement.problem import loosen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from pro.fleet import Fleet
+
+    Ints = NDArray[np.int64]
+
+MEMORY_LABEL = "memory"
+
+
+@dataclass
+class _Load:
+    """A Limit while VMs move: a travelling VM counts at both ends, so any order of arrivals is safe."""
+
+    row: Limit
+    use: Ints
+    upper: Ints
+
+
+@dataclass
+class _Span:
+    """An AtLeast while VMs move: how many members stand in each scope item, how many items there must be, who crosses."""
+
+    row: AtLeast
+    members: Counter[int]
+    count: int
+    crossing: int | None = None
+
+
+@dataclass
+class _Places:
+    """Indices of the rows that speak about one VM."""
+
+    allow: list[Allow] = field(default_factory=list)
+    loads: list[tuple[_Load, int]] = field(default_factory=list)
+    budgets: list[tuple[_Load, int]] = field(default_factory=list)
+    spans: list[_Span] = field(default_factory=list)
+
+
+def members_of(row: Row) -> Ints:
+    """(n,) the VMs that `row` speaks of, sorted."""
+    members: Ints = np.unique(np.concatenate([row.a, row.b]) if isinstance(row, Near) else row.vms)
+    return members
+
+
+def memory_row(fleet: Fleet) -> Limit:
+    """Memory as such: whatever the rules say, no host holds more than it has, arriving VMs included."""
+    memory = fleet.resources.index("memory")
+    return Limit(
+        vms=np.arange(fleet.n_vms),
+        weight=fleet.memory_mib[:, None],
+        scope=np.arange(fleet.n_hosts),
+        base=np.zeros((fleet.n_hosts, 1), np.int64),
+        upper=fleet.capacity[:, memory][:, None],
+        when="during",
+        label=MEMORY_LABEL,
+    )
+
+
+class Flight:
+    """The state between and during waves. Rules already broken at the start may stay so, never get worse.
+
+    A departure costs O(rows of the VM x dimensions of the row). Between waves the state depends on `at` alone.
+    Together and Near are not judged here: a group that moves is split on the way. `gathered` says whether they hold at an end.
+    """
+
+    def __init__(self, fleet: Fleet, rows: Iterable[Row], target: Ints) -> None:
+        self.fleet = fleet
+        self.home: Ints = fleet.host_of
+        self.at: list[int] = fleet.host_of.tolist()
+        self.going: dict[int, int] = {}
+        self.gathering: list[Together | Near] = []
+        self._places: dict[int, _Places] = defaultdict(_Places)
+        for row in (memory_row(fleet), *rows):
+            self._add(row, target)
+
+    def _add(self, row: Row, target: Ints) -> None:
+        match row:
+            case Allow():
+                for part in loosen(row, self.home):
+                    if isinstance(part, Allow):
+                        for v in part.vms.tolist():
+                            self._places[v].allow.append(part)
+            case Limit(when="moved"):
+                # The budget of the planned moves is spent already; only stop-overs ask for more.
+                spent = counted(row, self.home, target)
+                budget = _Load(row, spent, np.maximum(row.upper, spent))
+                for i, v in enumerate(row.vms.tolist()):
+                    self._places[v].budgets.append((budget, i))
+            case Limit():
+                use = counted(row, self.home, self.home)
+                load = _Load(row, use, np.maximum(row.upper, use))
+                for i, v in enumerate(row.vms.tolist()):
+                    self._places[v].loads.append((load, i))
+            case AtLeast():
+                stands = Counter(row.scope[self.home[row.vms]].tolist())
+                span = _Span(row, stands, row.count - broken(row, self.home, self.home))
+                for v in row.vms.tolist():
+                    self._places[v].spans.append(span)
+            case Together() | Near():
+                self.gathering.append(row)
+
+    def refusal(self, vm: int, host: int, *, stopover: bool = False) -> str:
+        """Why `vm` may not set out for `host` now, in words; "" if it may."""
+        if not self.fleet.accepting[host]:
+            return f"{self._host(host)} does not accept VMs"
+        places = self._places[vm]
+        for allow in places.allow:
+            if not allow.hosts[host]:
+                return f"{plain(allow.label)} keeps it off {self._host(host)}"
+        if stopover:
+            for budget, i in places.budgets:
+                item = int(budget.row.scope[host])
+                if item >= 0 and np.any(budget.use[item] + budget.row.weight[i] > budget.upper[item]):
+                    return f"{plain(budget.row.label)} leaves no room for a stop-over"
+        for load, i in places.loads:
+            words = self._overload(load, i, self.at[vm], host)
+            if words:
+                return words
+        for span in places.spans:
+            words = self._narrows(span, self.at[vm], host)
+            if words:
+                return words
+        return ""
+
+    def _overload(self, load: _Load, i: int, source: int, host: int) -> str:
+        new = int(load.row.scope[host])
+        if new < 0 or new == int(load.row.scope[source]):
+            return ""
+        lack = load.use[new] + load.row.weight[i] - load.upper[new]
+        # A VM that adds nothing to a full host does no harm there.
+        if not np.any((lack > 0) & (load.row.weight[i] > 0)):
+            return ""
+        if load.row.label == MEMORY_LABEL:
+            return f"{self._host(host)} lacks {int(lack[0]):,} MiB of memory"
+        return f"{plain(load.row.label)} is full at {self._host(host)}"
+
+    def _narrows(self, span: _Span, source: int, host: int) -> str:
+        old, new = int(span.row.scope[source]), int(span.row.scope[host])
+        if old == new:
+            return ""
+        if span.crossing is not None:
+            return f"another member of {plain(span.row.label)} is on its way"
+        items = sum(1 for item, n in span.members.items() if item >= 0 and n > 0)
+        after = items - (old >= 0 and span.members[old] == 1) + (new >= 0 and span.members[new] == 0)
+        if after < span.count:
+            return f"{plain(span.row.label)} would span {after} instead of {span.count}"
+        return ""
+
+    def depart(self, vm: int, host: int, *, stopover: bool = False) -> None:
+        """Let `vm` set out for `host`: it counts at both ends until `arrive`."""
+        self.going[vm] = host
+        for load, i in self._places[vm].loads:
+            self._weigh(load, i, self.at[vm], host, 1)
+        for span in self._places[vm].spans:
+            if span.row.scope[self.at[vm]] != span.row.scope[host]:
+                span.crossing = vm
+        if stopover:
+            self._spend(vm, host)
+
+    def arrive(self) -> None:
+        """End the wave: everybody under way has arrived."""
+        for vm, host in self.going.items():
+            for load, i in self._places[vm].loads:
+                self._weigh(load, i, host, self.at[vm], -1)
+            self._settle(vm, host)
+            for span in self._places[vm].spans:
+                span.crossing = None
+        self.going = {}
+
+    def put(self, vm: int, host: int) -> None:
+        """Set `vm` down on `host` without a journey: to look ahead, and to undo that."""
+        for load, i in self._places[vm].loads:
+            self._weigh(load, i, self.at[vm], host, 1)
+            self._weigh(load, i, host, self.at[vm], -1)
+        self._settle(vm, host)
+
+    def _settle(self, vm: int, host: int) -> None:
+        for span in self._places[vm].spans:
+            span.members[int(span.row.scope[self.at[vm]])] -= 1
+            span.members[int(span.row.scope[host])] += 1
+        self.at[vm] = host
+
+    @staticmethod
+    def _weigh(load: _Load, i: int, stays: int, host: int, sign: int) -> None:
+        """Add (or take away) the weight at `host`, unless `stays` is in the same scope item."""
+        item = int(load.row.scope[host])
+        if item >= 0 and item != int(load.row.scope[stays]):
+            load.use[item] += sign * load.row.weight[i]
+
+    def _spend(self, vm: int, host: int) -> None:
+        for budget, i in self._places[vm].budgets:
+            item = int(budget.row.scope[host])
+            if item >= 0:
+                budget.use[item] += budget.row.weight[i]
+
+    def memory_use(self) -> Ints:
+        """(H,) MiB held on every host now, VMs under way at both ends."""
+        use = np.bincount(self.at, weights=self.fleet.memory_mib, minlength=self.fleet.n_hosts).astype(np.int64)
+        for vm, host in self.going.items():
+            use[host] += self.fleet.memory_mib[vm]
+        return use
+
+    def shares_rule(self, vm: int, other: int) -> bool:
+        """Whether a rule that is not about the whole fleet speaks of both VMs."""
+        mine, theirs = self._places[vm], self._places[other]
+        narrow = {id(load) for load, _ in mine.loads if len(load.row.vms) < self.fleet.n_vms}
+        return bool(narrow & {id(load) for load, _ in theirs.loads}) or bool(
+            {id(s) for s in mine.spans} & {id(s) for s in theirs.spans}
+        )
+
+    def worse_gatherings(self, host_of: Ints) -> list[Together | Near]:
+        """Rows of groups that `host_of` breaks worse than the start did."""
+        return [r for r in self.gathering if broken(r, self.home, host_of) > broken(r, self.home, self.home)]
+
+    def split_on_the_way(self, steps: Sequence[Sequence[tuple[int, int]]]) -> list[Together | Near]:
+        """Rows of groups that some moment between or within these waves of (vm, host) breaks worse than the start."""
+        split: list[Together | Near] = []
+        for row in self.gathering:
+            members = set(members_of(row).tolist())
+            allowed = broken(row, self.home, self.home)
+            host_of = self.home.copy()
+            for wave in steps:
+                mine = [(v, h) for v, h in wave if v in members]
+                if mine and self._splits(row, host_of, mine, allowed):
+                    split.append(row)
+                    break
+                for v, h in mine:
+                    host_of[v] = h
+        return split
+
+    def _splits(self, row: Together | Near, host_of: Ints, wave: list[tuple[int, int]], allowed: int) -> bool:
+        """Whether members of one wave, arriving in some order, break the row. Two or more in one wave: assume that they do."""
+        if len(wave) > 1 and any(row.scope[host_of[v]] != row.scope[h] for v, h in wave):
+            return True
+        after = host_of.copy()
+        for v, h in wave:
+            after[v] = h
+        return broken(row, self.home, after) > allowed
+
+    def _host(self, host: int) -> str:
+        return plain(self.fleet.host_names[host])
