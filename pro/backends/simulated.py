@@ -176,7 +176,7 @@ def open_simulated(url: str, *, world: World | None, clock: Clock) -> SimulatedB
             vars(simulation.model).update(options)
             simulation.faults.extend(f for f in faults if not any(same_fault(f, g) for g in simulation.faults))
             simulation.changed = True
-    return SimulatedBackend(store, clock, url)
+    return SimulatedBackend(store, clock, f"simulated:{path.resolve()}")
 
 
 def same_fault(a: Fault, b: Fault) -> bool:
