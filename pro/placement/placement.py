@@ -17,8 +17,8 @@ class TierCost:
     """One line of the answer's account: a tier's cost today and after."""
 
     name: str
-    before: int
-    after: int
+    before: float
+    after: float
     unit: str
 
 

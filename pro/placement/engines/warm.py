@@ -1,0 +1,26 @@
+"""Compile the kernels once, before any clock runs. numba keeps the result on disk for the next process."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pro.placement.language import Linear, Steps
+from pro.placement.problem import Problem, Stop, Tier
+
+
+def warm() -> None:
+    """Run every engine kernel on two VMs and two hosts. Some seconds the first time on a machine, then milliseconds."""
+    from pro.placement.engines.greedy import Greedy
+    from pro.placement.engines.local import Local
+
+    two, ones = np.arange(2), np.ones((2, 1))
+    heat = Steps(two, ones, two, np.zeros((2, 1)), np.ones((1, 2, 1)), np.full((1, 2, 1), 5), "warm")
+    moves = Linear(np.ones(2), None, None, "warm")
+    problem = Problem(np.zeros(2, np.int64), 2, np.ones(2, bool), (), (Tier("a", ()), Tier("b", (heat, moves))))
+    rng = np.random.default_rng(1)
+    for engine in (Greedy(), Local()):
+        engine.improve(problem, problem.home, Stop(seconds=3600, steps=1), rng)
+
+
+if __name__ == "__main__":
+    warm()
