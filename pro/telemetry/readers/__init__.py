@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pro.telemetry.readers.options import ReadOptions as ReadOptions
-
 if TYPE_CHECKING:
+    from pro.telemetry.readers.options import ReadOptions
     from pro.telemetry.samples import Reader
 
 

@@ -10,6 +10,7 @@ import csv
 import math
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -102,7 +103,7 @@ def _headless(row: list[str]) -> bool:
     """Whether `row` is a data row of a file saved without a header (as Management Studio does)."""
     if len(row) < 5 or not any(re.match(r"\d{4}-\d\d-\d\d|\d{1,2}[/.]\d{1,2}[/.]\d{4}", cell.strip()) for cell in row):
         return False
-    return any(known_names(a, b) == 2 for a, b in zip(row, row[1:], strict=False))
+    return any(known_names(a, b) == 2 for a, b in pairwise(row))
 
 
 def layout_of(head: bytes, where: object) -> Layout | None:
