@@ -208,6 +208,7 @@ class Executor:
                         destination=m.destination,
                         kind=m.kind,
                         expected_s=m.seconds,
+                        expected_mib=m.mib,
                         state=StepState.DONE if over else StepState.PENDING,
                         reason="already there" if over else "",
                         ended_at=now if over else "",

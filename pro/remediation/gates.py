@@ -1,16 +1,26 @@
-"""Gates: all must permit before anything is applied. A refusal is a value with a reason; a bug is an exception."""
+"""Gates: all must permit before anything is applied. A refusal is a value with a reason; a bug is an exception.
+
+What was moved and when is read from the journal, migrations in flight included, so that no gate forgets them.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
+
+from pro.core.text import plain
+from pro.remediation.journal import Journal
+from pro.remediation.records import Step, StepState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
+    from pathlib import Path
 
     from pro.backends.base import World
     from pro.planning.plan import Plan
+
+DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -33,3 +43,180 @@ def refusals(gates: Iterable[Gate], plan: Plan, world: World, now: datetime) -> 
     """The reasons of all gates that refuse."""
     permits = [gate.permits(plan, world, now) for gate in gates]
     return [p.reason for p in permits if not p.allowed]
+
+
+def moves_since(journal: Path, at: datetime) -> list[Step]:
+    """Migrations asked for since `at`, oldest first; none if nothing was ever applied."""
+    if not journal.exists():
+        return []
+    with Journal(journal) as book:
+        return [s for s in book.moves_since(stamp(at)) if s.state not in (StepState.PENDING, StepState.SKIPPED)]
+
+
+def stamp(at: datetime) -> str:
+    """`at` as the journal writes it."""
+    return at.isoformat(timespec="milliseconds")
+
+
+@dataclass(frozen=True)
+class MoveBudget:
+    """At most so many migrations and GiB in one plan and in any 24 hours."""
+
+    journal: Path
+    per_plan: int = 20
+    per_day: int = 60
+    gib_per_plan: float | None = None
+    gib_per_day: float | None = None
+
+    def permits(self, plan: Plan, world: World, now: datetime) -> Permit:
+        """Counts what is left of `plan`, and everything asked for in the last 24 hours."""
+        lately = moves_since(self.journal, now - DAY)
+        moves, gib = len(plan.migrations), sum(m.mib for m in plan.migrations) / 1024
+        day_gib = gib + sum(s.expected_mib if s.mib is None else s.mib for s in lately) / 1024
+        checks = [
+            (moves, self.per_plan, "migrations in one plan"),
+            (moves + len(lately), self.per_day, "migrations in 24 hours"),
+            (gib, self.gib_per_plan, "GiB in one plan"),
+            (day_gib, self.gib_per_day, "GiB in 24 hours"),
+        ]
+        over = [
+            f"{value:.4g} {what}, the budget is {upper:g}"
+            for value, upper, what in checks
+            if upper is not None and value > upper
+        ]
+        return Permit(not over, "; ".join(over) or f"{moves} migrations, within the budget")
+
+
+@dataclass(frozen=True)
+class Cooldown:
+    """Let a VM rest after a migration, longer each time, and never send it back within `ledger_h` hours.
+
+    The first rest is `first_min` minutes; every further migration within the ledger doubles it, up to `longest_min`.
+    All steps of one run count as one migration, so a stop-over is none of its own.
+    """
+
+    journal: Path
+    first_min: float = 30.0
+    longest_min: float = 240.0
+    ledger_h: float = 24.0
+
+    def permits(self, plan: Plan, world: World, now: datetime) -> Permit:
+        """Refuses with every VM that rests or would go back."""
+        lately: dict[str, list[Step]] = {}
+        for step in moves_since(self.journal, now - timedelta(hours=self.ledger_h)):
+            if step.state != StepState.FAILED:
+                lately.setdefault(step.vm, []).append(step)
+        final = {m.vm: m for m in plan.migrations}
+        reasons = []
+        for vm, migration in final.items():
+            if vm in lately:
+                reasons += self._reasons(plain(migration.vm_name or vm), migration.destination, lately[vm], now)
+        return Permit(not reasons, "; ".join(reasons) or "no VM rests")
+
+    def _reasons(self, name: str, destination: str, moves: list[Step], now: datetime) -> list[str]:
+        times = len({s.run for s in moves})
+        rest = timedelta(minutes=min(self.first_min * 2.0 ** (times - 1), self.longest_min))
+        last = max(datetime.fromisoformat(s.ended_at or s.intent_at) for s in moves)
+        reasons = []
+        if now < last + rest:
+            reasons.append(f"{name} was moved at {last:%H:%M} UTC and rests until {last + rest:%H:%M} UTC")
+        if any(s.source == destination for s in moves):
+            reasons.append(
+                f"{name} would go back to {plain(destination)}, which it left in the last {self.ledger_h:g} hours"
+            )
+        return reasons
+
+
+@dataclass(frozen=True)
+class HoldWhenTooMuchIsHot:
+    """Too many hot hosts, or too little data, point at bad data rather than bad hosts.
+
+    `hot_hosts`: how many are hot now. `coverage`: share 0..1 of the expected samples that are known. Fewer than `fewest` hot
+    hosts never hold a plan back: in a small estate two of four may well be hot.
+    """
+
+    hot_hosts: int
+    coverage: float
+    most_hot: float = 0.4
+    least_coverage: float = 0.99
+    fewest: int = 4
+
+    def permits(self, plan: Plan, world: World, now: datetime) -> Permit:
+        """Compares with all hosts of `world`."""
+        share = self.hot_hosts / max(len(world.hosts), 1)
+        reasons = []
+        if share > self.most_hot and self.hot_hosts >= self.fewest:
+            reasons.append(
+                f"{self.hot_hosts} of {len(world.hosts)} hosts look hot: the data may be wrong, a person must look"
+            )
+        if self.coverage < self.least_coverage:
+            reasons.append(
+                f"only {self.coverage:.1%} of the expected samples are known, {self.least_coverage:.1%} are needed"
+            )
+        return Permit(
+            not reasons, "; ".join(reasons) or f"{self.hot_hosts} hot hosts, {self.coverage:.1%} of samples known"
+        )
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """A plan that answers an old forecast answers the wrong question."""
+
+    minutes: float = 60.0
+
+    def permits(self, plan: Plan, world: World, now: datetime) -> Permit:
+        """Counts from the instant the plan was made at. A plan from the future is refused too: some clock is wrong."""
+        age = now - datetime.fromisoformat(plan.created_at)
+        if age > timedelta(minutes=self.minutes):
+            return Permit(
+                False, f"the plan is {age.total_seconds() / 60:.0f} minutes old, it expires after {self.minutes:g}"
+            )
+        if age < -timedelta(minutes=5):
+            return Permit(False, f"the plan was made at {plan.created_at}, which is yet to come: a clock is wrong")
+        return Permit(True, f"the plan is {max(age.total_seconds(), 0.0) / 60:.0f} minutes old")
+
+
+@dataclass(frozen=True)
+class KillSwitch:
+    """While the file exists nothing is applied. Its first line says why."""
+
+    path: Path
+
+    def permits(self, plan: Plan, world: World, now: datetime) -> Permit:
+        """Looks at the file system, nothing else."""
+        if not self.path.exists():
+            return Permit(True, "not thrown")
+        first = self.path.read_text(encoding="utf-8", errors="replace").split("\n", 1)[0].strip()
+        return Permit(False, f"the kill switch {self.path} is thrown" + (f": {plain(first, 200)}" if first else ""))
+
+
+@dataclass(frozen=True)
+class OtherBalancer:
+    """Two balancers on one estate undo each other's work."""
+
+    def permits(self, plan: Plan, world: World, now: datetime) -> Permit:
+        """Refuses while any host of `world` reports one."""
+        active = [f"{plain(h.balancer)} on {plain(h.host)}" for h in world.hosts.values() if h.balancer]
+        return Permit(
+            not active, f"another balancer is active: {', '.join(active)}" if active else "no other balancer is active"
+        )
+
+
+@dataclass(frozen=True)
+class CircuitBreaker:
+    """After `failures` failed migrations within `minutes`, or one in doubt, nothing is applied until that time has passed."""
+
+    journal: Path
+    failures: int = 2
+    minutes: float = 10.0
+
+    def permits(self, plan: Plan, world: World, now: datetime) -> Permit:
+        """Counts steps that failed within the last `minutes`, of any run."""
+        since = stamp(now - timedelta(minutes=self.minutes))
+        lately = [s for s in moves_since(self.journal, now - DAY) if s.ended_at >= since]
+        failed = [s for s in lately if s.state == StepState.FAILED]
+        doubt = [s for s in lately if s.state == StepState.IN_DOUBT]
+        if len(failed) < self.failures and not doubt:
+            return Permit(True, f"{len(failed)} failed in the last {self.minutes:g} minutes")
+        what = f"{len(failed)} migrations failed" if not doubt else f"{len(doubt)} migrations are in doubt"
+        return Permit(False, f"{what} in the last {self.minutes:g} minutes: the circuit is open")

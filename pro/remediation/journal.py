@@ -27,7 +27,7 @@ CREATE TABLE runs (
     options TEXT NOT NULL DEFAULT '{}') STRICT;
 CREATE TABLE steps (
     run INTEGER NOT NULL REFERENCES runs(run), step INTEGER NOT NULL, wave INTEGER NOT NULL, vm TEXT NOT NULL,
-    vm_name TEXT NOT NULL, source TEXT NOT NULL, destination TEXT NOT NULL, kind TEXT NOT NULL, expected_s REAL NOT NULL,
+    vm_name TEXT NOT NULL, source TEXT NOT NULL, destination TEXT NOT NULL, kind TEXT NOT NULL, expected_s REAL NOT NULL, expected_mib INTEGER NOT NULL,
     state TEXT NOT NULL, attempt INTEGER NOT NULL DEFAULT 0, ticket TEXT NOT NULL DEFAULT '',
     vm_state TEXT NOT NULL DEFAULT '', intent_at TEXT NOT NULL DEFAULT '', ended_at TEXT NOT NULL DEFAULT '',
     reason TEXT NOT NULL DEFAULT '', seconds REAL, blackout_s REAL, mib INTEGER, PRIMARY KEY (run, step)) STRICT;

@@ -63,7 +63,7 @@ UNFINISHED = (RunState.RUNNING, RunState.IN_DOUBT)
 
 @dataclass(frozen=True)
 class Step:
-    """One migration of a run. Instants are ISO 8601, UTC; `seconds`, `blackout_s`, `mib` are measured, `expected_s` planned.
+    """One migration of a run. Instants are ISO 8601, UTC; `seconds`, `blackout_s`, `mib` are measured, `expected_*` planned.
 
     `attempt`: how often it was asked for. `vm_state`: what the VM was doing when it was first asked for.
     """
@@ -77,6 +77,7 @@ class Step:
     destination: str
     kind: str
     expected_s: float
+    expected_mib: int
     state: StepState
     attempt: int = 0
     ticket: str = ""
