@@ -9,7 +9,7 @@ import re
 import shutil
 import tempfile
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,22 +75,25 @@ def load_inventory(root: Path, until: datetime | None = None) -> Inventory:
     return replace(inventory, warnings=(*inventory.warnings, warning))
 
 
-def settled(root: Path, inventory: Inventory) -> dict[str, datetime]:
-    """Host id -> since when the same VMs stand on it, as far as the store remembers.
+def settled(root: Path, inventory: Inventory, hours: float = 48.0) -> dict[str, datetime]:
+    """Host id -> since when the same VMs stand on it, as far as the store remembers and `hours` reach back.
 
     What a host spent before that instant must not be compared with what its VMs of today spent.
     """
     now = _standing_sets(inventory)
+    unchanged = set(now)
     since = dict.fromkeys(now, datetime.min.replace(tzinfo=UTC))
-    later, open_hosts = inventory.at, set(now)
-    for at, folder in sorted(((s[0], f) for s, f in _folders(root)), reverse=True):
-        if at > inventory.at or not open_hosts:
+    later, reach = inventory.at, inventory.at - timedelta(hours=hours)
+    for (at, _), folder in sorted(_folders(root), reverse=True):
+        if at > inventory.at:
             continue
+        if not unchanged or later <= reach:
+            break
         then = _standing_sets(_load(folder))
-        for host in sorted(open_hosts):
+        for host in sorted(unchanged):
             if then.get(host) != now[host]:
                 since[host] = later
-                open_hosts.discard(host)
+                unchanged.discard(host)
         later = at
     return since
 
@@ -108,7 +111,7 @@ def _fingerprint(inventory: Inventory) -> str:
     """Of what the inventory says, not of its instant, nor of which file said it."""
     digest = hashlib.sha256()
     for frame in (inventory.hosts, inventory.vms):
-        digest.update(frame.to_json(orient="split", index=False, date_unit="us", double_precision=15).encode())
+        digest.update(frame.to_json(orient="split", index=False, date_format="iso", date_unit="us", double_precision=15).encode())
     rules = [{k: v for k, v in rule_json(r).items() if k != "origin"} for r in inventory.rules]
     digest.update(json.dumps(rules, sort_keys=True).encode())
     return digest.hexdigest()

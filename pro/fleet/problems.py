@@ -45,6 +45,8 @@ def find_problems(inventory: Inventory) -> list[Problem]:
     ]
     if not len(inventory.hosts):
         found.append(Problem("error", "there are no hosts"))
+    if not len(inventory.vms):
+        found.append(Problem("warning", "there are no VMs"))
     return sorted(found, key=lambda p: p.severity)
 
 
