@@ -7,11 +7,10 @@ such a host, and their companions in rules; rules are those about a VM that move
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import TYPE_CHECKING, Any
 
 from pro.core.text import plain
+from pro.planning.identity import digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,16 +19,6 @@ if TYPE_CHECKING:
     from pro.planning.plan import Migration
 
 RUNNING = "running"
-
-
-def canonical(value: Any) -> str:
-    """The one JSON text of `value`: sorted keys, no spaces, ASCII. ValueError for NaN and infinities."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-
-
-def digest(value: Any) -> str:
-    """SHA-256 of the canonical JSON of `value`, in hex."""
-    return hashlib.sha256(canonical(value).encode()).hexdigest()
 
 
 def facts(fleet: Fleet, vms: Iterable[str], hosts: Iterable[str]) -> dict[str, Any]:

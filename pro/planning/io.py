@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pro.core.errors import InputError
-from pro.planning.make import content_id
+from pro.planning.identity import content_id
 from pro.planning.plan import Blocked, Migration, Plan, Wave
 
 if TYPE_CHECKING:
@@ -172,6 +172,10 @@ def _blocked(value: Any, path: str) -> tuple[Blocked, ...]:
     return tuple(Blocked(**_object(b, f"{path}[{i}]", fields)) for i, b in enumerate(_list(value, path)))
 
 
+def _ends(value: Any, path: str) -> dict[str, str]:
+    return {vm: _name(host, f"{path}.{vm}") for vm, host in _free_object(value, path).items()}
+
+
 def _plan(fields: dict[str, Any]) -> Plan:
     plan = Plan(**{k: v for k, v in fields.items() if k != "schema"})
     stands: dict[str, str] = {}
@@ -183,6 +187,8 @@ def _plan(fields: dict[str, Any]) -> Plan:
                     "the VM is not there any more", got=m.source, expected=stands[m.vm], where=f"{path}.source"
                 )
             stands[m.vm] = m.destination
+    if stands != plan.ends:
+        raise InputError("the steps do not end where the plan promises", where="plan.ends")
     for i, b in enumerate(plan.blocked):
         if b.vm in stands:
             raise InputError("a blocked VM moves", got=b.vm, where=f"plan.blocked[{i}].vm")
@@ -222,4 +228,5 @@ _PLAN: dict[str, Callable[[Any, str], Any]] = {
     "facts": _free_object,
     "explain": _free_object,
     "violations": _free_objects,
+    "ends": _ends,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,8 +11,9 @@ import numpy as np
 from pro.core.errors import InputError
 from pro.core.text import plain
 from pro.planning.estimates import Estimates
-from pro.planning.facts import digest, facts, fingerprint
+from pro.planning.facts import facts, fingerprint
 from pro.planning.flight import members_of
+from pro.planning.identity import content_id
 from pro.planning.plan import Blocked, Migration, Plan, Wave
 from pro.planning.profiles import Profile, of_hosts
 from pro.planning.reasons import Reasons
@@ -110,14 +111,9 @@ def make_plan(fleet: Fleet, demand: Demand | None, host_of: Ints, context: PlanC
         facts=known,
         explain=_json(context.explain, "explain"),
         violations=tuple(_json(context.violations, "violations")),
+        ends={m.vm: m.destination for m in steps},
     )
     return replace(plan, id=content_id(plan))
-
-
-def content_id(plan: Plan) -> str:
-    """SHA-256 of everything the plan says, its id and `created_at` aside."""
-    content = {k: v for k, v in asdict(plan).items() if k not in ("id", "created_at")}
-    return digest(content)
 
 
 def final_host_of(plan: Plan, fleet: Fleet) -> Ints:
@@ -146,6 +142,8 @@ def _reason(step: Step, reasons: Reasons, splits: dict[int, list[str]], context:
     said = given if given is not None else reasons.sentence(step.vm)
     if step.stopover:
         said = f"Stop-over that makes room for the others; it moves on later. {said}"
+    elif step.source != reasons.fleet.host_of[step.vm]:
+        said = f"Moves on from its stop-over. {said}"
     if step.vm in splits:
         said += f" On the way, until its group is together again, {' and '.join(splits[step.vm])} does not hold."
     if step.kind == "quick":

@@ -52,10 +52,11 @@ class Plan:
     """What to do, in order. Immutable; `id` is a hash of the content, so an approval binds to exactly this plan.
 
     `fleet_fingerprint` hashes the facts the plan depends on; `facts` are those facts in the open, so that a stale plan can
-    say what changed: vm -> [host, memory_mib], host -> [accepting, capacity...] of everything the plan touches.
+    say what changed (see `pro.planning.facts`).
     `tiers`: [{name, unit, before, after}]. `proof`: {engine, bound, gap, minimal_moves}. `before`, `after`: {hot_hosts,
     hot_minutes, peak, hosts: {host: {resource: peak fraction}}}. `in_flight`: the worst moment on the way:
-    {memory: {host, fraction}, concurrent, seconds}. `profile`: the platform's law of migration.
+    {memory: {host, fraction}, concurrent, seconds, blackout_s, split: [rules of groups that are apart on the way]}. `profile`: the
+    platform's law of migration.
     """
 
     id: str
@@ -76,6 +77,8 @@ class Plan:
     """Per VM (moved or on a hot host): what happens without the move, refused destinations with reasons, gain."""
     violations: tuple[Mapping[str, Any], ...] = ()
     """Rules still broken after the plan, with what would be needed."""
+    ends: Mapping[str, str] = field(default_factory=dict)
+    """The promise: where every VM that moves stands when the plan is done (ids)."""
 
     @property
     def migrations(self) -> tuple[Migration, ...]:

@@ -61,14 +61,16 @@ def _helpers(row: Row, home: Ints, host_of: Ints, moved: NDArray[np.bool_]) -> I
     members = members_of(row)
     old, new = home[members], host_of[members]
     if isinstance(row, Allow):
-        return members[~row.hosts[old] & row.hosts[new]]
+        crosses: NDArray[np.bool_] = ~row.hosts[old] & row.hosts[new]
+        return np.asarray(members[crosses])
     crosses = moved[members] & (row.scope[old] != row.scope[new])
     if isinstance(row, Limit):
         over: NDArray[np.bool_] = np.max(counted(row, home, home) - row.upper, axis=1) > 0
-        return members[crosses & (row.scope[old] >= 0) & over[row.scope[old]]]
-    if broken(row, home, host_of) >= broken(row, home, home):
-        return members[:0]
-    return members[crosses]
+        crosses &= (row.scope[old] >= 0) & over[row.scope[old]]
+    elif broken(row, home, host_of) >= broken(row, home, home):
+        crosses &= False
+    helpers: Ints = members[crosses]
+    return helpers
 
 
 @dataclass(frozen=True)

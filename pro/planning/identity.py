@@ -1,0 +1,26 @@
+"""Hashes that bind an approval to exactly one plan, and a plan to exactly one state of the world."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pro.planning.plan import Plan
+
+
+def canonical(value: Any) -> str:
+    """The one JSON text of `value`: sorted keys, no spaces, ASCII. ValueError for NaN and infinities."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of the canonical JSON of `value`, in hex."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def content_id(plan: Plan) -> str:
+    """SHA-256 of everything the plan says, its id and `created_at` aside."""
+    return digest({name: value for name, value in asdict(plan).items() if name not in ("id", "created_at")})

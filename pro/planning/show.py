@@ -1,0 +1,115 @@
+"""A plan as plain lines of text for a terminal. Names come from outside: each is made harmless before it is shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pro.core.text import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pro.planning.plan import Migration, Plan
+
+_COLUMNS = ("wave", "starts", "takes", "blackout", "VM", "from", "to", "")
+_NAME = 24
+
+
+def show(plan: Plan) -> list[str]:
+    """Lines that say what the plan does, wave by wave, what it cannot do, and what becomes better."""
+    lines = [
+        f"plan {plain(plan.id[:12])}  goal {plain(plan.goal)}  for {plain(plan.now)}  "
+        f"law {plain(plan.profile)}  made {plain(plan.created_at)}"
+    ]
+    if plan.waves:
+        lines += ["", *_table(plan), "", _in_flight(plan)]
+    else:
+        lines.append("Nothing to move.")
+    if plan.blocked:
+        lines += ["", "Blocked:", *(f"  {plain(b.vm, _NAME)}: {plain(b.reason, 400)}" for b in plan.blocked)]
+    lines += _tiers(plan.tiers)
+    lines += _before_after(plan.before, plan.after)
+    if plan.violations:
+        lines += ["", "Still broken:", *(f"  {_violation(v)}" for v in plan.violations)]
+    return lines
+
+
+def duration(seconds: float) -> str:
+    """`0.2 s`, `45 s`, `4 min 55 s`, `1 h 12 min`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _table(plan: Plan) -> list[str]:
+    rows: list[tuple[str, ...]] = [_COLUMNS]
+    for number, wave in enumerate(plan.waves, 1):
+        rows += [_row(number, m) for m in wave.migrations]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(_COLUMNS) - 1)]
+    return ["  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[-1]]).rstrip() for row in rows]
+
+
+def _row(number: int, m: Migration) -> tuple[str, ...]:
+    kind = "" if m.kind == "live" else f"[{plain(m.kind)}] "
+    return (
+        str(number),
+        "+" + duration(m.starts_s),
+        duration(m.seconds),
+        duration(m.blackout_s),
+        plain(m.vm_name or m.vm, _NAME),
+        plain(m.source, _NAME),
+        plain(m.destination, _NAME),
+        kind + plain(m.reason, 400),
+    )
+
+
+def _in_flight(plan: Plan) -> str:
+    said = plan.in_flight
+    memory = said.get("memory", {})
+    parts = [f"{len(plan.migrations)} migrations in {duration(_number(said.get('seconds')))}"]
+    parts.append(f"longest blackout {duration(_number(said.get('blackout_s')))}")
+    if memory.get("host"):
+        parts.append(f"memory at most {_number(memory.get('fraction')):.0%} (on {plain(str(memory['host']), _NAME)})")
+    if said.get("split"):
+        parts.append("apart on the way: " + ", ".join(plain(str(name), _NAME) for name in said["split"]))
+    return "; ".join(parts) + "."
+
+
+def _tiers(tiers: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not tiers:
+        return []
+    return ["", "Costs, most important first:"] + [
+        f"  {_value(t.get('name', ''))}: {_value(t.get('before', ''))} -> {_value(t.get('after', ''))} {_value(t.get('unit', ''))}".rstrip()
+        for t in tiers
+    ]
+
+
+def _before_after(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """The single values both summaries share; what is nested (per host) is left to the report."""
+    shared = [k for k in before if k in after and _single(before[k]) and _single(after[k])]
+    if not shared:
+        return []
+    return ["", "Before -> after:"] + [f"  {plain(k)}: {_value(before[k])} -> {_value(after[k])}" for k in shared]
+
+
+def _violation(v: Mapping[str, Any]) -> str:
+    return ": ".join(_value(v[k], 400) for k in ("rule", "text") if k in v)
+
+
+def _single(value: Any) -> bool:
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _value(value: Any, limit: int = 64) -> str:
+    if isinstance(value, float):
+        return f"{value:,.3g}" if abs(value) < 100 else f"{value:,.0f}"
+    return plain(f"{value:,}" if isinstance(value, int) else str(value), limit)
