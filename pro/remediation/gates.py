@@ -6,7 +6,7 @@ What was moved and when is read from the journal, migrations in flight included,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from pro.core.text import plain
@@ -55,7 +55,7 @@ def moves_since(journal: Path, at: datetime) -> list[Step]:
 
 def stamp(at: datetime) -> str:
     """`at` as the journal writes it."""
-    return at.isoformat(timespec="milliseconds")
+    return at.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 @dataclass(frozen=True)
