@@ -58,7 +58,7 @@ class Balance:
                 level = sum(today[p] for p in peers) * capacity // room
                 for fraction, weight in self.knots:
                     price = max(round(weight * BILLION / capacity), 1) if weight > 0 else 0
-                    total += price * max(after[h] - level - int(fraction * capacity), 0)
+                    total += price * max(after[h] - level - round(fraction * capacity), 0)
         return total
 
     def terms(self, fleet: Fleet, demand: Demand) -> Iterator[Steps]:
@@ -82,7 +82,7 @@ class Balance:
             weight=mean,
             scope=np.arange(fleet.n_hosts),
             base=base,
-            knots=np.stack([level + (fraction * capacity).astype(np.int64) for fraction, _ in self.knots]),
+            knots=np.stack([level + np.rint(fraction * capacity).astype(np.int64) for fraction, _ in self.knots]),
             slopes=np.stack([slope(weight, shares) for _, weight in self.knots]),
             label=self.name,
         )

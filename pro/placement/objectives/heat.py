@@ -34,6 +34,7 @@ class Heat:
         Whose use counts. Memory is not among them: it is assigned, not used, and a matter of capacity.
     knots
         (fraction of capacity, weight) pairs; use over a knot costs `weight` per host capacity in addition to lower knots.
+        Rounded to the resource's unit.
         Empty: a soft margin below the threshold, weight 1 at the threshold, and 1 more over the whole capacity, where
         VMs do not get what they ask for.
     name
@@ -66,7 +67,7 @@ class Heat:
                     if host_of[v] == h:
                         use = use + demand.use[v, r]
                 for fraction, weight in self.steps():
-                    knot = int(fraction * capacity)
+                    knot = round(fraction * capacity)
                     price = max(round(weight * BILLION / capacity), 1) if weight > 0 else 0
                     total += price * int(np.maximum(use - knot, 0).sum())
         return total
@@ -76,7 +77,7 @@ class Heat:
         for r in columns(fleet, self.resources):
             capacity = fleet.capacity[:, r]
             full = (len(self.steps()), fleet.n_hosts, demand.moments)
-            knots = np.stack([(fraction * capacity).astype(np.int64) for fraction, _ in self.steps()])
+            knots = np.stack([np.rint(fraction * capacity).astype(np.int64) for fraction, _ in self.steps()])
             slopes = np.stack([slope(weight, capacity) for _, weight in self.steps()])
             yield Steps(
                 vms=np.arange(fleet.n_vms),

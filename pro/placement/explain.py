@@ -1,0 +1,206 @@
+"""Why a VM stands where it was put: what every other host would cost, and which rules refuse it.
+
+Everything is said with all other VMs where the placement puts them. Pure functions; the records turn into JSON with
+`dataclasses.asdict`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pro.core.text import plain
+from pro.placement.language import cost
+from pro.placement.referee import MOVABLE
+from pro.placement.whatif import RowAt, Standing, TiersAt
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pro.fleet import Fleet
+    from pro.placement.problem import Tier
+    from pro.placement.rules import Constraint, Ints, Violation
+
+IN_WORDS = 400
+"""So many refusals of one VM are told in the rule's own words; in a large fleet the rest only name the rule."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A rule that would be broken more than it is as placed. `amount` in the rule's unit."""
+
+    rule: str
+    amount: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a tier costs with the VM elsewhere, less what it costs as placed; `percent` of the latter, None if that is 0."""
+
+    tier: str
+    amount: int
+    percent: float | None
+
+
+@dataclass(frozen=True)
+class Option:
+    """One host for one VM. `chosen`: it is where the VM was put. `home`: it is where the VM stands today.
+
+    `refusals` is empty when the VM may stand there. `changes` has one entry a tier, the most important first. `text`
+    says both in one sentence.
+    """
+
+    host: str
+    host_name: str
+    chosen: bool
+    home: bool
+    refusals: tuple[Refusal, ...]
+    changes: tuple[Change, ...]
+    text: str
+
+    @property
+    def allowed(self) -> bool:
+        """Whether no rule refuses."""
+        return not self.refusals
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One VM and every host. The option that is `home` says what happens when its migration is dropped."""
+
+    vm: str
+    vm_name: str
+    home: str
+    chosen: str
+    options: tuple[Option, ...]
+
+    @property
+    def moved(self) -> bool:
+        """Whether the VM was given another host."""
+        return self.home != self.chosen
+
+    @property
+    def without(self) -> Option:
+        """What happens when this VM alone stays at home: what its migration is good for."""
+        return next(option for option in self.options if option.home)
+
+
+def explain(
+    fleet: Fleet,
+    constraints: Sequence[Constraint],
+    tiers: Sequence[Tier],
+    host_of: Ints,
+    vms: Sequence[int] | None = None,
+) -> tuple[Explanation, ...]:
+    """Explain the VMs `vms` (indices; None: those that `host_of` (V,) moves), with `tiers` as the engines saw them."""
+    standing = Standing(fleet.host_of, np.asarray(host_of, np.int64), fleet.n_hosts)
+    asked = np.flatnonzero(standing.host_of != standing.home).tolist() if vms is None else list(vms)
+    costs = TiersAt(tiers, standing)
+    totals = _totals(tiers, standing)
+    objections = Objections(fleet, constraints, standing)
+    found = []
+    for v in asked:
+        changes = costs.changes(v)
+        refusals = objections.to(v)
+        options = tuple(
+            _option(fleet, standing, (v, h), _changes(tiers, totals, changes[:, h]), refusals[h])
+            for h in range(fleet.n_hosts)
+        )
+        home, chosen = fleet.hosts[standing.home[v]], fleet.hosts[standing.host_of[v]]
+        found.append(Explanation(fleet.vms[v], fleet.vm_names[v], home, chosen, options))
+    return tuple(found)
+
+
+class Objections:
+    """Which rules refuse a VM on which host."""
+
+    def __init__(self, fleet: Fleet, constraints: Sequence[Constraint], standing: Standing) -> None:
+        self._fleet, self._at = fleet, standing
+        self._rules = [(rule, [RowAt(row, standing) for row in rule.rows(fleet)]) for rule in constraints]
+        self._said: dict[int, list[Violation]] = {}
+
+    def to(self, v: int) -> list[tuple[Refusal, ...]]:
+        """For every host the refusals to `v`, none for the host where it was put."""
+        amounts = self.amounts(v)
+        words_left = IN_WORDS
+        found: list[list[Refusal]] = [[] for _ in range(self._at.hosts)]
+        for h in np.argsort((amounts > 0).sum(axis=0), kind="stable").tolist():
+            if not self._fleet.movable[v] and h != int(self._at.home[v]):
+                found[h].append(Refusal(MOVABLE, 1, f"{plain(self._fleet.vm_names[v])} cannot be migrated"))
+            for i in np.flatnonzero(amounts[:, h]).tolist():
+                words_left -= 1
+                text = self._words(i, v, h) if words_left >= 0 else ""
+                name = self._rules[i][0].name
+                found[h].append(Refusal(name, int(amounts[i, h]), text or f"{plain(name)} refuses"))
+        return [tuple(refusals) for refusals in found]
+
+    def amounts(self, v: int) -> Ints:
+        """(rules, H) by how much each rule would be broken where `v` would go, 0 where it does not object."""
+        none = np.zeros(self._at.hosts, np.int64)
+        return np.array([sum((r.refuses(v) for r in rows), none) for _, rows in self._rules], np.int64).reshape(
+            len(self._rules), self._at.hosts
+        )
+
+    def amount_as_placed(self, i: int) -> int:
+        """By how much rule number `i` is broken as placed."""
+        return sum(r.amount for r in self._rules[i][1])
+
+    def broken(self, i: int, v: int) -> Ints:
+        """(H,) by how much rule number `i` is broken with `v` on each host."""
+        none = np.zeros(self._at.hosts, np.int64)
+        return sum((r.broken(v) for r in self._rules[i][1]), none)
+
+    def _words(self, i: int, v: int, h: int) -> str:
+        """The rule's own words for what `v` on `h` breaks and the placement does not."""
+        rule = self._rules[i][0]
+        if i not in self._said:
+            self._said[i] = rule.violations(self._fleet, self._at.host_of)
+        there = rule.violations(self._fleet, self._at.elsewhere(v, h))
+        vm, host = self._fleet.vms[v], self._fleet.hosts[h]
+        new = [x for x in there if x not in self._said[i] and (vm in x.vms or host in x.hosts)]
+        return "; ".join(x.text for x in new)
+
+
+def _totals(tiers: Sequence[Tier], standing: Standing) -> list[int]:
+    return [sum(cost(t, standing.home, standing.host_of) for t in tier.terms) for tier in tiers]
+
+
+def _changes(tiers: Sequence[Tier], totals: list[int], amounts: Ints) -> tuple[Change, ...]:
+    return tuple(
+        Change(tier.name, int(amount), round(100 * int(amount) / total, 1) if total else None)
+        for tier, total, amount in zip(tiers, totals, amounts, strict=True)
+    )
+
+
+def _option(
+    fleet: Fleet, standing: Standing, pair: tuple[int, int], changes: tuple[Change, ...], refusals: tuple[Refusal, ...]
+) -> Option:
+    v, h = pair
+    chosen, home = h == int(standing.host_of[v]), h == int(standing.home[v])
+    name = plain(fleet.host_names[h])
+    if chosen:
+        text = f"{name}: chosen" if not home else f"{name}: stays"
+    elif refusals:
+        text = f"{name}: refused, {'; '.join(f'{plain(r.rule)}: {r.text}' for r in refusals)}"
+    else:
+        text = f"{name}: allowed, {_say(changes)}"
+    return Option(fleet.hosts[h], fleet.host_names[h], chosen, home, refusals, changes, text)
+
+
+def _say(changes: tuple[Change, ...]) -> str:
+    """The changes in words, the most important tier first."""
+    said = []
+    for change in changes:
+        if change.amount == 0:
+            continue
+        more = "higher" if change.amount > 0 else "lower"
+        if change.percent is None:
+            said.append(f"{change.tier} would rise from nothing")
+        elif abs(change.percent) < 0.5:
+            said.append(f"{change.tier} would be a trace {more}")
+        else:
+            said.append(f"{change.tier} would be {abs(change.percent):,.0f} % {more}")
+    return ", ".join(said) if said else "as good as the one chosen"

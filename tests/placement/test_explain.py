@@ -1,0 +1,139 @@
+"""Every host is accounted for: allowed with its price, or refused with its reasons."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pro.fleet import RuleSpec
+from pro.placement import referee
+from pro.placement.constraints import build
+from pro.placement.explain import explain
+from pro.placement.objectives import Heat, Moves
+from pro.placement.problem import Tier, compile_problem
+from pro.placement.relax import blockages
+from pro.placement.whatif import Standing
+from tests.builders import demand_of, fleet, stand
+from tests.strategies import cases, placements
+
+
+def amounts(a_fleet, rule, host_of):
+    return sum(v.amount for v in rule.violations(a_fleet, host_of))
+
+
+@given(cases(), st.data())
+def test_an_allowed_host_breaks_no_rule_more_and_costs_what_is_said(case, data):
+    a_fleet, _, rules, problem = case
+    host_of = data.draw(placements(a_fleet))
+    standing = Standing(a_fleet.host_of, host_of, a_fleet.n_hosts)
+    now = problem.costs(host_of)
+    for v, told in enumerate(explain(a_fleet, rules, problem.tiers, host_of, range(a_fleet.n_vms))):
+        for h, option in enumerate(told.options):
+            there = standing.elsewhere(v, h)
+            if option.allowed:
+                assert all(amounts(a_fleet, r, there) <= amounts(a_fleet, r, host_of) for r in rules)
+            if not option.chosen:
+                assert tuple(c.amount for c in option.changes) == tuple(
+                    a - b for a, b in zip(problem.costs(there), now, strict=True)
+                )
+
+
+@given(cases(), st.data())
+def test_every_refusal_says_why(case, data):
+    a_fleet, _, rules, problem = case
+    host_of = np.where(a_fleet.movable, data.draw(placements(a_fleet)), a_fleet.host_of)
+    names = {rule.name for rule in rules} | {referee.MOVABLE}
+    for told in explain(a_fleet, rules, problem.tiers, host_of, range(a_fleet.n_vms)):
+        assert [o.host for o in told.options if o.chosen] == [told.chosen]
+        assert [o.host for o in told.options if o.home] == [told.home]
+        for option in told.options:
+            assert not (option.chosen and option.refusals)
+            assert all(r.amount > 0 and r.text and r.rule in names for r in option.refusals)
+            assert all(not r.text.endswith(" refuses") for r in option.refusals)
+        json.dumps(asdict(told))
+
+
+def story():
+    a_fleet = fleet(
+        "h1: a b | h2: c | h3: d | h4:",
+        cpu=1_000,
+        memory={"h3": 2_048, "h4": 8_192},
+        vm_memory={"d": 1_500, "b": 1_024},
+        clusters={"h1": "c", "h2": "c", "h3": "c", "h4": "other"},
+        rules=[RuleSpec("apart", "spread", ("b", "c"), owner="database team")],
+    )
+    demand = demand_of(a_fleet, {"a": 600, "b": 400, "c": 100, "d": 200})
+    rules = build(a_fleet)
+    rows = [row for rule in rules for row in rule.rows(a_fleet)]
+    tiers = [Tier(g.name, tuple(g.terms(a_fleet, demand))) for g in (Heat(), Moves())]
+    return a_fleet, rules, compile_problem(a_fleet, rows, tiers)
+
+
+def test_a_reader_learns_where_a_vm_could_have_gone():
+    a_fleet, rules, problem = story()
+    (told,) = explain(a_fleet, rules, problem.tiers, stand(a_fleet, "h2: a"))
+    assert (told.vm, told.home, told.chosen, told.moved) == ("a", "h1", "h2", True)
+    assert [option.text for option in told.options] == [
+        "h1: allowed, heat would rise from nothing, moves would be 100 % lower",
+        "h2: chosen",
+        "h3: refused, memory capacity: h3 is 476 MiB short: its VMs hold 2,524 of 2,048 MiB",
+        "h4: refused, cluster border: a left cluster c for h4",
+    ]
+    assert told.without.host == "h1"
+
+
+def test_a_vm_that_was_not_moved_can_be_asked_about():
+    a_fleet, rules, problem = story()
+    (told,) = explain(a_fleet, rules, problem.tiers, a_fleet.host_of, [a_fleet.vm_index("b")])
+    assert not told.moved
+    assert told.options[1].text == "h2: refused, apart: b and c stand together on h2"
+
+
+def test_a_vm_that_cannot_be_migrated_is_refused_everywhere_else():
+    a_fleet = fleet("h1: a | h2:", stuck=["a"])
+    (told,) = explain(a_fleet, build(a_fleet), (), a_fleet.host_of, [0])
+    assert [o.text for o in told.options] == ["h1: stays", "h2: refused, movable: a cannot be migrated"]
+
+
+def test_a_rule_that_stays_broken_names_what_stands_in_its_way_and_whom_to_ask():
+    a_fleet = fleet(
+        "h1: a b | h2:",
+        rules=[
+            RuleSpec("apart", "spread", ("a", "b"), owner="database team"),
+            RuleSpec("licensed", "fence", ("a", "b"), ("h1",), owner="licence desk"),
+        ],
+    )
+    (blockage,) = blockages(a_fleet, build(a_fleet), a_fleet.host_of)
+    assert blockage.relax == ("licensed",)
+    assert blockage.owners == ("database team", "licence desk")
+    assert blockage.text == "apart: a and b stand together on h1; a to h2 would help, but licensed refuses it"
+
+
+def test_the_way_out_that_needs_least_comes_first():
+    a_fleet = fleet(
+        "h1: a b | h2: | h3:",
+        rules=[
+            RuleSpec("apart", "spread", ("a", "b")),
+            RuleSpec("fenced", "fence", ("a", "b"), ("h1",)),
+            RuleSpec("off", "ban", ("a", "b"), ("h2",)),
+        ],
+    )
+    (blockage,) = blockages(a_fleet, build(a_fleet), a_fleet.host_of)
+    assert blockage.ways[0].host == "h3"
+    assert [len(way.refused_by) for way in blockage.ways] == [1, 1, 2, 2]
+
+
+@given(cases(), st.data())
+def test_a_way_that_nobody_refuses_is_a_real_way(case, data):
+    a_fleet, _, rules, _ = case
+    host_of = np.where(a_fleet.movable, data.draw(placements(a_fleet)), a_fleet.host_of)
+    standing = Standing(a_fleet.host_of, host_of, a_fleet.n_hosts)
+    found = blockages(a_fleet, rules, host_of)
+    assert [b.violation for b in found] == referee.check(a_fleet, rules, host_of)
+    for way in (way for b in found for way in b.ways if not way.refused_by):
+        there = standing.elsewhere(a_fleet.vm_index(way.vm), a_fleet.host_index(way.host))
+        assert all(amounts(a_fleet, r, there) <= amounts(a_fleet, r, host_of) for r in rules)
