@@ -9,7 +9,8 @@ from pro.heat.fans import host_fan
 from pro.reports import pictures, views, words
 
 if TYPE_CHECKING:
-    from pro.reports.report import Coverage, Report
+    from pro.reports.report import Report
+    from pro.telemetry.partitions import Coverage
 
 MAX_FANS = 8
 MAX_ROWS = 200

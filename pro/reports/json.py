@@ -63,8 +63,8 @@ def document(report: Report) -> dict[str, Any]:
                 {
                     "entity": c.entity,
                     "counter": c.counter,
-                    "first": c.first.isoformat() if c.first else None,
-                    "newest": c.newest.isoformat() if c.newest else None,
+                    "first": c.first.isoformat(),
+                    "newest": c.newest.isoformat(),
                     "share": c.share,
                 }
                 for c in report.coverage

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,22 +14,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pro.fleet import Demand, Fleet
+    from pro.fleet.readiness import Readiness
     from pro.heat import Hotspot
+    from pro.heat.baselines import Comparison
     from pro.heat.hotspots import HeatSummary
     from pro.placement.placement import Placement
     from pro.placement.problem import Violation
     from pro.planning.plan import Plan
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """How much of one entity's history is known. `share` 0..1 of the grid expected between `first` and now."""
-
-    entity: str
-    counter: str
-    first: datetime | None
-    newest: datetime | None
-    share: float
+    from pro.telemetry.partitions import Coverage
 
 
 @dataclass(frozen=True)
@@ -38,7 +30,8 @@ class Report:
 
     `hotspots` if nothing is done, `hotspots_after` with the plan. `before` and `after` are the heat of the same two
     futures. `repaired` are rules broken today that hold afterwards; `placement.violations` are those still broken.
-    `coverage` is one row per entity and counter. `accuracy`: rows of the forecaster's record, any columns.
+    `coverage` is one row per entity and counter. `accuracy`: rows of the forecaster's record, any columns. `baselines`: who
+    would have been flagged by what people use today.
     """
 
     now: datetime
@@ -55,7 +48,9 @@ class Report:
     repaired: tuple[Violation, ...] = ()
     coverage: tuple[Coverage, ...] = ()
     warnings: tuple[str, ...] = ()
-    accuracy: tuple[Mapping[str, Any], ...] = field(default=())
+    accuracy: tuple[Mapping[str, Any], ...] = ()
+    baselines: Comparison | None = None
+    readiness: Readiness | None = None
 
     @cached_property
     def host_of_after(self) -> NDArray[np.int64]:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pro.fleet import Demand, Fleet, Groups
+from pro.heat.baselines import Comparison
 from pro.heat.hotspots import find_hotspots, summary
 from pro.placement.placement import Placement, TierCost
 from pro.placement.problem import Violation
 from pro.planning.plan import Blocked, Migration, Plan, Wave
-from pro.reports.report import Coverage, Report
+from pro.reports.report import Report
+from pro.telemetry.partitions import Coverage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,8 +67,8 @@ def make_demand(fleet: Fleet, seed: int = 1) -> Demand:
     rng = np.random.default_rng(seed)
     v, k = fleet.n_vms, SCENARIOS * SLOTS
     hour = np.arange(SLOTS) * STEP_S / 3600
-    centre = np.where(fleet.host_of == 2, 14.0, rng.uniform(7, 20, v))
-    size = np.where(fleet.host_of == 2, 9500, np.where(fleet.host_of == 6, 7900, rng.uniform(2500, 6500, v)))
+    centre = np.where(fleet.host_of == 2, 14.0, np.where(fleet.host_of == 6, 10.0, rng.uniform(7, 20, v)))
+    size = np.where(fleet.host_of == 2, 9500, np.where(fleet.host_of == 6, 8900, rng.uniform(2500, 6500, v)))
     day = np.exp(-(((hour[None] - centre[:, None]) / 3.2) ** 2))
     shared = rng.normal(1, 0.09, (1, SCENARIOS, 1))
     paths = (size[:, None, None] * (0.35 + 0.65 * day[:, None, :]) * shared) * rng.normal(
@@ -164,8 +166,8 @@ def make_report(
     )
     coverage = tuple(
         Coverage(
-            name,
             "cpu_pct",
+            name,
             NOW - timedelta(days=8),
             NOW - timedelta(minutes=5),
             1.0 if i % 7 else 0.62 + 0.01 * (i % 30),
@@ -187,6 +189,7 @@ def make_report(
         repaired=(broken,),
         coverage=coverage,
         warnings=(f"agent of {fleet.host_names[2]} was silent for 4 h",),
+        baselines=Comparison((fleet.hosts[2],), (), (fleet.hosts[2],)),
         accuracy=(
             {"model": "blend", "mae": 3.1, "pinball_50": 1.55, "coverage_90": 0.88},
             {"model": "last value", "mae": 5.9, "pinball_50": 2.95, "coverage_90": 0.71},

@@ -1,0 +1,119 @@
+"""Pieces every page uses. `md` is the only way a name may enter text; tables go through `table` alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import streamlit as st
+
+from pro.core import text
+from pro.reports import words
+
+if TYPE_CHECKING:
+    from pro.reports.report import Report
+    from pro.reports.tables import Table
+
+
+def md(name: str, limit: int = 64) -> str:
+    """`name` for a markdown surface: nothing in it formats, links or fetches."""
+    return text.markdown(name, limit)
+
+
+def heading(title: str, report: Report) -> None:
+    """The page's one h1, what it speaks of, and the sentence that matters."""
+    st.title(md(title), anchor=False)
+    st.caption(
+        f"As of {words.instant(report.now)}, looking {words.horizon(report.horizon_s)} ahead \u00b7 "
+        f"{words.count(report.fleet.n_hosts, 'host')}, {words.count(report.fleet.n_vms, 'VM')}"
+    )
+
+
+def figures(report: Report) -> None:
+    """The four figures of the headline, before and after."""
+    from pro.reports.views import hot_hosts
+
+    broken = len(report.placement.violations)
+    moves = report.plan.migrations
+    tiles = (
+        ("Hot hosts", hot_hosts(report.hotspots), hot_hosts(report.hotspots_after)),
+        (f"Minutes above {100 * report.threshold:.0f} %", words.minutes(report.before.hot_minutes), words.minutes(report.after.hot_minutes)),
+        ("Rules broken", broken + len(report.repaired), broken),
+    )
+    columns = st.columns(4)
+    for column, (label, before, after) in zip(columns, tiles, strict=False):
+        shown = f"{after}" if before == after else f"{before} \u2192 {after}"
+        column.metric(label, shown, border=True)
+    cost = f"{words.size(sum(m.mib for m in moves))}, {words.span(words.plan_seconds(report))}" if moves else "nothing to move"
+    columns[3].metric("Migrations", len(moves), delta=cost, delta_color="off", delta_arrow="off", border=True)
+
+
+def section(title: str, note: str = "") -> None:
+    """A part of a page."""
+    st.header(md(title), anchor=False)
+    if note:
+        st.caption(note)
+
+
+def table(rows: Table, *, alt: str, columns: Sequence[str] | None = None, height: int | str = "auto") -> None:
+    """A table of `reports.tables`, some of its columns, with units and formats."""
+    frame = pd.DataFrame([dict(zip((c.name for c in rows.columns), row, strict=True)) for row in rows.rows], columns=[c.name for c in rows.columns])
+    config: dict[str, Any] = {}
+    for c in rows.columns:
+        if c.kind == "percent":
+            config[c.name] = st.column_config.NumberColumn(c.title, format="percent")
+            frame[c.name] = frame[c.name].astype(float).round(2)
+        elif c.kind == "instant":
+            frame[c.name] = pd.to_datetime(frame[c.name], utc=True)
+            config[c.name] = st.column_config.DatetimeColumn(c.title, format="D MMM HH:mm", timezone="UTC")
+        elif c.kind in ("whole", "number"):
+            config[c.name] = st.column_config.NumberColumn(c.title, format="%.1f" if c.kind == "number" else "localized")
+        else:
+            config[c.name] = st.column_config.TextColumn(c.title)
+            frame[c.name] = [text.plain(v, 200) if isinstance(v, str) else v for v in frame[c.name]]
+    st.dataframe(frame, hide_index=True, column_config=config, column_order=columns, alt=alt, height=height)
+
+
+def frame(data: pd.DataFrame, *, alt: str, config: dict[str, Any] | None = None) -> None:
+    """A small table; text cells are made visible characters only."""
+    shown = data.map(lambda v: text.plain(v, 300) if isinstance(v, str) else v)
+    st.dataframe(shown, hide_index=True, column_config=config, alt=alt)
+
+
+def facts(known: Mapping[str, Any]) -> None:
+    """What a plan knows about one VM: sentences as text, lists of records as tables."""
+    for key, value in known.items():
+        title = key.replace("_", " ").capitalize()
+        if isinstance(value, Sequence) and value and all(isinstance(v, Mapping) for v in value):
+            st.caption(md(title))
+            frame(pd.DataFrame([dict(v) for v in value]), alt=title)
+        elif isinstance(value, Mapping):
+            st.caption(md(title))
+            frame(pd.DataFrame([{"": str(k), "value": str(v)} for k, v in value.items()]), alt=title)
+        elif value not in (None, "", [], ()):
+            said = ", ".join(str(v) for v in value) if isinstance(value, list | tuple) else str(value)
+            st.text(text.plain(f"{title}: {said}", 600))
+
+
+def chart(drawing: Any, *, alt: str) -> None:
+    """A chart over the full width."""
+    st.altair_chart(drawing, width="stretch", alt=alt)
+
+
+def no_store(folder: str) -> None:
+    """What a newcomer sees instead of an exception."""
+    st.title("No estate yet", anchor=False)
+    if folder:
+        st.text(f"There are no counters and no inventory in {text.plain(folder, 200)}.")
+    st.markdown("Make the sample estate, with counters, inventory and rules, and see the whole walk on it:")
+    st.code("pro demo", language="shell")
+    st.markdown("Or bring your own counters (SCOM or PerfMon exports) and inventory (hosts.csv, vms.csv, rules.json):")
+    st.code("pro ingest counters.csv.gz --store my-estate\npro inventory import hosts.csv vms.csv rules.json --store my-estate", language="shell")
+    st.markdown("Then give the folder as *Store* on the left.")
+
+
+def problem(error: Exception) -> None:
+    """An error that is meant for people."""
+    st.error("This could not be done.")
+    st.text(text.plain(str(error).replace("\n", " \u00b7 "), 2000))

@@ -1,0 +1,52 @@
+"""Fleet: how full every host will be, which rules are broken, and whether the data can be trusted."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from pro.app import charts, components, session
+from pro.reports import tables, views, words
+
+report = session.report()
+colours = session.palette()
+
+components.heading("Fleet", report)
+st.subheader(components.md(words.headline(report), 400), anchor=False)
+components.figures(report)
+
+components.section("Expected processor use")
+left, right = st.columns([3, 1])
+futures = ("If nothing is done", "With the plan")
+future = left.segmented_control("Future", futures, default=futures[0], required=True, label_visibility="collapsed", key="future")
+clusters = sorted({views.cluster_of(report.fleet, h) for h in range(report.fleet.n_hosts)} - {""})
+cluster = right.selectbox("Cluster", [None, *clusters], format_func=lambda c: c or "All clusters", label_visibility="collapsed", key="cluster")
+components.chart(
+    charts.heat_map(report, planned=future == futures[1], cluster=cluster, palette=colours),
+    alt="Expected processor use of every host over the horizon. The table below gives each host's peak.",
+)
+if cluster is None and report.fleet.n_hosts > charts.MAX_HOSTS:
+    st.caption(f"The {charts.MAX_HOSTS} hosts that matter most of {report.fleet.n_hosts}; choose a cluster to see others.")
+
+components.section("Hosts")
+components.table(tables.hosts(report), alt="Hosts: size, VMs and expected peaks before and after the plan")
+
+components.section("Rules broken")
+broken = [("still broken", v) for v in report.placement.violations] + [("repaired by the plan", v) for v in report.repaired]
+if broken:
+    rows = [{"State": state, "Rule": v.rule, "What is wrong": v.text} for state, v in broken]
+    components.frame(pd.DataFrame(rows), alt="Rules that are broken today")
+else:
+    st.text("Every rule holds.")
+
+components.section("Data quality", "How much of its history each counter has. What is not known is never taken for idleness.")
+if report.coverage:
+    rows = [{"Entity": c.entity, "Counter": c.counter, "Known": c.share, "First": c.first, "Newest": c.newest} for c in sorted(report.coverage, key=lambda c: (c.share, c.entity))]
+    known = {
+        "Known": st.column_config.ProgressColumn("Known", min_value=0.0, max_value=1.0, format="percent"),
+        "First": st.column_config.DatetimeColumn("First sample (UTC)", format="YYYY-MM-DD HH:mm", timezone="UTC"),
+        "Newest": st.column_config.DatetimeColumn("Newest sample (UTC)", format="YYYY-MM-DD HH:mm", timezone="UTC"),
+    }
+    components.frame(pd.DataFrame(rows), alt="Share of the history that is known, least known first", config=known)
+for warning in report.warnings:
+    st.text(f"\u26a0 {components.text.plain(warning, 400)}")
