@@ -111,7 +111,9 @@ def _fingerprint(inventory: Inventory) -> str:
     """Of what the inventory says, not of its instant, nor of which file said it."""
     digest = hashlib.sha256()
     for frame in (inventory.hosts, inventory.vms):
-        digest.update(frame.to_json(orient="split", index=False, date_format="iso", date_unit="us", double_precision=15).encode())
+        digest.update(
+            frame.to_json(orient="split", index=False, date_format="iso", date_unit="us", double_precision=15).encode()
+        )
     rules = [{k: v for k, v in rule_json(r).items() if k != "origin"} for r in inventory.rules]
     digest.update(json.dumps(rules, sort_keys=True).encode())
     return digest.hexdigest()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pro.core.units import CPU, DISK, MEMORY, NET
-from pro.fleet.base import base_cpu
+from pro.fleet.base import base_cpu, up
 from pro.fleet.entities import entity_of, spokesmen
 from pro.fleet.fleet import Demand
 
@@ -53,7 +53,7 @@ def demand(
     r = {name: i for i, name in enumerate(fleet.resources)}
     use[:, r[MEMORY]] = fleet.memory_mib[:, None]
     known = np.zeros(fleet.n_vms, dtype=np.float32)
-    use[:, r[CPU]] = _up(UNSEEN_CPU * fleet.cpu_cap_mhz)[:, None]
+    use[:, r[CPU]] = up(UNSEEN_CPU * fleet.cpu_cap_mhz)[:, None]
     if "cpu_pct" in scenarios:
         known = _fill(fleet, use[:, r[CPU]], scenarios["cpu_pct"], fleet.cpu_cap_mhz / 100.0, fleet.cpu_cap_mhz)
     for name, counter in ((DISK, "disk_bps"), (NET, "net_bps")):
@@ -77,7 +77,7 @@ def flat_demand(fleet: Fleet, at: datetime | None = None, step_s: int = 3600) ->
     use = np.zeros((fleet.n_vms, len(fleet.resources), 1), dtype=np.int32)
     base = np.zeros((fleet.n_hosts, len(fleet.resources), 1), dtype=np.int32)
     r = {name: i for i, name in enumerate(fleet.resources)}
-    use[:, r[CPU], 0] = _up(UNSEEN_CPU * fleet.cpu_cap_mhz)
+    use[:, r[CPU], 0] = up(UNSEEN_CPU * fleet.cpu_cap_mhz)
     use[:, r[MEMORY], 0] = fleet.memory_mib
     base[:, r[CPU], 0] = base_cpu(fleet, {}, {}, {})[0]
     start = at or fleet.at or datetime.fromtimestamp(0, UTC)
@@ -94,13 +94,7 @@ def _fill(
     for start in range(0, len(vms), _CHUNK):
         part = vms[start : start + _CHUNK]
         values = s.values[speaker[part]].reshape(len(part), -1).astype(np.float64) * factor[part, None]
-        out[part] = np.minimum(_up(values), most[part, None])
+        out[part] = np.minimum(up(values), most[part, None])
     known = np.zeros(fleet.n_vms, dtype=np.float32)
     known[vms] = s.known[speaker[vms]]
     return known
-
-
-def _up(values: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
-    """Round up, but not for the dust that single precision leaves behind."""
-    result: NDArray[np.int64] = np.ceil(values - 1e-3).astype(np.int64)
-    return result

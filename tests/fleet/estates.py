@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
@@ -44,7 +44,9 @@ def folder(
     """hosts.csv, vms.csv and, if there are any, rules.json in `where`."""
     where.mkdir(parents=True, exist_ok=True)
     (where / "hosts.csv").write_text(as_csv(hosts), "utf-8", newline="")
-    (where / "vms.csv").write_text(as_csv(vms) if vms else as_csv([vm("", "")]).splitlines()[0] + "\r\n", "utf-8", newline="")
+    (where / "vms.csv").write_text(
+        as_csv(vms) if vms else as_csv([vm("", "")]).splitlines()[0] + "\r\n", "utf-8", newline=""
+    )
     if rules is not None:
         (where / "rules.json").write_text(json.dumps(rules), "utf-8")
     return where
@@ -88,7 +90,7 @@ def estates(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
             role=draw(LABELS),
             highly_available=draw(st.sampled_from([None, True, False])),
             snapshot_gib=draw(st.none() | st.floats(0, 100, width=16)),
-            oldest_snapshot=draw(st.none() | st.just("2013-08-01T00:00:00+02:00")),
+            oldest_snapshot=draw(st.none() | st.just(datetime(2013, 8, 1, tzinfo=timezone(timedelta(hours=2))))),
         )
         for i in range(m)
     ]

@@ -24,7 +24,9 @@ VMS = [vm("WEB1", "HV01", highly_available=True), vm("SQL1", "hv02", snapshot_gi
 
 
 def rows(frame: Any) -> list[dict[str, Any]]:
-    return [{k: None if v is None or v != v else v for k, v in r.items()} for r in frame.astype(object).to_dict("records")]
+    return [
+        {k: None if v is None or v != v else v for k, v in r.items()} for r in frame.astype(object).to_dict("records")
+    ]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
@@ -140,7 +142,9 @@ def test_numbers_that_are_none(text: str) -> None:
         parse(text, "int")
 
 
-@given(st.lists(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0\r\n"), min_size=1), min_size=1))
+@given(
+    st.lists(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0\r\n"), min_size=1), min_size=1)
+)
 def test_names_escaped_for_spreadsheets_come_back(names: list[str]) -> None:
     from pro.fleet.columns import VM_COLUMNS
     from pro.fleet.readers.csv import _unescape
@@ -196,4 +200,11 @@ def test_a_file_that_is_no_list_of_rules(tmp_path: Path, text: str) -> None:
 def test_rules_may_be_wrapped_and_use_other_words(tmp_path: Path) -> None:
     wrapped = {"rules": [{"name": "n", "kind": "Spread", "vms": "WEB1", "count": 2, "scope": "Rack", "owner": "ops"}]}
     (rule,) = read_sources([folder(tmp_path, HOSTS, VMS, wrapped)]).rules
-    assert (rule.name, rule.kind, rule.members, rule.least, rule.scope, rule.owner) == ("n", "spread", ("WEB1",), 2, "rack", "ops")
+    assert (rule.name, rule.kind, rule.members, rule.least, rule.scope, rule.owner) == (
+        "n",
+        "spread",
+        ("WEB1",),
+        2,
+        "rack",
+        "ops",
+    )

@@ -124,7 +124,9 @@ def test_an_inventory_that_contradicts_itself_is_refused_unless_asked(tmp_path: 
 def test_hostile_names_survive_to_the_byte(tmp_path: Path) -> None:
     hosts = [host(name, id=f"h{i}") for i, name in enumerate(HOSTILE_NAMES)]
     vms = [vm(name, f"h{i}", id=f"v{i}", note=name) for i, name in enumerate(HOSTILE_NAMES)]
-    rules = [{"rule": name, "kind": "spread", "members": [name, HOSTILE_NAMES[0]], "owner": name} for name in HOSTILE_NAMES]
+    rules = [
+        {"rule": name, "kind": "spread", "members": [name, HOSTILE_NAMES[0]], "owner": name} for name in HOSTILE_NAMES
+    ]
     import_inventory(tmp_path, [folder(tmp_path / "in", hosts, vms, rules)], AT)
     inventory = load_inventory(tmp_path)
     assert tuple(inventory.hosts["host"]) == HOSTILE_NAMES

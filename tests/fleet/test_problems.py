@@ -1,0 +1,148 @@
+"""Everything that is wrong is told, at once, with how grave it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pro.core.errors import FleetError
+from pro.fleet import RuleSpec
+from pro.fleet.inventory import build_inventory, find_problems
+from pro.fleet.snapshot import snapshot
+from tests.conftest import HOSTILE_NAMES
+from tests.fleet.estates import AT, host, vm
+
+
+def told(hosts: list[dict[str, Any]], vms: list[dict[str, Any]], *rules: RuleSpec) -> list[tuple[str, str]]:
+    return [(p.severity, p.text) for p in find_problems(build_inventory(hosts, vms, rules, AT))]
+
+
+def rule(kind: str, *members: str, **more: Any) -> RuleSpec:
+    return RuleSpec("r", kind, members, **more)
+
+
+def test_six_different_problems_in_one_go() -> None:
+    hosts = [host("h1", memory_mib=1024), host("h2"), host("h2", cores=0)]
+    vms = [
+        vm("lost", "nowhere"),
+        vm("homeless", ""),
+        vm("a", "h1"),
+        vm("big", "h1", memory_mib=4096),
+        vm("a", "h1", id="other"),
+    ]
+    found = told(hosts, vms, rule("spread"))
+    assert [severity for severity, _ in found] == sorted(severity for severity, _ in found)
+    for expected in (
+        ("error", 'VM "lost" stands on "nowhere", which is no known host'),
+        ("error", 'VM "homeless" stands on no host'),
+        ("error", 'host "h2" has 0 cores; expected more than 0'),
+        ("error", '2 hosts have the id "h2"; host "h2" is one'),
+        ("warning", 'host "h1" has 1024 MiB and its VMs hold 6144 MiB'),
+        ("warning", '2 VMs are called "a" (ids "a", "other"); only their ids tell them apart'),
+        ("warning", 'rule "r" names nobody'),
+    ):
+        assert expected in found
+    with pytest.raises(FleetError) as caught:
+        snapshot(build_inventory(hosts, vms, [], AT), AT)
+    assert set(caught.value.problems) == {text for severity, text in found if severity == "error"}
+
+
+def test_a_sound_inventory_has_none() -> None:
+    assert told([host("h1"), host("h2")], [vm("a", "h1"), vm("b", "H2")], rule("spread", "a", "b")) == []
+
+
+def test_two_vms_of_one_name_where_the_name_is_the_id() -> None:
+    found = told([host("h1")], [vm("a", "h1"), vm("a", "h1")])
+    assert found == [("error", '2 VMs have the id "a"; VM "a" is one')] * 2
+
+
+@pytest.mark.parametrize(
+    ("columns", "severity", "said"),
+    [
+        ({"cores": -1}, "error", "has -1 cores"),
+        ({"core_mhz": None}, "error", "says no core_mhz"),
+        ({"memory_mib": 0}, "error", "has 0 memory_mib"),
+        ({"cores": 2**30, "core_mhz": 4}, "error", "beyond belief"),
+        ({"disk_kibps": -5}, "error", "has -5 disk_kibps"),
+        ({"migration_mbps": 0}, "warning", "has no migration network"),
+        ({"state": "exploded"}, "warning", 'unknown state "exploded"; taken as restricted'),
+        ({"host": "", "id": ""}, "error", "a host has no name"),
+    ],
+)
+def test_what_a_host_cannot_be(columns: dict[str, Any], severity: str, said: str) -> None:
+    found = told([host("h1"), host("h2", **columns)], [])
+    assert [s for s, text in found if said in text] == [severity]
+
+
+@pytest.mark.parametrize(
+    ("columns", "severity", "said"),
+    [
+        ({"vcpus": 0}, "error", "has 0 vcpus"),
+        ({"memory_mib": -1}, "error", "has -1 memory_mib"),
+        ({"snapshot_gib": -0.5}, "error", "has -0.5 snapshot_gib"),
+        ({"cluster": "other"}, "warning", 'belongs to cluster "other" and stands on host "h1" of cluster "c"'),
+        ({"host": "h2"}, "warning", 'stands on host "h2", which is down'),
+        ({"host": "H3"}, "error", "which is more than one host"),
+        ({"fqdn": "H1.test"}, "warning", 'share the DNS name "h1.test"'),
+    ],
+)
+def test_what_a_vm_cannot_be(columns: dict[str, Any], severity: str, said: str) -> None:
+    hosts = [host("h1", fqdn="h1.test"), host("h2", state="down"), host("h3", id="1"), host("h3", id="2")]
+    found = told(hosts, [vm("a", "h1") | columns])
+    assert [s for s, text in found if said in text] == [severity]
+
+
+def test_ids_that_differ_only_by_case_are_warned_of() -> None:
+    assert len([t for s, t in told([host("h1"), host("H1")], [vm("a", "h1")]) if "only by case" in t]) == 2
+
+
+HOSTS = [host("h1", site="s"), host("h2", site="s"), host("x1", cluster="x"), host("alone", cluster="")]
+VMS = [vm("a", "h1"), vm("b", "h1"), vm("c", "h2"), vm("d", "alone")]
+
+
+@pytest.mark.parametrize(
+    ("written", "severity", "said"),
+    [
+        (rule("spread", "a", "ghost"), "warning", '"ghost", which is no known VM; it holds for the others'),
+        (rule("fence", "a", hosts=("h1", "ghost")), "warning", '"ghost", which is no known host'),
+        (rule("spread", "ghost"), "warning", "names no VM that exists"),
+        (rule("fence", "a", hosts=("ghost",)), "error", "names no host that exists"),
+        (rule("pin", "a", hosts=("ghost",)), "error", "names no host that exists"),
+        (rule("ban", "a", hosts=("ghost",)), "warning", "names no host that exists"),
+        (rule("pin", "a", hosts=("x1",)), "warning", 'leaves VM "a" no host it can reach'),
+        (rule("fence", "d", hosts=("h1", "h2")), "warning", 'leaves VM "d" no host it can reach'),
+        (rule("ban", "a", hosts=("h1", "h2")), "warning", 'leaves VM "a" no host it can reach'),
+        (rule("spread", "a", "b", "c"), "warning", "wants 3 hosts and its VMs can reach 2; it cannot hold"),
+        (rule("spread", "a", "b", scope="site"), "warning", "wants 2 sites and its VMs can reach 1"),
+        (rule("spread", "a", "b", least=3), "warning", "wants 3 hosts for 2 VMs"),
+        (rule("spread", "a", "b", scope="rack"), "warning", "no host says its rack"),
+        (rule("spread", "a", "b", scope="planet"), "error", "expected host | rack | site | cluster"),
+    ],
+)
+def test_what_a_rule_cannot_ask(written: RuleSpec, severity: str, said: str) -> None:
+    found = told(HOSTS, VMS, written)
+    assert [s for s, text in found if said in text] == [severity]
+
+
+def test_together_and_apart_is_a_contradiction() -> None:
+    found = told(HOSTS, VMS, rule("gather", "a", "b"), RuleSpec("s", "spread", ("a", "b")))
+    assert found == [("warning", 'rule "r" wants together what rule "s" wants apart: "a", "b"')]
+
+
+def test_a_fence_across_two_clusters_suits_each_vm_that_finds_a_host_in_it() -> None:
+    assert told(HOSTS, [*VMS, vm("e", "x1")], rule("fence", "a", "e", hosts=("h2", "x1"))) == []
+
+
+@given(st.lists(st.sampled_from(HOSTILE_NAMES), min_size=1, max_size=4))
+def test_messages_about_hostile_names_stay_on_their_line(names: list[str]) -> None:
+    for _, text in told([host("h1")], [vm(n, "nowhere") for n in names], rule("spread", *names, "ghost\n")):
+        assert "\n" not in text
+
+
+def test_no_hosts_at_all() -> None:
+    assert ("error", "there are no hosts") in told([], [vm("a", "h1")])
+    with pytest.raises(FleetError, match="there are no hosts"):
+        snapshot(build_inventory([], [vm("a", "h1")], [], AT), AT, leave_out=True)

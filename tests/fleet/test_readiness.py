@@ -1,0 +1,96 @@
+"""What is known, how fresh, and which pairs of hosts can exchange VMs."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+
+import pytest
+
+from pro.fleet.inventory import build_inventory
+from pro.fleet.readiness import migration_facts, readiness
+from pro.fleet.snapshot import snapshot
+from tests.fleet.estates import AT, host, vm
+from tests.fleet.grids import STEP, grid
+
+NAN = math.nan
+FLEET = snapshot(
+    build_inventory(
+        [host("h1", hypervisor="Hyper-V 2008 R2"), host("h2", hypervisor="KVM"), host("h3", hypervisor="hyper-v")],
+        [vm("a", "h1"), vm("b", "h1"), vm("c", "h2"), vm("d", "h3")],
+        [],
+        AT,
+    ),
+    AT,
+)
+FULL = [1.0] * 20
+
+
+def test_coverage_says_what_is_missing_since_when() -> None:
+    cpu = {"a": [1.0] * 10 + [NAN] * 10, "b": [NAN] * 12 + [1.0] * 8, "c": FULL, "h2": FULL}
+    grids = {
+        "cpu_pct": grid("cpu_pct", cpu),
+        "host_cpu_pct": grid("host_cpu_pct", {"h1": FULL, "h3": [1.0] * 5 + [NAN] * 15}),
+    }
+    found = readiness(FLEET, grids)
+    by = {(r.id, r.counter): r for r in found.rows}
+    assert {k: r.state for k, r in by.items()} == {
+        ("a", "cpu_pct"): "stale",
+        ("b", "cpu_pct"): "sparse",
+        ("c", "cpu_pct"): "ok",
+        ("d", "cpu_pct"): "absent",
+        ("h2", "cpu_pct"): "ok",
+        ("h1", "host_cpu_pct"): "ok",
+        ("h3", "host_cpu_pct"): "stale",
+    }
+    a, b, d = by["a", "cpu_pct"], by["b", "cpu_pct"], by["d", "cpu_pct"]
+    assert (a.newest, a.missing_since, a.gap_s) == (AT - timedelta(seconds=10 * STEP),) * 2 + (10 * STEP,)
+    assert (b.missing_since, b.gap_s, b.known) == (None, 12 * STEP, pytest.approx(0.4))
+    assert (d.entity, d.newest, d.missing_since) == ("", None, grids["cpu_pct"].start)
+    assert set(found.hold) == {"h1", "h3"}
+    assert 'of 2 VMs on host "h1", 1 have no fresh processor counter' in found.hold["h1"]
+    assert "has sent no processor counter since 2013-08-18 22:45Z" in found.hold["h3"]
+
+
+def test_a_gap_that_is_over_holds_nobody() -> None:
+    gap = [1.0] * 5 + [NAN] * 5 + [1.0] * 10
+    cpu = grid("cpu_pct", {k: gap for k in ("a", "b", "c", "d", "h2")})
+    found = readiness(FLEET, {"cpu_pct": cpu, "host_cpu_pct": grid("host_cpu_pct", {"h1": gap, "h3": gap})})
+    assert found.hold == {}
+    assert {r.gap_s for r in found.rows} == {5 * STEP}
+    assert found.to_json()["counters"] == {"ok": 7, "sparse": 0, "stale": 0, "absent": 0}
+
+
+def test_without_any_counters_everything_is_absent_and_every_host_held() -> None:
+    found = readiness(FLEET, {}, AT)
+    assert {r.state for r in found.rows} == {"absent"}
+    assert set(found.hold) == {"h1", "h2", "h3"}
+    assert {(r.id, r.counter) for r in found.rows if r.kind == "host"} == {
+        ("h1", "host_cpu_pct"),
+        ("h3", "host_cpu_pct"),
+        ("h2", "cpu_pct"),
+    }
+    assert len(found.to_json()["missing"]) == 7
+
+
+def test_other_counters_are_expected_only_of_the_kind_that_has_them() -> None:
+    found = readiness(FLEET, {"net_bps": grid("net_bps", {"a": FULL})})
+    assert {r.kind for r in found.rows if r.counter == "net_bps"} == {"vm"}
+    assert [r.id for r in found.rows if r.counter == "net_bps" and r.state == "ok"] == ["a"]
+
+
+def test_what_live_migration_needs_of_each_pair() -> None:
+    hosts = [
+        host("a", cpu_vendor="Intel", cpu_family="Nehalem"),
+        host("b", cpu_vendor="Intel", cpu_family="Westmere", state="paused"),
+        host("c", cpu_vendor="AMD", cluster="", migration_mbps=0),
+        host("d", cpu_vendor="AMD", cluster=""),
+    ]
+    facts = migration_facts(snapshot(build_inventory(hosts, [], [], AT), AT))
+    assert facts.refusals(1, 0) == ("their processor families differ: only VMs in processor compatibility mode",)
+    assert facts.compatible[1, 0]
+    assert not facts.live[1, 0]
+    assert facts.refusals(0, 1)[-1] == "the destination takes no VMs"
+    assert facts.refusals(3, 2) == ("they are not in one cluster", "one of them has no migration network")
+    assert facts.refusals(0, 3)[:2] == ("they are not in one cluster", "their processors are of different makers")
+    assert facts.live.shape == (4, 4)
