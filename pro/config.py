@@ -1,1 +1,147 @@
-"""Placeholder."""
+"""Settings: one `pro.toml`, overridden by environment variables (`PRO__HEAT__THRESHOLD=0.9`), overridden by options.
+
+Every value has a default that is safe: nothing is applied alone, nothing is read from elsewhere. Unknown keys are errors.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from pro.core.errors import InputError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ForecastConfig(_Section):
+    """How the future is drawn."""
+
+    horizon_h: float = Field(24.0, gt=0, le=24 * 14, description="hours ahead")
+    history_days: float = Field(8.0, gt=0, description="days of counters that are looked at")
+    slot_minutes: int = Field(30, ge=5, description="length of one time slot of a moment")
+    scenarios: int = Field(24, ge=1, le=1000, description="joint sample paths")
+    seed: int = Field(1, description="of the draws")
+
+
+class HeatConfig(_Section):
+    """When a host is called hot."""
+
+    threshold: float = Field(0.85, gt=0, le=1, description="fraction of capacity")
+    dwell_minutes: int = Field(15, ge=1, description="so long over the threshold without a break")
+    min_probability: float = Field(0.3, gt=0, le=1, description="least share of scenarios for a hotspot to be reported")
+
+
+class PlacementConfig(_Section):
+    """What a recommendation may cost and must gain."""
+
+    aggressiveness: int = Field(3, ge=1, le=5, description="how little gain is worth a migration: 1 only what hurts, 5 almost any")
+    max_moves: int | None = Field(None, ge=0, description="migrations in one plan; unset: a tenth of the VMs, 2 to 20")
+    max_gib: int | None = Field(None, ge=0, description="memory moved in one plan")
+    memory_reserve_mib: int = Field(2048, ge=0, description="memory that every host keeps for itself")
+    seconds: float = Field(5.0, gt=0, description="time for the search")
+    seed: int = Field(1, description="of the search")
+
+
+class ApplyConfig(_Section):
+    """How a plan is carried out."""
+
+    consent_quick: bool = Field(False, description="VMs may be saved and resumed (an outage) where live migration is refused")
+    concurrent: int = Field(4, ge=1, description="migrations at the same time, in all")
+    per_host: int = Field(2, ge=1, description="migrations at the same time, on one host")
+    expires_minutes: float = Field(60.0, gt=0, description="age at which `pro watch` will not apply a plan any more")
+    per_day: int = Field(60, ge=0, description="migrations in any 24 hours, for `pro watch`")
+    cooldown_minutes: float = Field(30.0, ge=0, description="rest of a VM after a migration, doubled each time")
+    most_hot: float = Field(0.4, gt=0, le=1, description="share of hosts that may look hot before the data is doubted")
+    least_coverage: float = Field(0.9, ge=0, le=1, description="share of expected samples of the last day that must be known")
+    kill_switch: str = Field("STOP", description="file in the store; while it exists nothing is applied")
+
+
+class Config(BaseSettings):
+    """All settings."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix="PRO__", env_nested_delimiter="__")
+
+    forecast: ForecastConfig = ForecastConfig()
+    heat: HeatConfig = HeatConfig()
+    placement: PlacementConfig = PlacementConfig()
+    apply: ApplyConfig = ApplyConfig()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then the file named by `load`."""
+        file = _file.get("path")
+        below = (TomlConfigSettingsSource(settings_cls, file),) if file else ()
+        return (init_settings, env_settings, *below)
+
+
+_file: dict[str, Path] = {}
+
+Origin = Literal["default", "file", "environment"]
+
+
+def load(path: Path | None = None) -> Config:
+    """Settings from `path`, or from `$PRO_CONFIG`, or from `pro.toml` here if there is one.
+
+    Raises InputError naming the key, what it got and what was expected.
+    """
+    file = path or (Path(os.environ["PRO_CONFIG"]) if "PRO_CONFIG" in os.environ else None)
+    if file is not None and not file.is_file():
+        raise InputError("no such settings file", got=str(file))
+    if file is None and Path("pro.toml").is_file():
+        file = Path("pro.toml")
+    _file.clear()
+    if file is not None:
+        _file["path"] = file
+    try:
+        return Config()
+    except ValidationError as error:
+        raise InputError(_words(error), where=file or "environment") from None
+    except ValueError as error:
+        raise InputError(f"not TOML: {error}", where=file) from None
+
+
+def origins(config: Config) -> list[tuple[str, Any, Origin]]:
+    """Every setting with its value and where it came from."""
+    file = TomlConfigSettingsSource(Config, _file["path"])() if "path" in _file else {}
+    out: list[tuple[str, Any, Origin]] = []
+    for section, model in config:
+        for key, value in model:
+            origin: Origin = "default"
+            if key in file.get(section, {}):
+                origin = "file"
+            if f"PRO__{section}__{key}".upper() in {name.upper() for name in os.environ}:
+                origin = "environment"
+            out.append((f"{section}.{key}", value, origin))
+    return out
+
+
+def _words(error: ValidationError) -> str:
+    parts = []
+    for e in error.errors():
+        key = ".".join(str(x) for x in e["loc"])
+        if e["type"] == "extra_forbidden":
+            parts.append(f"unknown setting {key}{_nearest(key)}")
+        else:
+            parts.append(f"{key}: {e['msg']}, got {e['input']!r}")
+    return "; ".join(parts)
+
+
+def _nearest(key: str) -> str:
+    import difflib
+
+    known = [f"{s}.{k}" for s, f in Config.model_fields.items() for k in getattr(f.annotation, "model_fields", {})]
+    near = difflib.get_close_matches(key, known + list(Config.model_fields), 1)
+    return f" (did you mean {near[0]}?)" if near else ""

@@ -1,1 +1,204 @@
-"""Placeholder."""
+"""The walk: from counters to a plan, on one page.
+
+    store --grids--> forecast --scenarios--> fleet, demand --> hotspots --> placement --> plan --> report
+
+Everything here is a step that the command line can also run alone. Clocks, seeds and "now" are arguments.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from pro.core.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from pro.config import Config
+    from pro.fleet import Demand, Fleet
+    from pro.fleet.readiness import Readiness
+    from pro.forecast import Scenarios
+    from pro.heat import Hotspot
+    from pro.placement.place import Question
+    from pro.placement.placement import Placement
+    from pro.placement.policy import Policy
+    from pro.planning.plan import Plan
+    from pro.reports.report import Report
+    from pro.telemetry import Grid
+
+    Tell = Callable[[str], None]
+
+EXPLAIN_AT_MOST = 5_000
+"""VM x host pairs that a plan explains; above it only moved VMs and those that cause heat."""
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is known and expected at `now`: everything that leads to a decision, before one is taken."""
+
+    now: datetime
+    fleet: Fleet
+    demand: Demand
+    history: Mapping[str, Grid]
+    scenarios: Mapping[str, Scenarios]
+    hotspots: tuple[Hotspot, ...]
+    readiness: Readiness | None
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """An outlook and what to do about it."""
+
+    outlook: Outlook
+    question: Question
+    placement: Placement
+    plan: Plan
+    report: Report
+
+
+def silent(_: str) -> None:
+    """Hears nothing."""
+
+
+def look_ahead(root: Path, config: Config, now: datetime | None = None, tell: Tell = silent) -> Outlook:
+    """Read the store up to `now` (None: its newest sample), forecast, and find hotspots.
+
+    A store without counters is looked at with VMM's default load, so that rules can be repaired. Raises InputError for a
+    store without inventory, FleetError for an inventory without a single host.
+    """
+    from pro.fleet.archive import load_inventory, settled
+    from pro.fleet.demand import demand, flat_demand
+    from pro.fleet.readiness import readiness
+    from pro.fleet.snapshot import snapshot
+    from pro.forecast.joint import forecast
+    from pro.heat.hotspots import find_hotspots
+    from pro.telemetry.store import Store
+
+    store = Store(root)
+    newest = store.newest(until=now)
+    inventory = load_inventory(root, now or newest)
+    instant = now or newest or inventory.at
+    fleet = snapshot(inventory, instant, leave_out=True)
+    if newest is None:
+        tell("no counters: every VM is taken to use 20 % of its cap")
+        expected = flat_demand(fleet, instant)
+        return Outlook(instant, fleet, expected, {}, {}, (), None)
+    tell("reading counters")
+    history = read_history(store, fleet, instant, config)
+    tell("forecasting")
+    slot_s, settings = config.forecast.slot_minutes * 60, config.forecast
+    horizon_s = max(round(settings.horizon_h * 3600 / slot_s), 1) * slot_s
+    asked = {name: grid for name, grid in history.items() if name != "host_cpu_pct"}
+    scenarios = forecast(asked, horizon_s=horizon_s, scenarios=settings.scenarios, seed=settings.seed, slot_s=slot_s)
+    expected = demand(fleet, scenarios, history, history, settled(root, inventory))
+    hotspots = find_hotspots(
+        fleet, expected, threshold=config.heat.threshold, dwell_s=config.heat.dwell_minutes * 60,
+        min_probability=config.heat.min_probability,
+    )  # fmt: skip
+    return Outlook(instant, fleet, expected, history, scenarios, hotspots, readiness(fleet, history, instant))
+
+
+def read_history(store: Any, fleet: Fleet, now: datetime, config: Config) -> dict[str, Grid]:
+    """Grids of the counters this fleet is judged by; nothing after `now`."""
+    from pro.core.units import CPU, DISK, NET
+
+    of = {CPU: ("cpu_pct", "host_cpu_pct"), DISK: ("disk_bps",), NET: ("net_bps",)}
+    wanted = [name for resource in fleet.resources for name in of.get(resource, ())]
+    grids = {name: store.grid(name, now, config.forecast.history_days) for name in wanted}
+    return {name: grid for name, grid in grids.items() if grid.entities or name == "cpu_pct"}
+
+
+def recommend(
+    root: Path,
+    config: Config,
+    policy: Policy,
+    *,
+    now: datetime | None = None,
+    created_at: datetime | None = None,
+    tell: Tell = silent,
+) -> Recommendation:
+    """The whole walk: what will run hot, and the fewest migrations that fix it, as a checked plan."""
+    outlook = look_ahead(root, config, now, tell)
+    return decide(outlook, config, policy, created_at=created_at, tell=tell)
+
+
+def decide(
+    outlook: Outlook, config: Config, policy: Policy, *, created_at: datetime | None = None, tell: Tell = silent
+) -> Recommendation:
+    """Place, plan, check the plan by the independent checker, and gather the report."""
+    from pro.heat.hotspots import find_hotspots, summary
+    from pro.placement.place import place
+    from pro.planning.checker import check
+    from pro.planning.make import PlanContext, final_host_of, make_plan
+    from pro.reports.report import Report
+
+    fleet, demand, threshold = outlook.fleet, outlook.demand, policy.threshold
+    placement, question = place(fleet, demand, policy, tell=tell)
+    tell("ordering migrations")
+    before = summary(fleet, demand, fleet.host_of, threshold)
+    after = summary(fleet, demand, placement.host_of, threshold)
+    plan = make_plan(
+        fleet, demand, placement.host_of,
+        PlanContext(
+            goal=policy.goal, now=outlook.now.isoformat(), created_at=(created_at or outlook.now).isoformat(),
+            constraints=question.constraints, tiers=[asdict(t) for t in placement.tiers],
+            proof={"engine": placement.engine, "bound": placement.bound, "gap": placement.gap,
+                   "minimal_moves": placement.minimal_moves},
+            before=before.to_json(), after=after.to_json(), violations=[asdict(v) for v in placement.violations],
+            explain=explanations(question, placement, outlook), consent_quick=config.apply.consent_quick,
+            threshold=threshold,
+        ),
+    )  # fmt: skip
+    faults = check(plan, fleet, question.constraints)
+    if faults:
+        from pro.core.errors import RefereeError
+
+        raise RefereeError("the plan failed its own check: " + "; ".join(faults))
+    host_of = final_host_of(plan, fleet)
+    hot_after = find_hotspots(
+        fleet, demand, threshold=threshold, dwell_s=config.heat.dwell_minutes * 60,
+        min_probability=config.heat.min_probability, host_of=host_of,
+    )  # fmt: skip
+    report = Report(
+        now=outlook.now, horizon_s=demand.slots * demand.step_s, threshold=threshold, fleet=fleet, demand=demand,
+        hotspots=outlook.hotspots, hotspots_after=hot_after, placement=placement, plan=plan, before=before,
+        after=summary(fleet, demand, host_of, threshold), warnings=(*fleet.warnings, *demand.warnings),
+        readiness=outlook.readiness,
+    )  # fmt: skip
+    return Recommendation(outlook, question, placement, plan, report)
+
+
+def explanations(question: Question, placement: Placement, outlook: Outlook) -> dict[str, Any]:
+    """VM id -> why it goes where it goes, or stays: every other host with what it would cost or which rule refuses it."""
+    import numpy as np
+
+    from pro.placement.explain import explain
+
+    fleet = question.fleet
+    if fleet.n_vms * fleet.n_hosts <= EXPLAIN_AT_MOST:
+        vms = list(range(fleet.n_vms))
+    else:
+        moved = np.flatnonzero(placement.host_of != fleet.host_of).tolist()
+        causes = [fleet.vm_index(c.vm) for hotspot in outlook.hotspots for c in hotspot.vms]
+        vms = sorted({*moved, *causes})
+    found = explain(fleet, question.constraints, question.problem.tiers, placement.host_of, vms)
+    return {e.vm: asdict(e) for e in found}
+
+
+def policy_of(config: Config, **given: Any) -> Policy:
+    """The policy that the settings say, with what the caller gave on top (None: not given)."""
+    from pro.placement.policy import Policy
+
+    base: dict[str, Any] = {
+        "threshold": config.heat.threshold, "aggressiveness": config.placement.aggressiveness,
+        "max_moves": config.placement.max_moves, "max_gib": config.placement.max_gib,
+        "memory_reserve_mib": config.placement.memory_reserve_mib, "seconds": config.placement.seconds,
+        "seed": config.placement.seed,
+    }  # fmt: skip
+    try:
+        return Policy(**{**base, **{k: v for k, v in given.items() if v is not None}})
+    except ValueError as error:
+        raise InputError(str(error)) from None

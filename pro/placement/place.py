@@ -128,8 +128,8 @@ def _movable(fleet: Fleet, policy: Policy) -> NDArray[np.bool_]:
         known = ", ".join(clusters.names) if clusters else "none"
         raise InputError("unknown cluster", got=policy.cluster, expected=f"one of {known}", where="--cluster")
     code = clusters.names.index(policy.cluster)
-    inside = clusters.code[fleet.host_of] == code
-    return fleet.movable & np.asarray(inside, bool)
+    inside: NDArray[np.bool_] = clusters.code[fleet.host_of] == code
+    return np.logical_and(fleet.movable, inside)
 
 
 def account(question: Question, host_of: Ints) -> tuple[TierCost, ...]:

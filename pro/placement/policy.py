@@ -94,7 +94,7 @@ def tiers(policy: Policy, fleet: Fleet, demand: Demand) -> list[tuple[str, list[
     unit = percent_hours(demand)
     worth = Moves(per_move=round(WORTH[policy.aggressiveness] * unit))
     heat = Heat(threshold=policy.threshold, resources=tuple(r for r in fleet.resources if r != MEMORY))
-    smaller = ("memory moved", [Moves(per_move=0, per_gib=1)])
+    smaller: tuple[str, list[Objective]] = ("memory moved", [Moves(per_move=0, per_gib=1)])
     even = Balance(resources=(CPU,))
     if policy.goal == "repair":
         return [("moves", [Moves()]), smaller, ("heat", [heat])]

@@ -13,9 +13,9 @@ def warm() -> None:
     from pro.placement.engines.greedy import Greedy
     from pro.placement.engines.local import Local
 
-    two, ones = np.arange(2), np.ones((2, 1))
-    heat = Steps(two, ones, two, np.zeros((2, 1)), np.ones((1, 2, 1)), np.full((1, 2, 1), 5), "warm")
-    moves = Linear(np.ones(2), None, None, "warm")
+    two, ones = np.arange(2), np.ones((2, 1), np.int64)
+    heat = Steps(two, ones, two, 0 * ones, ones[None], 5 * ones[None], "warm")
+    moves = Linear(two, None, None, "warm")
     problem = Problem(np.zeros(2, np.int64), 2, np.ones(2, bool), (), (Tier("a", ()), Tier("b", (heat, moves))))
     rng = np.random.default_rng(1)
     for engine in (Greedy(), Local()):

@@ -1,0 +1,1 @@
+"""Quality and speed against published anchors and real data; not part of the test run."""
