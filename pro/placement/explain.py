@@ -13,6 +13,7 @@ import numpy as np
 
 from pro.core.text import plain
 from pro.placement.language import cost
+from pro.placement.part import only
 from pro.placement.referee import MOVABLE
 from pro.placement.whatif import RowAt, Standing, TiersAt
 
@@ -21,10 +22,7 @@ if TYPE_CHECKING:
 
     from pro.fleet import Fleet
     from pro.placement.problem import Tier
-    from pro.placement.rules import Constraint, Ints, Violation
-
-IN_WORDS = 400
-"""So many refusals of one VM are told in the rule's own words; in a large fleet the rest only name the rule."""
+    from pro.placement.rules import Constraint, Ints
 
 
 @dataclass(frozen=True)
@@ -119,22 +117,21 @@ class Objections:
 
     def __init__(self, fleet: Fleet, constraints: Sequence[Constraint], standing: Standing) -> None:
         self._fleet, self._at = fleet, standing
+        self._parts: dict[bytes, Fleet] = {}
         self._rules = [(rule, [RowAt(row, standing) for row in rule.rows(fleet)]) for rule in constraints]
-        self._said: dict[int, list[Violation]] = {}
 
     def to(self, v: int) -> list[tuple[Refusal, ...]]:
         """For every host the refusals to `v`, none for the host where it was put."""
         amounts = self.amounts(v)
-        words_left = IN_WORDS
         found: list[list[Refusal]] = [[] for _ in range(self._at.hosts)]
-        for h in np.argsort((amounts > 0).sum(axis=0), kind="stable").tolist():
-            if not self._fleet.movable[v] and h != int(self._at.home[v]):
-                found[h].append(Refusal(MOVABLE, 1, f"{plain(self._fleet.vm_names[v])} cannot be migrated"))
-            for i in np.flatnonzero(amounts[:, h]).tolist():
-                words_left -= 1
-                text = self._words(i, v, h) if words_left >= 0 else ""
-                name = self._rules[i][0].name
-                found[h].append(Refusal(name, int(amounts[i, h]), text or f"{plain(name)} refuses"))
+        if not self._fleet.movable[v]:
+            text = f"{plain(self._fleet.vm_names[v])} cannot be migrated"
+            for h in range(self._at.hosts):
+                if h != int(self._at.home[v]):
+                    found[h].append(Refusal(MOVABLE, 1, text))
+        for i, (rule, _) in enumerate(self._rules):
+            for h in np.flatnonzero(amounts[i]).tolist():
+                found[h].append(Refusal(rule.name, int(amounts[i, h]), self._words(i, v, h)))
         return [tuple(refusals) for refusals in found]
 
     def amounts(self, v: int) -> Ints:
@@ -154,14 +151,26 @@ class Objections:
         return sum((r.broken(v) for r in self._rules[i][1]), none)
 
     def _words(self, i: int, v: int, h: int) -> str:
-        """The rule's own words for what `v` on `h` breaks and the placement does not."""
-        rule = self._rules[i][0]
-        if i not in self._said:
-            self._said[i] = rule.violations(self._fleet, self._at.host_of)
-        there = rule.violations(self._fleet, self._at.elsewhere(v, h))
+        """The rule's own words for what `v` on `h` breaks and the placement does not.
+
+        The rule is asked about the part of the fleet that its rows say matters there: a rule is plain and slow.
+        """
+        rule, rows = self._rules[i]
+        part = np.unique(np.concatenate([[v], *(row.matters(v, h) for row in rows)])).astype(np.int64)
+        fleet = self._only(part)
+        there = self._at.host_of[part]
+        before = rule.violations(fleet, there)
+        there[part == v] = h
         vm, host = self._fleet.vms[v], self._fleet.hosts[h]
-        new = [x for x in there if x not in self._said[i] and (vm in x.vms or host in x.hosts)]
-        return "; ".join(x.text for x in new)
+        after = rule.violations(fleet, there)
+        return "; ".join(x.text for x in after if x not in before and (vm in x.vms or host in x.hosts))
+
+    def _only(self, part: Ints) -> Fleet:
+        """The fleet with these VMs alone; the last one asked for is kept, because hosts often share it."""
+        key = part.tobytes()
+        if key not in self._parts:
+            self._parts = {key: only(self._fleet, part)}
+        return self._parts[key]
 
 
 def _totals(tiers: Sequence[Tier], standing: Standing) -> list[int]:

@@ -73,9 +73,10 @@ def _ways(
     ways = []
     for vm in violation.vms:
         v = fleet.vm_index(vm)
-        less = objections.broken(i, v) < objections.amount_as_placed(i)
+        hosts = np.flatnonzero(objections.broken(i, v) < objections.amount_as_placed(i))
         amounts = objections.amounts(v)
-        for h in np.flatnonzero(less).tolist():
+        fewest = hosts[np.argsort((amounts[:, hosts] > 0).sum(axis=0), kind="stable")][:MOST_WAYS]
+        for h in fewest.tolist():
             refused = [constraints[j].name for j in np.flatnonzero(amounts[:, h]).tolist()]
             if not fleet.movable[v]:
                 refused.insert(0, MOVABLE)

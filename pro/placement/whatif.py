@@ -93,6 +93,24 @@ class RowAt:
         as_placed = _excess(self.row, self._use)
         return np.where(counts & (with_v > as_placed)[item], with_v[item], 0)
 
+    def matters(self, v: int, h: int) -> Ints:
+        """(n,) VMs that decide, as placed, whether the row holds for `v` on host `h`; `v` itself is understood."""
+        if v not in self._members or isinstance(self.row, Allow):
+            return np.zeros(0, np.int64)
+        if isinstance(self.row, Near):
+            return np.concatenate([self.row.a, self.row.b])
+        vms = self.row.vms
+        if not isinstance(self.row, Limit):
+            return vms
+        item = int(self.row.scope[h])
+        here: Bools = self.row.scope[self._at.host_of[vms]] == item
+        if self.row.when == "moved":
+            here &= self._at.host_of[vms] != self._at.home[vms]
+        if self.row.when == "during":
+            here |= self.row.scope[self._at.home[vms]] == item
+        some: Ints = vms[here]
+        return some
+
     def _limit(self, row: Limit, v: int) -> tuple[Ints, Ints, Bools, Ints]:
         """(S,) excess of each item without `v`; (S,) with it; (H,) whether v counts on a host; (H,) its item."""
         home, now = int(self._at.home[v]), int(self._at.host_of[v])

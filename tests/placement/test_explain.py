@@ -57,6 +57,20 @@ def test_every_refusal_says_why(case, data):
         json.dumps(asdict(told))
 
 
+@given(cases(), st.data())
+def test_the_words_are_those_of_the_rule_asked_about_the_whole_fleet(case, data):
+    a_fleet, _, rules, problem = case
+    host_of = np.where(a_fleet.movable, data.draw(placements(a_fleet)), a_fleet.host_of)
+    standing = Standing(a_fleet.host_of, host_of, a_fleet.n_hosts)
+    before = set(referee.check(a_fleet, rules, host_of))
+    for v, told in enumerate(explain(a_fleet, rules, problem.tiers, host_of, range(a_fleet.n_vms))):
+        for h, option in enumerate(told.options):
+            new = {x.text for x in referee.check(a_fleet, rules, standing.elsewhere(v, h)) if x not in before}
+            for refusal in option.refusals:
+                if refusal.rule != referee.MOVABLE:
+                    assert set(refusal.text.split("; ")) <= {piece for text in new for piece in text.split("; ")}
+
+
 def story():
     a_fleet = fleet(
         "h1: a b | h2: c | h3: d | h4:",

@@ -58,18 +58,16 @@ class Heat:
         """Billionths of a host's capacity over the knots, summed over all moments (all scenarios)."""
         total = 0
         for r in columns(fleet, self.resources):
+            use = [demand.base[h, r].astype(np.int64) for h in range(len(fleet.hosts))]
+            for v in range(len(fleet.vms)):
+                use[int(host_of[v])] += demand.use[v, r]
             for h in range(len(fleet.hosts)):
                 capacity = int(fleet.capacity[h, r])
                 if capacity == 0:
                     continue
-                use = demand.base[h, r].astype(np.int64)
-                for v in range(len(fleet.vms)):
-                    if host_of[v] == h:
-                        use = use + demand.use[v, r]
                 for fraction, weight in self.steps():
-                    knot = round(fraction * capacity)
                     price = max(round(weight * BILLION / capacity), 1) if weight > 0 else 0
-                    total += price * int(np.maximum(use - knot, 0).sum())
+                    total += price * int(np.maximum(use[h] - round(fraction * capacity), 0).sum())
         return total
 
     def terms(self, fleet: Fleet, demand: Demand) -> Iterator[Steps]:
