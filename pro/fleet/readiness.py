@@ -162,7 +162,7 @@ def _rows(
 def _seen(grid: Grid | None, speaker: Ints) -> tuple[NDArray[np.float64], Ints, Ints]:
     """Of each speaker: share of points known, last known point (-1: none), longest run of unknown points."""
     n = len(speaker)
-    if grid is None:
+    if grid is None or not len(grid.entities):
         return np.zeros(n), np.full(n, -1, dtype=np.int64), np.zeros(n, dtype=np.int64)
     finite = np.isfinite(grid.values[np.maximum(speaker, 0)]) & (speaker >= 0)[:, None]
     steps = finite.shape[1]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import timedelta
 
+import numpy as np
 import pytest
 
+from pro.fleet.base import base_cpu
 from pro.fleet.inventory import build_inventory
 from pro.fleet.readiness import migration_facts, readiness
 from pro.fleet.snapshot import snapshot
@@ -71,6 +74,14 @@ def test_without_any_counters_everything_is_absent_and_every_host_held() -> None
         ("h2", "cpu_pct"),
     }
     assert len(found.to_json()["missing"]) == 7
+
+
+def test_a_grid_of_nobody_is_like_none() -> None:
+    found = readiness(FLEET, {"cpu_pct": grid("cpu_pct", {"stranger": FULL})})
+    assert {r.state for r in found.rows} == {"absent"}
+    empty = replace(grid("cpu_pct", {"stranger": FULL}), entities=(), values=np.empty((0, 20), np.float32))
+    assert [r.state for r in readiness(FLEET, {"cpu_pct": empty}).rows] == [r.state for r in found.rows]
+    assert base_cpu(FLEET, {"cpu_pct": empty, "host_cpu_pct": empty}, {"cpu_pct": empty}, {})[0].tolist() == [200] * 3
 
 
 def test_other_counters_are_expected_only_of_the_kind_that_has_them() -> None:
