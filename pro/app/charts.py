@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 UTC = alt.Scale(type="utc")
 MAX_HOSTS = 60
-TITLES = pictures.RESOURCE_TITLES
 
 
 @dataclass(frozen=True)
@@ -40,10 +39,26 @@ class Palette:
 
 
 LIGHT = Palette(
-    ("#eef3f7", "#cfe0ec", "#9dc2db", "#5f9bc4", "#f0a03c", "#c9500e"), "#3b1600", "#0b5cad", "#cfe0ec", "#9dc2db", "#b8480b", "#9aa7b2", "#56636f", "#16202a"
+    ("#eef3f7", "#cfe0ec", "#9dc2db", "#5f9bc4", "#f0a03c", "#c9500e"),
+    "#3b1600",
+    "#0b5cad",
+    "#cfe0ec",
+    "#9dc2db",
+    "#b8480b",
+    "#9aa7b2",
+    "#56636f",
+    "#16202a",
 )
 DARK = Palette(
-    ("#1d2831", "#21384b", "#2b5577", "#3f7fad", "#e0851f", "#ff6a2b"), "#1d0c00", "#8cc6f7", "#1f3548", "#2f5d82", "#f59a4a", "#66737e", "#a4b0ba", "#e6ebef"
+    ("#1d2831", "#21384b", "#2b5577", "#3f7fad", "#e0851f", "#ff6a2b"),
+    "#1d0c00",
+    "#8cc6f7",
+    "#1f3548",
+    "#2f5d82",
+    "#f59a4a",
+    "#66737e",
+    "#a4b0ba",
+    "#e6ebef",
 )
 
 
@@ -81,17 +96,31 @@ def heat_map(report: Report, *, planned: bool, cluster: str | None, palette: Pal
         for h in hosts
         for t, end in enumerate(ends)
     ]
-    tips = [alt.Tooltip("host:N"), alt.Tooltip("cluster:N"), alt.Tooltip("when:N"), alt.Tooltip("use:Q", format=".0%", title="expected use")]
+    tips = [
+        alt.Tooltip("host:N"),
+        alt.Tooltip("cluster:N"),
+        alt.Tooltip("when:N"),
+        alt.Tooltip("use:Q", format=".0%", title="expected use"),
+    ]
     base = alt.Chart(pd.DataFrame(rows)).encode(
-        y=alt.Y("host:N", sort=order, title=None, axis=alt.Axis(labelLimit=160, ticks=False, domain=False)), tooltip=tips
+        y=alt.Y("host:N", sort=order, title=None, axis=_names_axis()), tooltip=tips
     )
     scale = alt.Scale(domain=[label for _, label in bounds], range=_ramp(palette, len(bounds)))
     cells = base.mark_rect(height=alt.RelativeBandSize(0.9)).encode(
         x=alt.X("from:T", scale=UTC, title=None, axis=_time_axis()),
         x2="to:T",
-        color=alt.Color("class:N", scale=scale, sort=None, legend=alt.Legend(title=None, orient="bottom", direction="horizontal", columns=6)),
+        color=alt.Color(
+            "class:N",
+            scale=scale,
+            sort=None,
+            legend=alt.Legend(title=None, orient="bottom", direction="horizontal", columns=6),
+        ),
     )
-    dots = base.transform_filter("datum.hot").mark_circle(size=7, opacity=1, color=palette.dot).encode(x=alt.X("middle:T", scale=UTC))
+    dots = (
+        base.transform_filter("datum.hot")
+        .mark_circle(size=7, opacity=1, color=palette.dot)
+        .encode(x=alt.X("middle:T", scale=UTC))
+    )
     return (cells + dots).properties(height=_rows(len(order), 20, 70))
 
 
@@ -103,8 +132,17 @@ def _rows(count: int, each: int, extra: int) -> int:
     return max(count * each + extra, 160)
 
 
+def _names_axis() -> alt.Axis:
+    return alt.Axis(labelLimit=200, labelOverlap=False, labelPadding=8, ticks=False, domain=False, grid=False)
+
+
 def _time_axis() -> alt.Axis:
-    return alt.Axis(grid=False, labelOverlap=True, labelExpr="utchours(datum.value) == 0 ? utcFormat(datum.value, '%d %b') : utcFormat(datum.value, '%H:%M')", tickCount=12)
+    return alt.Axis(
+        grid=False,
+        labelOverlap=True,
+        labelExpr="utchours(datum.value) == 0 ? utcFormat(datum.value, '%d %b') : utcFormat(datum.value, '%H:%M')",
+        tickCount=12,
+    )
 
 
 def fan(report: Report, host: str, resource: str, *, planned: bool, ceiling: float, palette: Palette) -> alt.LayerChart:
@@ -118,30 +156,40 @@ def fan(report: Report, host: str, resource: str, *, planned: bool, ceiling: flo
     y = alt.Scale(domain=[0, ceiling], nice=False)
     tips = [
         alt.Tooltip("when:N"),
-        *[alt.Tooltip(f"{q}:Q", format=".0%", title=title) for q, title in (("q95", "95 %"), ("q75", "75 %"), ("q50", "median"), ("q25", "25 %"), ("q05", "5 %"))],
+        *[
+            alt.Tooltip(f"{q}:Q", format=".0%", title=title)
+            for q, title in (("q95", "95 %"), ("q75", "75 %"), ("q50", "median"), ("q25", "25 %"), ("q05", "5 %"))
+        ],
     ]
     base = alt.Chart(frame).encode(x=alt.X("at:T", scale=UTC, title=None, axis=_time_axis()), tooltip=tips)
     axis = alt.Axis(format=".0%", tickCount=5)
     limit = views.limit_of(report, resource)
-    rule = alt.Chart(pd.DataFrame([{"limit": limit, "word": f"threshold {100 * limit:.0f} %"}])).encode(y=alt.Y("limit:Q", scale=y))
+    rule = alt.Chart(pd.DataFrame([{"limit": limit, "word": f"threshold {100 * limit:.0f} %"}])).encode(
+        y=alt.Y("limit:Q", scale=y)
+    )
     return alt.layer(
         base.mark_area(color=palette.outer).encode(y=alt.Y("q05:Q", scale=y, title=None, axis=axis), y2="q95:Q"),
         base.mark_area(color=palette.inner).encode(y=alt.Y("q25:Q", scale=y), y2="q75:Q"),
         base.mark_line(color=palette.line, strokeWidth=2).encode(y=alt.Y("q50:Q", scale=y)),
         rule.mark_rule(color=palette.hot, strokeDash=[4, 3], strokeWidth=1.5),
-        rule.mark_text(color=palette.hot, align="right", dy=-7, fontWeight=600).encode(text="word:N", x=alt.value("width")),
+        rule.mark_text(color=palette.hot, align="right", dy=-7, fontWeight=600).encode(
+            text="word:N", x=alt.value("width")
+        ),
     ).properties(height=240)
 
 
 def ceiling(report: Report, host: str, resource: str) -> float:
     """The top of the axis that fits a host's fans before and after."""
-    both = [host_fan(report.fleet, report.demand, host, host_of, resource).max() for host_of in (report.fleet.host_of, report.host_of_after)]
+    both = [
+        host_fan(report.fleet, report.demand, host, host_of, resource).max()
+        for host_of in (report.fleet.host_of, report.host_of_after)
+    ]
     return max(1.0, float(max(both)) * 1.03)
 
 
 def timeline(report: Report, palette: Palette) -> alt.LayerChart:
     """Migrations as bars over time; the dark end is the blackout."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for number, wave in enumerate(report.plan.waves, 1):
         for m in wave.migrations:
             name = text.plain(m.vm_name or report.vm_label.get(m.vm, m.vm), 30)
@@ -159,12 +207,22 @@ def timeline(report: Report, palette: Palette) -> alt.LayerChart:
             )
     frame = pd.DataFrame(rows)
     base = alt.Chart(frame).encode(
-        y=alt.Y("step:N", sort=list(frame["step"]), title=None, axis=alt.Axis(labelLimit=200, ticks=False, domain=False)),
-        tooltip=[alt.Tooltip("step:N"), alt.Tooltip("route:N"), alt.Tooltip("wave:O"), alt.Tooltip("takes:N"), alt.Tooltip("blackout:N")],
+        y=alt.Y("step:N", sort=list(frame["step"]), title=None, axis=_names_axis()),
+        tooltip=[
+            alt.Tooltip("step:N"),
+            alt.Tooltip("route:N"),
+            alt.Tooltip("wave:O"),
+            alt.Tooltip("takes:N"),
+            alt.Tooltip("blackout:N"),
+        ],
     )
-    bars = base.mark_bar(color=palette.line, height=12, cornerRadius=2).encode(x=alt.X("from:Q", title="minutes after the start"), x2="to:Q")
+    bars = base.mark_bar(color=palette.line, height=12, cornerRadius=2).encode(
+        x=alt.X("from:Q", title="minutes after the start", axis=alt.Axis(tickMinStep=1, tickCount=10)), x2="to:Q"
+    )
     # A blackout of a fraction of a second would be invisible to scale, so its mark has a least width.
-    pauses = base.mark_bar(color=palette.ink, height=12, minBandSize=3, stroke=palette.ink, strokeWidth=2).encode(x="pause:Q", x2="to:Q")
+    pauses = base.mark_bar(color=palette.ink, height=12, minBandSize=3, stroke=palette.ink, strokeWidth=2).encode(
+        x="pause:Q", x2="to:Q"
+    )
     words_ = base.mark_text(align="left", dx=8, color=palette.soft).encode(x="to:Q", text="route:N")
     return alt.layer(bars, pauses, words_).properties(height=_rows(len(rows), 24, 60))
 
@@ -181,10 +239,14 @@ def peaks(report: Report, resource: str, palette: Palette) -> alt.LayerChart:
     frame = pd.DataFrame(rows)
     long = frame.melt("host", ["before", "after"], var_name="future", value_name="peak")
     long["future"] = long["future"].map({"before": "if nothing is done", "after": "with the plan"})
-    y = alt.Y("host:N", sort=order, title=None, axis=alt.Axis(labelLimit=160, ticks=False, domain=False))
+    y = alt.Y("host:N", sort=order, title=None, axis=_names_axis())
     x = alt.Axis(format=".0%", title=None)
     limit = views.limit_of(report, resource)
-    links = alt.Chart(frame).mark_rule(color=palette.was, strokeWidth=2).encode(y=y, x=alt.X("before:Q", axis=x), x2="after:Q")
+    links = (
+        alt.Chart(frame)
+        .mark_rule(color=palette.was, strokeWidth=2)
+        .encode(y=y, x=alt.X("before:Q", axis=x), x2="after:Q")
+    )
     points = (
         alt.Chart(long)
         .mark_point(size=70, filled=True, opacity=1)
@@ -192,13 +254,22 @@ def peaks(report: Report, resource: str, palette: Palette) -> alt.LayerChart:
             y=y,
             x=alt.X("peak:Q", axis=x, scale=alt.Scale(domainMin=0)),
             color=alt.Color(
-                "future:N", sort=None, scale=alt.Scale(range=[palette.was, palette.line]), legend=alt.Legend(title=None, orient="bottom")
+                "future:N",
+                sort=None,
+                scale=alt.Scale(range=[palette.was, palette.line]),
+                legend=alt.Legend(title=None, orient="bottom"),
             ),
             shape=alt.Shape("future:N", sort=None, scale=alt.Scale(range=["diamond", "circle"])),
-            tooltip=[alt.Tooltip("host:N"), alt.Tooltip("future:N"), alt.Tooltip("peak:Q", format=".0%", title="expected peak")],
+            tooltip=[
+                alt.Tooltip("host:N"),
+                alt.Tooltip("future:N"),
+                alt.Tooltip("peak:Q", format=".0%", title="expected peak"),
+            ],
         )
     )
-    rule = alt.Chart(pd.DataFrame([{"limit": limit}])).mark_rule(color=palette.hot, strokeDash=[4, 3]).encode(x="limit:Q")
+    rule = (
+        alt.Chart(pd.DataFrame([{"limit": limit}])).mark_rule(color=palette.hot, strokeDash=[4, 3]).encode(x="limit:Q")
+    )
     return alt.layer(rule, links, points).properties(height=_rows(len(order), 20, 70))
 
 

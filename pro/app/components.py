@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -12,6 +11,8 @@ from pro.core import text
 from pro.reports import words
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from pro.reports.report import Report
     from pro.reports.tables import Table
 
@@ -38,15 +39,25 @@ def figures(report: Report) -> None:
     moves = report.plan.migrations
     tiles = (
         ("Hot hosts", hot_hosts(report.hotspots), hot_hosts(report.hotspots_after)),
-        (f"Minutes above {100 * report.threshold:.0f} %", words.minutes(report.before.hot_minutes), words.minutes(report.after.hot_minutes)),
+        (
+            f"Minutes above {100 * report.threshold:.0f} %",
+            words.minutes(report.before.hot_minutes),
+            words.minutes(report.after.hot_minutes),
+        ),
         ("Rules broken", broken + len(report.repaired), broken),
     )
     columns = st.columns(4)
     for column, (label, before, after) in zip(columns, tiles, strict=False):
         shown = f"{after}" if before == after else f"{before} \u2192 {after}"
-        column.metric(label, shown, border=True)
-    cost = f"{words.size(sum(m.mib for m in moves))}, {words.span(words.plan_seconds(report))}" if moves else "nothing to move"
-    columns[3].metric("Migrations", len(moves), delta=cost, delta_color="off", delta_arrow="off", border=True)
+        column.metric(label, shown, border=True, height="stretch")
+    cost = (
+        f"{words.size(sum(m.mib for m in moves))}, {words.span(words.plan_seconds(report))}"
+        if moves
+        else "nothing to move"
+    )
+    columns[3].metric(
+        "Migrations", len(moves), delta=cost, delta_color="off", delta_arrow="off", border=True, height="stretch"
+    )
 
 
 def section(title: str, note: str = "") -> None:
@@ -58,7 +69,10 @@ def section(title: str, note: str = "") -> None:
 
 def table(rows: Table, *, alt: str, columns: Sequence[str] | None = None, height: int | str = "auto") -> None:
     """A table of `reports.tables`, some of its columns, with units and formats."""
-    frame = pd.DataFrame([dict(zip((c.name for c in rows.columns), row, strict=True)) for row in rows.rows], columns=[c.name for c in rows.columns])
+    frame = pd.DataFrame(
+        [dict(zip((c.name for c in rows.columns), row, strict=True)) for row in rows.rows],
+        columns=[c.name for c in rows.columns],
+    )
     config: dict[str, Any] = {}
     for c in rows.columns:
         if c.kind == "percent":
@@ -68,7 +82,9 @@ def table(rows: Table, *, alt: str, columns: Sequence[str] | None = None, height
             frame[c.name] = pd.to_datetime(frame[c.name], utc=True)
             config[c.name] = st.column_config.DatetimeColumn(c.title, format="D MMM HH:mm", timezone="UTC")
         elif c.kind in ("whole", "number"):
-            config[c.name] = st.column_config.NumberColumn(c.title, format="%.1f" if c.kind == "number" else "localized")
+            config[c.name] = st.column_config.NumberColumn(
+                c.title, format="%.1f" if c.kind == "number" else "localized"
+            )
         else:
             config[c.name] = st.column_config.TextColumn(c.title)
             frame[c.name] = [text.plain(v, 200) if isinstance(v, str) else v for v in frame[c.name]]
@@ -81,19 +97,23 @@ def frame(data: pd.DataFrame, *, alt: str, config: dict[str, Any] | None = None)
     st.dataframe(shown, hide_index=True, column_config=config, alt=alt)
 
 
-def facts(known: Mapping[str, Any]) -> None:
-    """What a plan knows about one VM: sentences as text, lists of records as tables."""
-    for key, value in known.items():
-        title = key.replace("_", " ").capitalize()
-        if isinstance(value, Sequence) and value and all(isinstance(v, Mapping) for v in value):
-            st.caption(md(title))
-            frame(pd.DataFrame([dict(v) for v in value]), alt=title)
-        elif isinstance(value, Mapping):
-            st.caption(md(title))
-            frame(pd.DataFrame([{"": str(k), "value": str(v)} for k, v in value.items()]), alt=title)
-        elif value not in (None, "", [], ()):
-            said = ", ".join(str(v) for v in value) if isinstance(value, list | tuple) else str(value)
-            st.text(text.plain(f"{title}: {said}", 600))
+def options(known: Mapping[str, Any]) -> None:
+    """What a plan's explanation of one VM says of every host."""
+    rows = [
+        {
+            "Host": o["host_name"],
+            "": "chosen" if o["chosen"] else "today" if o["home"] else "",
+            "Verdict": "refused" if o["refusals"] else "allowed",
+            "What it would mean": o["text"],
+        }
+        for o in known.get("options", ())
+    ]
+    if rows:
+        frame(
+            pd.DataFrame(rows),
+            alt="Every host for this VM",
+            config={"What it would mean": st.column_config.TextColumn(width="large")},
+        )
 
 
 def chart(drawing: Any, *, alt: str) -> None:
@@ -109,7 +129,10 @@ def no_store(folder: str) -> None:
     st.markdown("Make the sample estate, with counters, inventory and rules, and see the whole walk on it:")
     st.code("pro demo", language="shell")
     st.markdown("Or bring your own counters (SCOM or PerfMon exports) and inventory (hosts.csv, vms.csv, rules.json):")
-    st.code("pro ingest counters.csv.gz --store my-estate\npro inventory import hosts.csv vms.csv rules.json --store my-estate", language="shell")
+    st.code(
+        "pro ingest counters.csv.gz --store my-estate\npro inventory import hosts.csv vms.csv rules.json --store my-estate",
+        language="shell",
+    )
     st.markdown("Then give the folder as *Store* on the left.")
 
 

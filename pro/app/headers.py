@@ -22,7 +22,7 @@ def policy(shell: str) -> str:
     return "; ".join(
         (
             "default-src 'self'",
-            f"script-src {' '.join(["'self'", *hashes])}",
+            " ".join(("script-src 'self'", *hashes)),
             "style-src 'self' 'unsafe-inline'",
             "img-src 'self' data: blob:",
             "font-src 'self' data:",

@@ -21,7 +21,6 @@ def panel(report: Report) -> None:
     """One of three: approve and apply; under way, with Stop; how it ended."""
     hands = session.hands()
     status = hands.status()
-    mine = status is not None and status.plan_id == report.plan.id
     if hands.busy or (status is not None and status.driven):
         _under_way()
         return
@@ -29,21 +28,24 @@ def panel(report: Report) -> None:
         st.warning("A run was interrupted. Nothing new is applied before it has been taken up again.")
         _steps(status)
         if st.button("Resume", type="primary"):
-            hands.resume(status.backend)
+            hands.resume()
             st.rerun()
         return
-    if mine and status is not None:
-        _ended(status)
-    elif hands.ended is not None:
+    if hands.ended is not None and getattr(hands.ended, "run", None) is None:
         _outcome(hands.ended)
-    _approve(report, again=mine)
+    elif status is not None:
+        _ended(status)
+    _approve(report, again=status is not None and status.plan_id == report.plan.id)
 
 
 def _approve(report: Report, *, again: bool) -> None:
     """The approval binds to exactly this plan: its id is a hash of its content."""
-    agreed = st.checkbox(f"I approve plan {report.plan.id[:12]}: {len(report.plan.migrations)} migrations", key=f"approve-{report.plan.id}")
+    agreed = st.checkbox(
+        f"I approve plan {report.plan.id[:12]}: {len(report.plan.migrations)} migrations",
+        key=f"approve-{report.plan.id}",
+    )
     if st.button("Apply again" if again else "Apply on the simulator", type="primary", disabled=not agreed):
-        session.hands().start(report.plan, service.simulator_url(session.store()), service.world(report.fleet))
+        session.hands().start(report.plan, service.simulator_url(session.store()))
         st.rerun()
 
 
@@ -60,7 +62,9 @@ def _under_way() -> None:
     over = sum(s.state.value in OVER for s in status.steps)
     flying = len(status.in_flight)
     st.progress(over / max(len(status.steps), 1), f"{over} of {len(status.steps)} migrations over, {flying} in flight")
-    if st.button("Stop", disabled=status.stop_asked, help="No further migration is started; those in flight are let end."):
+    if st.button(
+        "Stop", disabled=status.stop_asked, help="No further migration is started; those in flight are let end."
+    ):
         hands.stop()
     if status.stop_asked:
         st.caption("Stopping: waiting for what is in flight.")

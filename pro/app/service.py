@@ -10,31 +10,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pro import config
+from pro.actions import applying
+from pro.actions.places import JOURNAL, TIPS
 from pro.core.clock import SystemClock
 from pro.core.errors import RefusedError
+from pro.remediation.tips import TipBook
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from pro.backends import World
-    from pro.fleet import Fleet
     from pro.planning.plan import Plan
     from pro.remediation.result import ApplyResult, RunStatus
+    from pro.remediation.tip import Tip
     from pro.reports.report import Report
 
-JOURNAL, TIPS, SIMULATOR = "journal.sqlite", "tips.sqlite", "simulator.json"
+SIMULATOR = "simulator.json"
 GOALS = ("balance", "consolidate", "repair")
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a person may turn: `horizon_s` seconds ahead, `threshold` 0..1, `goal`, at most `max_moves` migrations."""
+    """What a person may turn: `horizon_s` seconds ahead, `threshold` 0..1, `goal`, at most `max_moves` migrations
+    (None: as many as the settings say)."""
 
     horizon_s: int = 86400
     threshold: float = 0.85
     goal: str = "balance"
-    max_moves: int = 12
+    max_moves: int | None = None
 
 
 def stamp(store: Path) -> str:
@@ -44,15 +48,23 @@ def stamp(store: Path) -> str:
 
 
 def is_store(folder: Path) -> bool:
-    """Whether `folder` holds samples and an inventory."""
-    return any(folder.glob("samples/date=*")) and any(folder.glob("inventory/*"))
+    """Whether `folder` holds an inventory; counters may be missing, then VMs are taken to use what they usually do."""
+    return any(folder.glob("inventory/*"))
 
 
-def newest(store: Path) -> datetime | None:
-    """The newest sample's instant."""
-    from pro.telemetry.store import Store
+def recommend(store: Path, now: datetime | None, options: Options) -> Report:
+    """The same walk as `pro plan`, with the settings in force and what the person turned on top."""
+    from pro import workflow
 
-    return Store(store).newest()
+    base = config.load()
+    settings = base.model_copy(
+        update={
+            "forecast": base.forecast.model_copy(update={"horizon_h": options.horizon_s / 3600}),
+            "heat": base.heat.model_copy(update={"threshold": options.threshold}),
+        }
+    )
+    policy = workflow.policy_of(settings, goal=options.goal, max_moves=options.max_moves)
+    return workflow.recommend(store, settings, policy, now=now).report
 
 
 def downloads(report: Report) -> dict[str, tuple[bytes, str]]:
@@ -82,21 +94,11 @@ def simulator_url(store: Path) -> str:
     return f"simulated:{store / SIMULATOR}?speed=60"
 
 
-def world(fleet: Fleet) -> World:
-    """What a simulator starts from: the fleet as the inventory knows it."""
-    from pro.backends import HostSeen, VmSeen, VmState, World
-
-    memory = fleet.capacity[:, fleet.resources.index("memory")]
-    hosts = {h: HostSeen(h, bool(fleet.accepting[i]), int(memory[i])) for i, h in enumerate(fleet.hosts)}
-    vms = {v: VmSeen(v, (fleet.hosts[fleet.host_of[i]],), VmState.RUNNING, int(fleet.memory_mib[i])) for i, v in enumerate(fleet.vms)}
-    return World(fleet.at.isoformat() if fleet.at else "", hosts, vms)
-
-
 class Hands:
     """Applies plans in the background of this process. All truth is in the journal: if the process dies, `resume` goes on."""
 
-    def __init__(self, journal: Path) -> None:
-        self.journal = journal
+    def __init__(self, store: Path) -> None:
+        self.store = store
         self._thread: threading.Thread | None = None
         self._ended: ApplyResult | Exception | None = None
 
@@ -110,25 +112,21 @@ class Hands:
         """What came of the last apply of this process: a result, or the error that stopped it; None before its end."""
         return None if self.busy else self._ended
 
-    def start(self, plan: Plan, url: str, world: World) -> None:
-        """Begin to apply; returns at once. `world` seeds a simulator that does not exist yet."""
-        self._begin(lambda: _apply(plan, url, world, self.journal))
+    def start(self, plan: Plan, url: str) -> None:
+        """Begin to apply, as `pro apply` does; returns at once."""
+        self._begin(lambda: applying.apply_plan(plan, url, self.store, config.load()))
 
-    def resume(self, url: str) -> None:
+    def resume(self) -> None:
         """Take up an interrupted run; returns at once."""
-        self._begin(lambda: _resume(url, self.journal))
+        self._begin(lambda: applying.resume_run(self.store, config.load()))
 
     def stop(self) -> None:
         """Ask for no further migration; those in flight are let end."""
-        from pro.remediation import executor
-
-        executor.request_stop(self.journal, clock=SystemClock())
+        applying.stop_run(self.store)
 
     def status(self) -> RunStatus | None:
-        """How the newest run stands, whoever drives it."""
-        from pro.remediation import executor
-
-        return executor.status(self.journal)
+        """How the newest run stands, whoever drives it; None if nothing was ever applied."""
+        return applying.status_of(self.store) if (self.store / JOURNAL).exists() else None
 
     def _begin(self, work: Callable[[], ApplyResult]) -> None:
         if self.busy:
@@ -138,24 +136,34 @@ class Hands:
         def carry_out() -> None:
             try:
                 self._ended = work()
-            except Exception as error:  # shown on the page by whoever asks how it ended
+            except Exception as error:  # kept for the page, which says it
                 self._ended = error
 
         self._thread = threading.Thread(target=carry_out, name="apply", daemon=True)
         self._thread.start()
 
 
-def _apply(plan: Plan, url: str, world: World, journal: Path) -> ApplyResult:
-    from pro.backends import open_backend
-    from pro.remediation import executor
+def tips(store: Path, *, active: bool) -> list[Tip]:
+    """Tips of the store, newest first."""
+    if not (store / TIPS).exists():
+        return []
+    with TipBook(store / TIPS) as book:
+        return book.tips(active=active)
 
-    clock = SystemClock()
-    return executor.apply(plan, open_backend(url, world=world, clock=clock), journal, clock=clock)
+
+def tip_history(store: Path, number: int) -> list[dict[str, str]]:
+    """What became of a tip, oldest first."""
+    with TipBook(store / TIPS) as book:
+        return book.history(number)
 
 
-def _resume(url: str, journal: Path) -> ApplyResult:
-    from pro.backends import open_backend
-    from pro.remediation import executor
+def approve(store: Path, tip: Tip, who: str) -> None:
+    """Approve exactly the plan the person has seen. TipRefusedError says why not."""
+    with TipBook(store / TIPS) as book:
+        book.approve(tip.id, who, SystemClock().now(), plan_id=tip.plan_id)
 
-    clock = SystemClock()
-    return executor.resume(open_backend(url, clock=clock), journal, clock=clock)
+
+def dismiss(store: Path, tip: Tip, who: str, reason: str) -> None:
+    """Say no to a tip, with a reason. TipRefusedError says why not."""
+    with TipBook(store / TIPS) as book:
+        book.dismiss(tip.id, who, SystemClock().now(), reason)

@@ -39,17 +39,23 @@ def settings() -> Settings:
         now = st.datetime_input(
             "Now (UTC)",
             value=current.now,
-            min_value=datetime(2000, 1, 1),  # noqa: DTZ001
-            max_value=datetime(2100, 1, 1),  # noqa: DTZ001
+            min_value=datetime(2000, 1, 1),
+            max_value=datetime(2100, 1, 1),
             format="YYYY-MM-DD",
             step=900,
             key="now",
             help="Nothing later is ever read. Empty: the newest sample.",
         )
-        hours = st.select_slider("Look ahead", HOURS, value=current.options.horizon_s // 3600, format_func=_hours, key="hours")
-        threshold = st.slider("Hot above", 50, 100, round(100 * current.options.threshold), 1, format="%d %%", key="threshold")
+        hours = st.select_slider(
+            "Look ahead", HOURS, value=current.options.horizon_s // 3600, format_func=_hours, key="hours"
+        )
+        threshold = st.slider(
+            "Hot above", 50, 100, round(100 * current.options.threshold), 1, format="%d %%", key="threshold"
+        )
         goal = st.selectbox("Goal", service.GOALS, index=service.GOALS.index(current.options.goal), key="goal")
-        moves = st.number_input("At most migrations", 0, 1000, current.options.max_moves, key="moves")
+        moves = st.number_input(
+            "At most migrations", 0, 1000, current.options.max_moves, key="moves", placeholder="automatic"
+        )
         if st.form_submit_button("Recommend", type="primary", width="stretch"):
             aware = now.replace(tzinfo=UTC) if now is not None else None
             options = service.Options(hours * 3600, threshold / 100, goal, moves)
@@ -88,10 +94,11 @@ def report() -> Report:
         components.no_store(chosen.store)
         st.stop()
     try:
-        return _report(chosen, service.stamp(folder))
+        found: Report = _report(chosen, service.stamp(folder))
     except ProError as error:
         components.problem(error)
         st.stop()
+    return found
 
 
 @st.cache_resource(max_entries=4, show_spinner="Forecasting and looking for the fewest migrations")
@@ -112,10 +119,11 @@ def palette() -> charts.Palette:
 
 
 @st.cache_resource
-def _hands(journal: Path) -> service.Hands:
-    return service.Hands(journal)
+def _hands(folder: Path) -> service.Hands:
+    return service.Hands(folder)
 
 
 def hands() -> service.Hands:
     """The one pair of hands of this server for the chosen store, whoever visits."""
-    return _hands(store() / service.JOURNAL)
+    shared: service.Hands = _hands(store())
+    return shared

@@ -10,11 +10,11 @@ from pro.reports import pictures, views, words
 
 if TYPE_CHECKING:
     from pro.reports.report import Report
-    from pro.telemetry.partitions import Coverage
 
 MAX_FANS = 8
 MAX_ROWS = 200
 MAX_COVERAGE = 12
+STATES = ("ok", "sparse", "stale", "absent")
 
 
 def render(report: Report) -> str:
@@ -75,7 +75,8 @@ def _context(report: Report) -> dict[str, Any]:
         "hosts_shown": len(shown),
         "max_steps": pictures.MAX_STEPS,
         "max_rows": MAX_ROWS,
-        "coverage": _coverage(report),
+        "known": _known(report),
+        "states": STATES,
     }
 
 
@@ -89,24 +90,26 @@ def _fans(report: Report) -> list[dict[str, Any]]:
     for spot in chosen:
         limit = views.limit_of(report, spot.resource)
         bands = [host_fan(report.fleet, report.demand, spot.host, host_of, spot.resource) for _, host_of in futures]
-        pair = [pictures.fan(report, band, limit, title) for band, (title, _) in zip(bands, futures, strict=True)]
+        ceiling = max(1.0, *(float(band.max()) * 1.02 for band in bands))
+        pair = [
+            pictures.fan(report, band, (limit, ceiling), title) for band, (title, _) in zip(bands, futures, strict=True)
+        ]
         fans.append({"host": report.host_label[spot.host], "resource": spot.resource, "pictures": pair})
     return fans
 
 
-def _coverage(report: Report) -> dict[str, Any]:
-    """How much history is known: in classes, and the worst entities by name."""
-    rows: tuple[Coverage, ...] = report.coverage
-    bands = (
-        ("at least 95 %", 0.95, 2.0),
-        ("80 to 95 %", 0.8, 0.95),
-        ("50 to 80 %", 0.5, 0.8),
-        ("under 50 %", -1.0, 0.5),
-    )
-    worst = sorted((c for c in rows if c.share < 0.95), key=lambda c: (c.share, c.entity, c.counter))
+def _known(report: Report) -> dict[str, Any] | None:
+    """How much history is known: counters by state, the least known, and the hosts to be left alone; None without counters."""
+    if report.readiness is None:
+        return None
+    rows = report.readiness.rows
+    lacking = sorted((r for r in rows if r.state != "ok"), key=lambda r: (r.known, r.kind, r.name, r.counter))
     return {
-        "series": len(rows),
-        "bands": [(label, sum(low <= c.share < high for c in rows)) for label, low, high in bands],
-        "worst": worst[:MAX_COVERAGE],
-        "more": max(len(worst) - MAX_COVERAGE, 0),
+        "counters": sorted({r.counter for r in rows}),
+        "count": {
+            c: {s: sum(r.state == s for r in rows if r.counter == c) for s in STATES} for c in {r.counter for r in rows}
+        },
+        "lacking": lacking[:MAX_COVERAGE],
+        "more": max(len(lacking) - MAX_COVERAGE, 0),
+        "hold": [(report.host_label.get(h, h), why) for h, why in report.readiness.hold.items()],
     }

@@ -59,16 +59,7 @@ def document(report: Report) -> dict[str, Any]:
             "broken": [_violation(v) for v in placement.violations],
         },
         "data": {
-            "coverage": [
-                {
-                    "entity": c.entity,
-                    "counter": c.counter,
-                    "first": c.first.isoformat(),
-                    "newest": c.newest.isoformat(),
-                    "share": c.share,
-                }
-                for c in report.coverage
-            ],
+            "readiness": report.readiness.to_json() if report.readiness else None,
             "warnings": list(report.warnings),
             "accuracy": [dict(row) for row in report.accuracy],
         },

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 BELOW = (0.0, 0.3, 0.5, 0.65)
 """Lower bounds of the cool classes of the heat map; the last cool class ends at the threshold."""
 
-RESOURCE_TITLES = {"cpu": "Processor", "memory": "Memory", "disk": "Disk", "net": "Network"}
-
 MAX_HOSTS = 48
 MAX_STEPS = 80
 
@@ -104,11 +102,12 @@ def _hour_axis(start: datetime, seconds: float, left: float, plot: float, y: flo
     ]
 
 
-def fan(report: Report, bands: Floats, limit: float, title: str) -> Markup:
-    """Forecast of one host: `bands` (5, T) are the 5, 25, 50, 75 and 95 % quantiles of its use as a fraction of capacity, `limit` the line above which it is hot."""
+def fan(report: Report, bands: Floats, levels: tuple[float, float], title: str) -> Markup:
+    """Forecast of one host: `bands` (5, T) are the 5, 25, 50, 75 and 95 % quantiles of its use as a fraction of capacity, `levels` the
+    line above which it is hot and the top of the axis."""
     left, right, top, width, height = 38.0, 10.0, 26.0, 440.0, 190.0
     plot, tall = width - left - right, height - top - 24
-    ceiling = max(1.0, float(bands.max()) * 1.02)
+    limit, ceiling = levels
     slots = bands.shape[1]
     xs = [left + plot * (t + 0.5) / slots for t in range(slots)]
 
@@ -220,7 +219,7 @@ def peaks(report: Report, resource: str, hosts: Sequence[int]) -> Markup:
         ]
         y += row
     level = left + limit * scale
-    title = f"{RESOURCE_TITLES.get(resource, resource)}, expected peak"
+    title = f"{words.RESOURCE_TITLES[resource]}, expected peak"
     mark = [
         svg.line(level, top - 4, level, y, "threshold"),
         svg.label(level, top - 8, f"{100 * limit:.0f} %", "threshold-label", "middle"),

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pro.placement.placement import Placement
     from pro.placement.problem import Violation
     from pro.planning.plan import Plan
-    from pro.telemetry.partitions import Coverage
 
 
 @dataclass(frozen=True)
@@ -30,8 +29,8 @@ class Report:
 
     `hotspots` if nothing is done, `hotspots_after` with the plan. `before` and `after` are the heat of the same two
     futures. `repaired` are rules broken today that hold afterwards; `placement.violations` are those still broken.
-    `coverage` is one row per entity and counter. `accuracy`: rows of the forecaster's record, any columns. `baselines`: who
-    would have been flagged by what people use today.
+    `readiness` says how much of each counter is known and which hosts are to be left alone. `accuracy`: rows of the
+    forecaster's record, any columns. `baselines`: who would have been flagged by what people use today.
     """
 
     now: datetime
@@ -46,11 +45,10 @@ class Report:
     before: HeatSummary
     after: HeatSummary
     repaired: tuple[Violation, ...] = ()
-    coverage: tuple[Coverage, ...] = ()
+    readiness: Readiness | None = None
     warnings: tuple[str, ...] = ()
     accuracy: tuple[Mapping[str, Any], ...] = ()
     baselines: Comparison | None = None
-    readiness: Readiness | None = None
 
     @cached_property
     def host_of_after(self) -> NDArray[np.int64]:

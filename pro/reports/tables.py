@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pro.core import text
+from pro.core.units import RESOURCES
+from pro.reports import words
 from pro.reports.views import cluster_of
 
 if TYPE_CHECKING:
@@ -75,8 +77,8 @@ def hotspots(report: Report) -> Table:
     return Table("hotspots", "Which hosts will run hot, when, and because of which VMs?", columns, tuple(rows))
 
 
-def plan(report: Report) -> Table:
-    """One row per migration in order, then one per blocked VM."""
+def migrations(report: Report) -> Table:
+    """One row per migration, in order."""
     rows: list[tuple[Value, ...]] = []
     for number, wave in enumerate(report.plan.waves, 1):
         for m in wave.migrations:
@@ -98,9 +100,6 @@ def plan(report: Report) -> Table:
                     m.destination,
                 )
             )
-    for b in report.plan.blocked:
-        name = report.vm_label.get(b.vm, b.vm)
-        rows.append((None, name, None, None, "blocked", None, None, None, None, None, b.reason, b.vm, None, None))
     columns = (
         Column("wave", "Wave", "whole"),
         Column("vm", "VM"),
@@ -118,6 +117,16 @@ def plan(report: Report) -> Table:
         Column("destination_id", "To id"),
     )
     return Table("plan", "What is to be moved, in which order, at what cost, and why?", columns, tuple(rows))
+
+
+def plan(report: Report) -> Table:
+    """`migrations`, then one row per blocked VM."""
+    moves = migrations(report)
+    rows = [
+        (None, report.vm_label.get(b.vm, b.vm), None, None, "blocked", *(None,) * 5, b.reason, b.vm, None, None)
+        for b in report.plan.blocked
+    ]
+    return Table(moves.name, moves.question, moves.columns, (*moves.rows, *rows))
 
 
 def hosts(report: Report) -> Table:
@@ -145,10 +154,11 @@ def hosts(report: Report) -> Table:
         Column("vms_after", "VMs after", "whole"),
     ]
     for name in fleet.resources:
+        title = words.RESOURCE_TITLES[name]
         columns += [
-            Column(f"{name}_capacity", f"{name} capacity", "whole"),
-            Column(f"{name}_peak_before", f"{name} peak", "percent"),
-            Column(f"{name}_peak_after", f"{name} peak after", "percent"),
+            Column(f"{name}_capacity", f"{title}, {RESOURCES[name].unit}", "whole"),
+            Column(f"{name}_peak_before", f"{title} peak", "percent"),
+            Column(f"{name}_peak_after", f"{title} peak after", "percent"),
         ]
     columns += [
         Column("hot_minutes_before", "Minutes hot", "number"),

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from pro.reports.report import Report
 
 
+RESOURCE_TITLES = {"cpu": "Processor", "memory": "Memory", "disk": "Disk", "net": "Network"}
+
+
 def percent(fraction: float, digits: int = 0) -> str:
     """0.853 -> "85 %", with a space that does not break."""
     return f"{100 * fraction:.{digits}f}\u00a0%"

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from pro.fleet import Demand, Fleet, Groups
+from pro.fleet.readiness import Coverage, Readiness
 from pro.heat.baselines import Comparison
 from pro.heat.hotspots import find_hotspots, summary
 from pro.placement.placement import Placement, TierCost
 from pro.placement.problem import Violation
 from pro.planning.plan import Blocked, Migration, Plan, Wave
 from pro.reports.report import Report
-from pro.telemetry.partitions import Coverage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,6 +82,33 @@ def make_demand(fleet: Fleet, seed: int = 1) -> Demand:
     return Demand(use, base, SCENARIOS, SLOTS, NOW, STEP_S, np.ones(v, np.float32))
 
 
+def explanation(fleet: Fleet, vm: int, chosen: int) -> dict[str, object]:
+    """What `placement.explain` says of one VM, as it stands in a plan."""
+    options = [
+        {
+            "host": fleet.hosts[h],
+            "host_name": fleet.host_names[h],
+            "chosen": h == chosen,
+            "home": bool(h == fleet.host_of[vm]),
+            "refusals": [{"rule": "cluster", "amount": 1, "text": "is in another cluster"}]
+            if h >= fleet.n_hosts // 2
+            else [],
+            "changes": [{"tier": "heat", "amount": 120, "percent": 4.0}],
+            "text": f"{fleet.host_names[h]} is in another cluster"
+            if h >= fleet.n_hosts // 2
+            else f"{fleet.host_names[h]}: heat 4 % worse",
+        }
+        for h in range(fleet.n_hosts)
+    ]
+    return {
+        "vm": fleet.vms[vm],
+        "vm_name": fleet.vm_names[vm],
+        "home": fleet.hosts[fleet.host_of[vm]],
+        "chosen": fleet.hosts[chosen],
+        "options": options,
+    }
+
+
 def make_plan(fleet: Fleet, moves: Sequence[tuple[int, int]]) -> Plan:
     """Two migrations a wave, durations from memory over the wire."""
     waves, starts = [], 0.0
@@ -127,7 +154,27 @@ def make_plan(fleet: Fleet, moves: Sequence[tuple[int, int]]) -> Plan:
         after={},
         in_flight={"memory": {"host": fleet.hosts[0], "fraction": 0.81}, "concurrent": 2, "seconds": starts},
         facts={},
-        explain={fleet.vms[vm]: {"without": "stays on a hot host", "refused": []} for vm, _ in moves},
+        explain={fleet.vms[vm]: explanation(fleet, vm, host) for vm, host in moves},
+    )
+
+
+def known(fleet: Fleet, kind: Literal["host", "vm"], i: int) -> Coverage:
+    """Every seventh VM is poorly known."""
+    share = 0.3 + 0.01 * (i % 30) if i % 7 == 0 else 1.0
+    newest = NOW - timedelta(hours=4) if i % 14 == 0 else NOW - timedelta(minutes=5)
+    state: Literal["ok", "sparse", "stale"] = "ok" if i % 7 else "stale" if i % 14 == 0 else "sparse"
+    name = fleet.vm_names[i]
+    return Coverage(
+        kind,
+        fleet.vms[i],
+        name,
+        "cpu_pct",
+        name,
+        share,
+        newest,
+        None if state == "ok" else newest,
+        14400 if i % 7 == 0 else 0,
+        state,
     )
 
 
@@ -164,15 +211,10 @@ def make_report(
         seed=7,
         seconds=2.4,
     )
-    coverage = tuple(
-        Coverage(
-            "cpu_pct",
-            name,
-            NOW - timedelta(days=8),
-            NOW - timedelta(minutes=5),
-            1.0 if i % 7 else 0.62 + 0.01 * (i % 30),
-        )
-        for i, name in enumerate((*fleet.vm_names, *fleet.host_names))
+    readiness = Readiness(
+        NOW,
+        tuple(known(fleet, "vm", i) for i in range(fleet.n_vms)),
+        {fleet.hosts[4]: f"the agent on {fleet.host_names[4]} fell silent"},
     )
     return Report(
         now=NOW,
@@ -187,7 +229,7 @@ def make_report(
         before=summary(fleet, demand, fleet.host_of, threshold),
         after=summary(fleet, demand, host_of, threshold),
         repaired=(broken,),
-        coverage=coverage,
+        readiness=readiness,
         warnings=(f"agent of {fleet.host_names[2]} was silent for 4 h",),
         baselines=Comparison((fleet.hosts[2],), (), (fleet.hosts[2],)),
         accuracy=(

@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from pro.app import charts, components, session
+from pro.core.text import plain
 from pro.reports import tables, views, words
 
 report = session.report()
@@ -18,35 +19,66 @@ components.figures(report)
 components.section("Expected processor use")
 left, right = st.columns([3, 1])
 futures = ("If nothing is done", "With the plan")
-future = left.segmented_control("Future", futures, default=futures[0], required=True, label_visibility="collapsed", key="future")
+future = left.segmented_control(
+    "Future", futures, default=futures[0], required=True, label_visibility="collapsed", key="future"
+)
 clusters = sorted({views.cluster_of(report.fleet, h) for h in range(report.fleet.n_hosts)} - {""})
-cluster = right.selectbox("Cluster", [None, *clusters], format_func=lambda c: c or "All clusters", label_visibility="collapsed", key="cluster")
+cluster = right.selectbox(
+    "Cluster", [None, *clusters], format_func=lambda c: c or "All clusters", label_visibility="collapsed", key="cluster"
+)
 components.chart(
     charts.heat_map(report, planned=future == futures[1], cluster=cluster, palette=colours),
     alt="Expected processor use of every host over the horizon. The table below gives each host's peak.",
 )
 if cluster is None and report.fleet.n_hosts > charts.MAX_HOSTS:
-    st.caption(f"The {charts.MAX_HOSTS} hosts that matter most of {report.fleet.n_hosts}; choose a cluster to see others.")
+    st.caption(
+        f"The {charts.MAX_HOSTS} hosts that matter most of {report.fleet.n_hosts}; choose a cluster to see others."
+    )
 
 components.section("Hosts")
-components.table(tables.hosts(report), alt="Hosts: size, VMs and expected peaks before and after the plan")
+shown = ["host", "cluster", "state", "vms_before", "vms_after"]
+shown += [f"{r}_peak_{when}" for r in report.fleet.resources for when in ("before", "after")]
+shown += ["hot_minutes_before", "hot_minutes_after"]
+components.table(tables.hosts(report), alt="Hosts: VMs and expected peaks before and after the plan", columns=shown)
 
 components.section("Rules broken")
-broken = [("still broken", v) for v in report.placement.violations] + [("repaired by the plan", v) for v in report.repaired]
+broken = [("still broken", v) for v in report.placement.violations] + [
+    ("repaired by the plan", v) for v in report.repaired
+]
 if broken:
     rows = [{"State": state, "Rule": v.rule, "What is wrong": v.text} for state, v in broken]
     components.frame(pd.DataFrame(rows), alt="Rules that are broken today")
 else:
     st.text("Every rule holds.")
 
-components.section("Data quality", "How much of its history each counter has. What is not known is never taken for idleness.")
-if report.coverage:
-    rows = [{"Entity": c.entity, "Counter": c.counter, "Known": c.share, "First": c.first, "Newest": c.newest} for c in sorted(report.coverage, key=lambda c: (c.share, c.entity))]
+components.section(
+    "Data quality", "How much of its history each counter has. What is not known is never taken for idleness."
+)
+if report.readiness is None:
+    st.text("No counters were used: every VM is taken to need 20 % of its cap.")
+else:
+    lacking = sorted(report.readiness.rows, key=lambda r: (r.known, r.name, r.counter))
+    data = [
+        {
+            "Entity": r.name,
+            "Counter": r.counter,
+            "State": r.state,
+            "Known": r.known,
+            "Longest gap": words.span(r.gap_s),
+            "Newest": r.newest,
+        }
+        for r in lacking
+    ]
     known = {
-        "Known": st.column_config.ProgressColumn("Known", min_value=0.0, max_value=1.0, format="percent"),
-        "First": st.column_config.DatetimeColumn("First sample (UTC)", format="YYYY-MM-DD HH:mm", timezone="UTC"),
+        "Known": st.column_config.ProgressColumn("History known", min_value=0.0, max_value=1.0, format="percent"),
         "Newest": st.column_config.DatetimeColumn("Newest sample (UTC)", format="YYYY-MM-DD HH:mm", timezone="UTC"),
     }
-    components.frame(pd.DataFrame(rows), alt="Share of the history that is known, least known first", config=known)
+    components.frame(
+        pd.DataFrame(data).round({"Known": 2}),
+        alt="Share of the history that is known, least known first",
+        config=known,
+    )
+    for host, why in report.readiness.hold.items():
+        st.text(f"Leave {plain(report.host_label.get(host, host))} alone: {plain(why, 300)}")
 for warning in report.warnings:
-    st.text(f"\u26a0 {components.text.plain(warning, 400)}")
+    st.text(f"\u26a0 {plain(warning, 400)}")

@@ -35,31 +35,40 @@ formats = {
     "Expected peak": st.column_config.NumberColumn("Expected peak", format="percent"),
     "Minutes hot": st.column_config.NumberColumn("Minutes hot", format="%.0f"),
 }
-components.frame(pd.DataFrame(rows).round({"Expected peak": 2}), alt="Hosts expected to run hot, worst first", config=formats)
+components.frame(
+    pd.DataFrame(rows).round({"Expected peak": 2}), alt="Hosts expected to run hot, worst first", config=formats
+)
 
-chosen = st.selectbox("Host", list(spots), format_func=lambda key: f"{names[spots[key].host]}, {spots[key].resource}", key="hotspot")
+chosen = st.selectbox(
+    "Host", list(spots), format_func=lambda key: f"{names[spots[key].host]}, {spots[key].resource}", key="hotspot"
+)
 spot = spots[chosen]
 top = charts.ceiling(report, spot.host, spot.resource)
 left, right = st.columns(2)
 with left:
     components.section("If nothing is done", "Bands: 9 of 10 futures and half of them. Line: the median.")
     components.chart(
-        charts.fan(report, spot.host, spot.resource, planned=False, ceiling=top, palette=colours), alt="Forecast of the host if nothing is done"
+        charts.fan(report, spot.host, spot.resource, planned=False, ceiling=top, palette=colours),
+        alt="Forecast of the host if nothing is done",
     )
 with right:
     components.section("With the plan", f"{words.count(len(report.plan.migrations), 'migration')} in all.")
     components.chart(
-        charts.fan(report, spot.host, spot.resource, planned=True, ceiling=top, palette=colours), alt="Forecast of the host with the plan"
+        charts.fan(report, spot.host, spot.resource, planned=True, ceiling=top, palette=colours),
+        alt="Forecast of the host with the plan",
     )
 
 left, right = st.columns(2)
 with left:
     components.section("Caused by", "Share of the use by VMs while the host is hot.")
-    causes = pd.DataFrame([{"VM": report.vm_label.get(c.vm, c.vm), "Share": c.share} for c in spot.vms])
+    causes = pd.DataFrame([{"VM": report.vm_label.get(c.vm, c.vm), "Share": round(c.share, 2)} for c in spot.vms])
     shares = {"Share": st.column_config.ProgressColumn("Share", min_value=0.0, max_value=1.0, format="percent")}
     components.frame(causes, alt="VMs that cause the heat", config=shares)
 with right:
-    components.section("What other rules say", "SCOM's consecutive samples and the one-hour average look back; the forecast looks ahead.")
+    components.section(
+        "What other rules say",
+        "SCOM's consecutive samples and the one-hour average look back; the forecast looks ahead.",
+    )
     if report.baselines is None:
         st.text("No host counters were at hand to compare with.")
     else:
@@ -74,4 +83,7 @@ with right:
             }
             for h in hosts
         ]
-        components.frame(pd.DataFrame(flags, columns=["Host", "Forecast", "SCOM rule", "1 h average"]), alt="Hosts flagged by each way of looking")
+        components.frame(
+            pd.DataFrame(flags, columns=["Host", "Forecast", "SCOM rule", "1 h average"]),
+            alt="Hosts flagged by each way of looking",
+        )

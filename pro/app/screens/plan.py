@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from pro.app import charts, components, progress, session
+from pro.core.text import plain
 from pro.reports import tables, words
 
 report = session.report()
@@ -17,39 +18,55 @@ st.subheader(components.md(words.headline(report), 400), anchor=False)
 components.figures(report)
 
 if plan.migrations:
-    components.section("Migrations", "Those of one wave run side by side; the dark end of a bar is the blackout, when the VM is paused.")
+    components.section(
+        "Migrations",
+        "Those of one wave run side by side; the dark end of a bar is the blackout, when the VM is paused.",
+    )
     components.chart(charts.timeline(report, colours), alt="Migrations over time; the table below says the same")
-shown = ("wave", "vm", "source", "destination", "kind", "memory_mib", "seconds", "blackout_s", "reason")
-if plan.migrations or plan.blocked:
-    components.table(tables.plan(report), alt="Migrations in order, then blocked VMs", columns=shown)
+    shown = ("wave", "vm", "source", "destination", "kind", "memory_mib", "seconds", "blackout_s", "reason")
+    components.table(tables.migrations(report), alt="Migrations in order", columns=shown)
+if plan.blocked:
+    components.section("Blocked")
+    blocked = [{"VM": report.vm_label.get(b.vm, b.vm), "Because": b.reason} for b in plan.blocked]
+    components.frame(pd.DataFrame(blocked), alt="VMs that should move and cannot")
 
 if plan.migrations:
-    components.section("Approve and apply", "On the simulator of this store, where a minute takes a second. Nothing real is touched.")
+    components.section(
+        "Approve and apply", "On the simulator of this store, where a minute takes a second. Nothing real is touched."
+    )
     progress.panel(report)
 
 components.section("Before and after", "Expected peak of every host. The dashed line is where a host counts as hot.")
 for column, resource in zip(st.columns(2), report.fleet.resources[:2], strict=True):
     with column:
-        st.markdown(f"**{charts.TITLES.get(resource, resource)}**")
-        components.chart(charts.peaks(report, resource, colours), alt=f"Expected {resource} peak of every host before and after")
+        st.markdown(f"**{words.RESOURCE_TITLES[resource]}**")
+        components.chart(
+            charts.peaks(report, resource, colours), alt=f"Expected {resource} peak of every host before and after"
+        )
 
-components.section("Why?", "For any VM that moves or stands on a hot host: the reason, and what was refused.")
+components.section(
+    "Why?", "What each host would mean for a VM: where it is put, where it stands today, what refuses it elsewhere."
+)
 known = list(dict.fromkeys([*(m.vm for m in plan.migrations), *(b.vm for b in plan.blocked), *plan.explain]))
 if known:
     vm = st.selectbox("VM", known, format_func=lambda v: report.vm_label.get(v, v), key="why")
     for m in plan.migrations:
         if m.vm == vm:
-            st.text(components.text.plain(m.reason, 400))
+            st.text(plain(m.reason, 400))
     for b in plan.blocked:
         if b.vm == vm:
-            st.text(components.text.plain(f"Blocked: {b.reason}", 400))
-    components.facts(plan.explain.get(vm, {}))
+            st.text(plain(f"Blocked: {b.reason}", 400))
+    components.options(plan.explain.get(vm, {}))
 else:
     st.text("No VM has to move.")
 
 components.section("Rank of goals", "No later goal is served at the cost of an earlier one.")
-rows = [{"Goal": t.name, "Today": t.before, "After": t.after, "Unit": t.unit} for t in report.placement.tiers]
-components.frame(pd.DataFrame(rows, columns=["Goal", "Today", "After", "Unit"]), alt="Cost of each goal before and after")
+rows = [
+    {"Goal": t.name, "Today": f"{t.before:,}", "After": f"{t.after:,}", "Unit": t.unit} for t in report.placement.tiers
+]
+components.frame(
+    pd.DataFrame(rows, columns=["Goal", "Today", "After", "Unit"]), alt="Cost of each goal before and after"
+)
 
 components.section("Take along")
 for column, (name, (content, kind)) in zip(st.columns(5), session.downloads(plan.id, report).items(), strict=True):
