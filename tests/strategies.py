@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
 HOSTS = ("h1", "h2", "h3", "h4")
 VMS = ("a", "b", "c", "d", "e", "f")
+PLAIN_AND_HOSTILE = (*HOSTILE_NAMES, "SQL01", "web-2")
 
 
 def vm_names() -> st.SearchStrategy[str]:
     """Names as they come from outside: hostile, empty of sense, or plain."""
-    return st.sampled_from(HOSTILE_NAMES) | st.text(min_size=1, max_size=20) | st.sampled_from(("SQL01", "web-2"))
+    return st.sampled_from(PLAIN_AND_HOSTILE) | st.text(min_size=1, max_size=20)
 
 
 @st.composite
@@ -38,16 +39,22 @@ def fleets(draw: st.DrawFn, *, max_hosts: int = 4, max_vms: int = 6) -> Fleet:
         return draw(st.lists(st.sampled_from(ids), unique=True, max_size=2)) if ids and draw(st.booleans()) else []
 
     def label(ids: list[str], labels: tuple[str, ...]) -> dict[str, str]:
-        return {i: draw(st.sampled_from(labels)) for i in ids}
+        return dict(
+            zip(ids, draw(st.lists(st.sampled_from(labels), min_size=len(ids), max_size=len(ids))), strict=True)
+        )
+
+    def number(ids: list[str], most: int) -> dict[str, int]:
+        numbers = draw(st.lists(st.integers(0, most), min_size=len(ids), max_size=len(ids)))
+        return dict(zip(ids, numbers, strict=True))
 
     one = draw(st.booleans())
     return fleet_of(
         {vm: draw(st.sampled_from(hosts)) for vm in vms},
         hosts,
         cpu={h: draw(st.sampled_from((0, 700, 1_000, 3_000))) for h in hosts},
-        memory={h: draw(st.integers(0, 40)) for h in hosts},
-        vm_memory={vm: draw(st.integers(0, 20)) for vm in vms},
-        vm_cpu={vm: draw(st.integers(0, 900)) for vm in vms},
+        memory=number(hosts, 40),
+        vm_memory=number(vms, 20),
+        vm_cpu=number(vms, 900),
         clusters=dict.fromkeys(hosts, "c1") if one else label(hosts, ("c1", "c1", "c2", "")),
         racks=label(hosts, ("r1", "r2", "")),
         sites=label(hosts, ("s1", "s2")),
@@ -58,7 +65,7 @@ def fleets(draw: st.DrawFn, *, max_hosts: int = 4, max_vms: int = 6) -> Fleet:
         leaving=some(hosts),
         stuck=some(vms),
         compatible=some(vms),
-        names={i: draw(vm_names()) for i in (*hosts, *vms)},
+        names=label([*hosts, *vms], PLAIN_AND_HOSTILE),
     )
 
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pro.core.text import plain
-from pro.placement.language import cost
+from pro.placement.language import Soft, cost
 from pro.placement.part import only
+from pro.placement.problem import Tier
 from pro.placement.referee import MOVABLE
 from pro.placement.whatif import RowAt, Standing, TiersAt
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pro.fleet import Fleet
-    from pro.placement.problem import Tier
     from pro.placement.rules import Constraint, Ints
 
 
@@ -36,7 +36,8 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Change:
-    """What a tier costs with the VM elsewhere, less what it costs as placed; `percent` of the latter, None if that is 0."""
+    """What a tier, or one goal of a tier that trades several, costs with the VM elsewhere, less what it costs as placed;
+    `percent` of the latter, None if that is 0."""
 
     tier: str
     amount: int
@@ -47,8 +48,8 @@ class Change:
 class Option:
     """One host for one VM. `chosen`: it is where the VM was put. `home`: it is where the VM stands today.
 
-    `refusals` is empty when the VM may stand there. `changes` has one entry a tier, the most important first. `text`
-    says both in one sentence.
+    `refusals` is empty when the VM may stand there. `changes`: the most important tier first. `text` says both in one
+    sentence.
     """
 
     host: str
@@ -96,15 +97,15 @@ def explain(
     """Explain the VMs `vms` (indices; None: those that `host_of` (V,) moves), with `tiers` as the engines saw them."""
     standing = Standing(fleet.host_of, np.asarray(host_of, np.int64), fleet.n_hosts)
     asked = np.flatnonzero(standing.host_of != standing.home).tolist() if vms is None else list(vms)
-    costs = TiersAt(tiers, standing)
-    totals = _totals(tiers, standing)
+    goals = _by_goal(tiers)
+    costs, totals = TiersAt(goals, standing), _totals(goals, standing)
     objections = Objections(fleet, constraints, standing)
     found = []
     for v in asked:
         changes = costs.changes(v)
         refusals = objections.to(v)
         options = tuple(
-            _option(fleet, standing, (v, h), _changes(tiers, totals, changes[:, h]), refusals[h])
+            _option(fleet, standing, (v, h), _changes(goals, totals, changes[:, h]), refusals[h])
             for h in range(fleet.n_hosts)
         )
         home, chosen = fleet.hosts[standing.home[v]], fleet.hosts[standing.host_of[v]]
@@ -171,6 +172,20 @@ class Objections:
         if key not in self._parts:
             self._parts = {key: only(self._fleet, part)}
         return self._parts[key]
+
+
+def _by_goal(tiers: Sequence[Tier]) -> list[Tier]:
+    """The tiers, those that trade several goals against each other cut up by goal; rules to repair are one goal."""
+    told: list[Tier] = []
+    for tier in tiers:
+        labels = dict.fromkeys("" if isinstance(term, Soft) else term.label for term in tier.terms)
+        if len(labels) < 2:
+            told.append(tier)
+            continue
+        for label in labels:
+            terms = tuple(t for t in tier.terms if label == ("" if isinstance(t, Soft) else t.label))
+            told.append(Tier(label or tier.name, terms))
+    return told
 
 
 def _totals(tiers: Sequence[Tier], standing: Standing) -> list[int]:
