@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pro.telemetry.arrow import distinct, numbers
 from pro.telemetry.grid import Grid
+from pro.telemetry.partitions import ranked
 from pro.telemetry.readers.catalogue import GROUP_ORDER
 from pro.telemetry.readers.times import from_us, to_us
 
@@ -92,8 +94,8 @@ def build(counter: Counter, table: pa.Table, window: Window) -> Grid:
         )
         np.copyto(raw, wide, where=np.isnan(raw))
     entities, values = _combine(raw, owners, average=counter.unit == "%")
-    known = ~np.isnan(values).all(axis=1) if len(entities) else np.zeros(0, dtype=bool)
-    kept = tuple(name for name, seen in zip(entities, known, strict=True) if seen)
+    known: NDArray[np.bool_] = (~np.isnan(values)).sum(axis=1) > 0
+    kept = tuple(name for name, seen in zip(entities, known.tolist(), strict=True) if seen)
     grid = np.ascontiguousarray(values[known], dtype=np.float32)
     grid.flags.writeable = False
     return Grid(counter.name, kept, from_us(window.first_us), window.step_s, grid)
@@ -101,37 +103,22 @@ def build(counter: Counter, table: pa.Table, window: Window) -> Grid:
 
 def _split(counter: Counter, table: pa.Table) -> tuple[_Rows, _Rows, list[tuple[str, str]]]:
     """Samples, maxima, and the (entity, part) of every series."""
-    table = table.unify_dictionaries().combine_chunks()
-
-    def codes(name: str) -> tuple[NDArray[np.int64], list[str]]:
-        column = table.column(name)
-        if not table.num_rows:
-            return np.zeros(0, dtype=np.int64), []
-        chunk = column.chunk(0)
-        words = chunk.dictionary.to_pylist()
-        order = sorted(range(len(words)), key=words.__getitem__)
-        rank = np.empty(len(words), dtype=np.int64)
-        rank[order] = np.arange(len(words))
-        return rank[chunk.indices.to_numpy()], [words[k] for k in order]
-
-    entity, entities = codes("entity")
-    part, parts = codes("part")
-    name, names = codes("counter")
-    both = entity * max(len(parts), 1) + part
-    size = len(entities) * max(len(parts), 1)
-    used = np.zeros(size, dtype=bool)
-    used[both] = True
-    distinct = np.flatnonzero(used)
-    slot = np.zeros(size, dtype=np.int64)
-    slot[distinct] = np.arange(len(distinct))
-    owners = [(entities[k // len(parts)], parts[k % len(parts)]) for k in distinct.tolist()]
+    if not table.num_rows:
+        empty = np.zeros(0, dtype=np.int64)
+        none = _Rows(empty, empty, empty.astype(np.float64), empty)
+        return none, none, []
+    entity, entities = ranked(table, "entity")
+    part, parts = ranked(table, "part")
+    name, names = ranked(table, "counter")
+    found, series = distinct([entity, part], [len(entities), len(parts)])
+    owners = [(entities[e], parts[p]) for e, p in found]
     rows = _Rows(
-        slot[both],
-        table.column("time").cast("int64").to_numpy(),
-        table.column("value").to_numpy(),
-        table.column("span_s").to_numpy().astype(np.int64),
+        series.astype(np.int64),
+        numbers(table.column("time")),
+        numbers(table.column("value")),
+        numbers(table.column("span_s")).astype(np.int64),
     )
-    main = name == names.index(counter.name) if counter.name in names else np.zeros(len(both), dtype=bool)
+    main = name == names.index(counter.name) if counter.name in names else np.zeros(len(series), dtype=bool)
     return rows.where(main), rows.where(~main), owners
 
 

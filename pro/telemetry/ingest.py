@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass, field
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,23 +11,19 @@ import numpy as np
 from pro.core.errors import InputError
 from pro.core.table import field as column
 from pro.telemetry import partitions
-from pro.telemetry.readers.times import EPOCH
-from pro.telemetry.samples import ReadReport, Rejected, samples_schema
+from pro.telemetry.arrow import column as as_column
+from pro.telemetry.arrow import strings
+from pro.telemetry.merge import Merger
+from pro.telemetry.samples import ReadReport, Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import date
     from pathlib import Path
 
     import pyarrow as pa
-    from numpy.typing import NDArray
 
     from pro.telemetry.readers.options import ReadOptions
     from pro.telemetry.samples import Reader
-
-DAY_US = 86_400_000_000
-FLUSH_ROWS = 4_000_000
-"""Samples held in memory (20 bytes each) before they are merged into the partitions."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +84,7 @@ def run(
     chosen = _choose(sources, options, report)
     total = sum(max(path.stat().st_size, 1) for path, _ in chosen)
     done = 0
-    merger = Merger(root, report)
+    merger = Merger(root)
     hypervisors: set[str] = set()
     for path, reader in chosen:
         if progress is not None:
@@ -101,13 +96,16 @@ def run(
         except InputError as error:
             if len(chosen) == 1:
                 raise
-            detail.rows += 1
+            # readers raise before they yield: nothing of this file has been taken in
+            detail = ReadReport(rows=1)
             detail.reject(Rejected(str(path), 0, str(error), ""))
         hypervisors |= detail.hypervisors
         quarantine(root, path, detail.rejected)
         _account(report, path, reader, detail)
         done += max(path.stat().st_size, 1)
     merger.flush()
+    tally = merger.tally
+    report.kept, report.duplicate, report.conflicts = tally.kept, tally.duplicate, tally.conflicts
     _warn_hypervisors(report, hypervisors, merger)
     if progress is not None:
         progress("", 1.0)
@@ -162,160 +160,10 @@ def quarantine(root: Path, path: Path, rejected: Sequence[Rejected]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = [[getattr(row, name) for row in rejected] for name in ("file", "line", "reason", "text")]
-    table = pa.Table.from_arrays([pa.array(c) for c in columns], schema=quarantine_schema())
-    digest = hashlib.sha256(repr(columns).encode("utf-8", "backslashreplace")).hexdigest()[:24]
+    lines = as_column(np.array([row.line for row in rejected], dtype=np.int64))
+    texts = [strings([getattr(row, name) for row in rejected]) for name in ("file", "reason", "text")]
+    table = pa.Table.from_arrays([texts[0], lines, *texts[1:]], schema=quarantine_schema())
+    digest = hashlib.sha256(repr(rejected).encode("utf-8", "backslashreplace")).hexdigest()[:24]
     partitions.replace(
         root / "quarantine" / f"{digest}.parquet", lambda target: pq.write_table(table, target, compression="zstd")
     )
-
-
-class Merger:
-    """Collects samples as codes and merges them, day by day, into the partitions."""
-
-    def __init__(self, root: Path, report: IngestReport) -> None:
-        self._root, self._report = root, report
-        self._series: dict[tuple[str, str, str, int], int] = {}
-        """(counter, entity, part, span) -> number"""
-        self._pieces: list[tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]] = []
-        self._rows = 0
-        self.known: set[tuple[str, str]] = set()
-        """(counter, entity) seen in this ingest or in the partitions it touched."""
-
-    def add(self, table: pa.Table) -> None:
-        """Take samples in; merges on its own once many have come."""
-        if not table.num_rows:
-            return
-        self._pieces.append(self._coded(table))
-        self._rows += table.num_rows
-        if self._rows >= FLUSH_ROWS:
-            self.flush()
-
-    def _coded(self, table: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]:
-        """(time_us, series, value) of a table of `samples_schema()`; names are looked up once per distinct combination."""
-        import pyarrow as pa
-
-        table = table.unify_dictionaries().combine_chunks()
-        span = table.column("span_s").to_numpy()
-        spans, span_code = (span[:1], 0) if (span == span[0]).all() else np.unique(span, return_inverse=True)
-        combined = np.zeros(table.num_rows, dtype=np.int64) + span_code
-        words: list[list[str]] = []
-        for name in ("counter", "entity", "part"):
-            coded = table.column(name).chunk(0)
-            words.append(coded.dictionary.to_pylist())
-            combined = combined * len(words[-1]) + coded.indices.to_numpy()
-        shape = [len(spans), *map(len, words)]
-        size = int(np.prod(shape))
-        if size <= max(4 * table.num_rows, 65536):
-            used = np.zeros(size, dtype=bool)
-            used[combined] = True
-            distinct = np.flatnonzero(used)
-            slot = np.zeros(size, dtype=np.int32)
-            slot[distinct] = np.arange(len(distinct), dtype=np.int32)
-            back = slot[combined]
-        else:
-            distinct, back = np.unique(combined, return_inverse=True)
-        numbers = np.empty(len(distinct), dtype=np.int32)
-        for k, (s, c, e, p) in enumerate(
-            zip(*(axis.tolist() for axis in np.unravel_index(distinct, shape)), strict=True)
-        ):
-            identity = (words[0][c], words[1][e], words[2][p], int(spans[s]))
-            numbers[k] = self._series.setdefault(identity, len(self._series))
-        time_us = table.column("time").cast(pa.int64()).to_numpy()
-        return time_us, numbers[back], table.column("value").to_numpy()
-
-    def flush(self) -> None:
-        """Merge everything collected into the partitions."""
-        if not self._pieces:
-            return
-        time_us, series, value = (np.concatenate(arrays) for arrays in zip(*self._pieces, strict=True))
-        self._pieces, self._rows = [], 0
-        day = (time_us // DAY_US).astype(np.int32)
-        first, last = int(day.min()), int(day.max())
-        for number in range(first, last + 1) if last - first < 400 else np.unique(day).tolist():
-            mine = np.flatnonzero(day == number)
-            if len(mine):
-                self._merge((EPOCH + timedelta(days=number)).date(), time_us[mine], series[mine], value[mine])
-
-    def _merge(
-        self, day: date, time_us: NDArray[np.int64], series: NDArray[np.int32], value: NDArray[np.float64]
-    ) -> None:
-        path = partitions.path_of(self._root, day)
-        old = 0
-        before = None
-        if path.exists():
-            stored = self._coded(partitions.read(path))
-            old, before = len(stored[0]), stored[2]
-            time_us, series, value = (
-                np.concatenate(pair) for pair in zip(stored, (time_us, series, value), strict=True)
-            )
-        names = list(self._series)
-        used = np.flatnonzero(np.bincount(series, minlength=len(names)))
-        ordered = sorted(used.tolist(), key=names.__getitem__)
-        rank = np.zeros(len(names), dtype=np.int64)
-        rank[ordered] = np.arange(len(ordered))
-        key = rank[series] * DAY_US + time_us % DAY_US
-        order = np.argsort(key, kind="stable")
-        key, value = key[order], value[order]
-        first = np.empty(len(key), dtype=bool)
-        first[0] = True
-        np.not_equal(key[1:], key[:-1], out=first[1:])
-        starts = np.flatnonzero(first)
-        primary = np.array([not names[k][0].endswith("_max") for k in ordered])
-        self._count(key, value, order, first, primary, old)
-        if len(starts) != len(key):
-            value = np.maximum.reduceat(value, starts)
-            key = key[starts]
-        self.known.update((names[k][0], names[k][1]) for k in ordered)
-        if before is not None and len(key) == old and np.array_equal(before, value):
-            return
-        table, groups = _partition(key, value, [names[k] for k in ordered], int(day.toordinal()) - EPOCH.toordinal())
-        partitions.write(path, table, groups)
-
-    def _count(
-        self,
-        key: NDArray[np.int64],
-        value: NDArray[np.float64],
-        order: NDArray[np.int64],
-        first: NDArray[np.bool_],
-        primary: NDArray[np.bool_],
-        old: int,
-    ) -> None:
-        """Account for one day's merge: what is new, what is a duplicate, what conflicts."""
-        counted = primary[key // DAY_US]
-        arrived = int((counted & (order >= old)).sum())
-        kept = int((counted & first).sum()) - int((counted & (order < old)).sum())
-        self._report.kept += kept
-        self._report.duplicate += arrived - kept
-        self._report.conflicts += int((counted[1:] & ~first[1:] & (value[1:] != value[:-1])).sum())
-
-
-def _partition(
-    key: NDArray[np.int64], value: NDArray[np.float64], names: list[tuple[str, str, str, int]], day: int
-) -> tuple[pa.Table, list[int]]:
-    """The table of one day, and the rows at which a new counter starts. `names` are in key order."""
-    import pyarrow as pa
-
-    series = key // DAY_US
-    schema = samples_schema()
-
-    def coded(position: int) -> pa.DictionaryArray:
-        words = sorted({str(name[position]) for name in names})
-        index = {word: k for k, word in enumerate(words)}
-        codes = np.array([index[str(name[position])] for name in names], dtype=np.int32)
-        return pa.DictionaryArray.from_arrays(pa.array(codes[series]), pa.array(words, pa.string()))
-
-    spans = np.array([name[3] for name in names], dtype=np.int32)
-    table = pa.Table.from_arrays(
-        [
-            pa.array(key % DAY_US + day * DAY_US).view(schema.field("time").type),
-            coded(1),
-            coded(0),
-            coded(2),
-            pa.array(value),
-            pa.array(spans[series]),
-        ],
-        schema=schema,
-    )
-    changes = [k for k, name in enumerate(names) if k == 0 or name[0] != names[k - 1][0]]
-    return table, np.searchsorted(series, changes).tolist()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pro.core.units import COUNTERS
+from pro.telemetry.arrow import as_boolean, codes, column, numbers
 from pro.telemetry.readers.times import from_us, to_us
 from pro.telemetry.samples import samples_schema
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pyarrow as pa
+    from numpy.typing import NDArray
 
     from pro.telemetry.store import Store
 
@@ -92,11 +94,11 @@ def read(path: Path, counters: Sequence[str] | None = None) -> pa.Table:
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:
-        column = file.schema_arrow.get_field_index("counter")
+        at = file.schema_arrow.get_field_index("counter")
         chosen = [
             k
             for k in range(file.num_row_groups)
-            if counters is None or file.metadata.row_group(k).column(column).statistics.min in counters
+            if counters is None or file.metadata.row_group(k).column(at).statistics.min in counters
         ]
         if not chosen:
             return samples_schema().empty_table()
@@ -109,7 +111,6 @@ def samples(
 ) -> pa.Table:
     """Samples of `counters` with since < time <= until, sorted by (entity, part, span, counter, time)."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     pieces = []
     for day in stored_days(root):
@@ -122,48 +123,53 @@ def samples(
         return samples_schema().empty_table()
     table = pa.concat_tables(pieces)
     keep = None
-    time_us = table.column("time").cast(pa.int64()).to_numpy()
+    time_us = numbers(table.column("time"))
     if since is not None:
         keep = time_us > to_us(since)
     if until is not None:
         early = time_us <= to_us(until)
         keep = early if keep is None else keep & early
     if keep is not None and not keep.all():
-        table = table.filter(pa.array(keep))
+        table = table.filter(as_boolean(keep))
     if entities is not None:
-        table = table.filter(
-            pc.is_in(table.column("entity").cast(pa.string()), pa.array(sorted(entities), pa.string()))
-        )
-    return table.take(pa.array(_order(table.unify_dictionaries())))
+        which, words = codes(table.column("entity"))
+        table = table.filter(as_boolean(np.array([word in entities for word in words], dtype=bool)[which]))
+    return table.take(column(_order(table)))
 
 
-def _order(table: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _order(table: pa.Table) -> NDArray[np.int64]:
     """Stable order by (entity, part, span, counter); time is already ascending within each, partition after partition."""
-    columns = []
-    for name in ("counter", "span_s", "part", "entity"):
-        column = table.column(name).combine_chunks()
-        if name == "span_s":
-            columns.append(column.to_numpy())
-            continue
-        words = column.dictionary.to_pylist()
-        rank = np.empty(len(words), dtype=np.int32)
-        rank[sorted(range(len(words)), key=words.__getitem__)] = np.arange(len(words))
-        columns.append(rank[column.indices.to_numpy()])
-    return np.lexsort(columns)
+    return np.lexsort(
+        [
+            ranked(table, "counter")[0],
+            numbers(table.column("span_s")),
+            ranked(table, "part")[0],
+            ranked(table, "entity")[0],
+        ]
+    )
+
+
+def ranked(table: pa.Table, name: str) -> tuple[NDArray[np.int64], list[str]]:
+    """Codes of a name column in the order of its words, and the words, sorted."""
+    which, words = codes(table.column(name))
+    order = sorted(range(len(words)), key=words.__getitem__)
+    rank = np.empty(len(words), dtype=np.int64)
+    rank[order] = np.arange(len(words))
+    return rank[which], [words[k] for k in order]
 
 
 def newest(root: Path, until: datetime | None) -> datetime | None:
     """The newest instant stored, at or before `until`."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
+    limit = None if until is None else to_us(until)
     for day in reversed(stored_days(root)):
         if until is not None and day > until.date():
             continue
-        table = pq.read_table(path_of(root, day), columns=["time"], partitioning=None, use_threads=False)
-        time_us = table.column("time").cast(pa.int64()).to_numpy()
-        if until is not None:
-            time_us = time_us[time_us <= to_us(until)]
+        with pq.ParquetFile(path_of(root, day)) as file:
+            time_us = numbers(file.read(columns=["time"], use_threads=False).column("time"))
+        if limit is not None:
+            time_us = time_us[time_us <= limit]
         if len(time_us):
             return from_us(int(time_us.max()))
     return None
@@ -187,12 +193,9 @@ def _extent(table: pa.Table) -> Iterator[tuple[str, datetime, datetime]]:
     """(entity, first, newest instant), by entity; the table is sorted by entity."""
     if not table.num_rows:
         return
-    grouped = (
-        table.select(["entity", "time"]).group_by("entity").aggregate([("time", "min"), ("time", "max")]).to_pylist()
-    )
-    for row in sorted(grouped, key=lambda r: str(r["entity"])):
-        yield (
-            row["entity"],
-            row["time_min"].to_pydatetime() if hasattr(row["time_min"], "to_pydatetime") else row["time_min"],
-            (row["time_max"].to_pydatetime() if hasattr(row["time_max"], "to_pydatetime") else row["time_max"]),
-        )
+    which, names = ranked(table, "entity")
+    time_us = numbers(table.column("time"))
+    starts = np.flatnonzero(np.r_[True, which[1:] != which[:-1]])
+    first, last = np.minimum.reduceat(time_us, starts), np.maximum.reduceat(time_us, starts)
+    for k, start in enumerate(starts.tolist()):
+        yield names[which[start]], from_us(int(first[k])), from_us(int(last[k]))

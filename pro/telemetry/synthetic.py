@@ -170,12 +170,11 @@ def _rows(
     kept.sort()
     begin = datetime.fromtimestamp(start_s, UTC)
     stamps: dict[int, str] = {}
-    rows = []
-    for second, number, text in kept:
-        if second not in stamps:
-            stamps[second] = (begin + timedelta(seconds=second)).strftime("%Y-%m-%d %H:%M:%S")
-        one = series[number]
-        rows.append((stamps[second], "OM-FABRIKAM", one.path, *one.counter, text))
+    rows: list[tuple[str, ...]] = []
+    for at, number, text in kept:
+        if at not in stamps:
+            stamps[at] = (begin + timedelta(seconds=at)).strftime("%Y-%m-%d %H:%M:%S")
+        rows.append((stamps[at], "OM-FABRIKAM", series[number].path, *series[number].counter, text))
     return rows
 
 
@@ -201,44 +200,29 @@ def _write_counters(path: Path, rows: Iterable[tuple[str, ...]]) -> None:
 
 
 def _write_inventory(folder: Path, hosts: list[Host], vms: list[Vm], host_of: NDArray[np.int64], now: datetime) -> None:
-    with (folder / "hosts.csv").open("w", encoding="utf-8", newline="") as file:
+    hosts_header = (
+        "host,fqdn,cluster,site,rack,hypervisor,cpu_vendor,cpu_family,cores,core_mhz,memory_mib,migration_mbps,state"
+    )
+    vms_header = "vm,fqdn,vcpus,cpu_cap_mhz,memory_mib,role,host,cluster,highly_available,cpu_compatibility_mode,oldest_snapshot,snapshot_gib"
+    _write_csv(folder / "hosts.csv", hosts_header, [_host_row(host) for host in hosts])
+    rows = [_vm_row(vm, hosts[h].name, now) for vm, h in zip(vms, host_of.tolist(), strict=True)]
+    _write_csv(folder / "vms.csv", vms_header, rows)
+
+
+def _host_row(host: Host) -> list[object]:
+    where = [host.cluster, host.site, host.rack, "Hyper-V 2012", host.vendor, host.family]
+    return [host.name, f"{host.name.lower()}.{DOMAIN}", *where, host.cores, CORE_MHZ, host.memory_mib, 10_000, "ok"]
+
+
+def _vm_row(vm: Vm, host: str, now: datetime) -> list[object]:
+    size = [vm.vcpus, vm.mhz, vm.memory_mib]
+    taken = (now - timedelta(days=vm.snapshot_days)).isoformat() if vm.snapshot_days else ""
+    snapshot = [taken, round(vm.snapshot_days / 12.0, 1)]
+    return [vm.name, f"{vm.name.lower()}.{DOMAIN}", *size, vm.role, host, vm.cluster, True, vm.compatible, *snapshot]
+
+
+def _write_csv(path: Path, header: str, rows: list[list[object]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(
-            ["host", "fqdn", "cluster", "site", "rack", "hypervisor", "cpu_vendor", "cpu_family", "cores", "core_mhz", "memory_mib", "migration_mbps", "state"]
-        )
-        for host in hosts:
-            fqdn = f"{host.name.lower()}.{DOMAIN}"
-            writer.writerow(
-                (
-                    host.name,
-                    fqdn,
-                    host.cluster,
-                    host.site,
-                    host.rack,
-                    "Hyper-V 2012",
-                    host.vendor,
-                    host.family,
-                    host.cores,
-                )
-                + (CORE_MHZ, host.memory_mib, 10_000, "ok")
-            )
-    with (folder / "vms.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(
-            ["vm", "fqdn", "vcpus", "cpu_cap_mhz", "memory_mib", "role", "host", "cluster", "highly_available", "cpu_compatibility_mode", "oldest_snapshot", "snapshot_gib"]
-        )
-        for vm, h in zip(vms, host_of.tolist(), strict=True):
-            taken = (now - timedelta(days=vm.snapshot_days)).isoformat() if vm.snapshot_days else ""
-            writer.writerow(
-                (
-                    vm.name,
-                    f"{vm.name.lower()}.{DOMAIN}",
-                    vm.vcpus,
-                    vm.mhz,
-                    vm.memory_mib,
-                    vm.role,
-                    hosts[h].name,
-                    vm.cluster,
-                )
-                + (True, vm.compatible, taken, round(vm.snapshot_days / 12.0, 1))
-            )
+        writer.writerow(header.split(","))
+        writer.writerows(rows)

@@ -11,14 +11,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-Floats = "NDArray[np.float64]"
 ROLES = ("WEB", "APP", "SQL", "DC", "FILE", "MAIL", "VDI", "BI")
 DAY_MIN = 1440
 
 
 def smooth_noise(rng: np.random.Generator, rows: int, steps: int, memory: float) -> NDArray[np.float64]:
     """(rows, steps) first-order autoregressive noise of variance 1; `memory` is the weight of the step before."""
-    shocks = rng.standard_normal((rows, steps)) * np.sqrt(1.0 - memory**2)
+    shocks: NDArray[np.float64] = rng.standard_normal((rows, steps)) * np.sqrt(1.0 - memory**2)
     out = np.empty_like(shocks)
     out[:, 0] = rng.standard_normal(rows)
     for step in range(1, steps):
@@ -30,12 +29,16 @@ def _hump(minute: NDArray[np.float64], centre: float, width: float) -> NDArray[n
     """A bell over the time of day, 0..1, going round midnight."""
     distance = np.abs(minute - centre)
     distance = np.minimum(distance, DAY_MIN - distance)
-    return np.exp(-0.5 * (distance / width) ** 2)
+    bell: NDArray[np.float64] = np.exp(-0.5 * (distance / width) ** 2)
+    return bell
 
 
 def _office(minute: NDArray[np.float64], starts: float, ends: float) -> NDArray[np.float64]:
     """A plateau between two times of day with shoulders of about 40 minutes."""
-    return 1.0 / (1.0 + np.exp(-(minute - starts) / 20.0)) / (1.0 + np.exp((minute - ends) / 20.0))
+    rise = 1.0 + np.exp(-(minute - starts) / 20.0)
+    fall = 1.0 + np.exp((minute - ends) / 20.0)
+    plateau: NDArray[np.float64] = 1.0 / (rise * fall)
+    return plateau
 
 
 def _shape(

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 def readers(options: ReadOptions | None = None) -> tuple[Reader, ...]:
     """Every reader, in the order they are tried. A new format is one module and one line here."""
+    from pro.telemetry.readers.options import ReadOptions
+    from pro.telemetry.readers.pdh_csv import PdhCsv
     from pro.telemetry.readers.scom_csv import ScomCsv
 
-    return (ScomCsv(),)
+    return (PdhCsv(options or ReadOptions()), ScomCsv())

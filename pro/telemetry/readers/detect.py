@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from pro.core.errors import InputError
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from pro.telemetry.samples import Reader
 
 
+_BINARY_LOG = re.compile(rb"\x00\x00\x01\x00\x00\x00\x00\x00")
+"""How BLG files begin. No library outside Windows reads them."""
+
+
 def detect(path: Path, options: ReadOptions | None = None) -> Reader:
     """The reader for the file at `path`.
 
@@ -28,10 +33,16 @@ def detect(path: Path, options: ReadOptions | None = None) -> Reader:
         source = Source(path)
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror or error})", where=path) from None
-    with_head = source.head_raw
+    head = source.head
     source.close()
+    if _BINARY_LOG.match(head):
+        raise InputError(
+            "a binary PerfMon log, which only Windows can read",
+            expected=f"text: run `relog {path.name} -f CSV -o out.csv` on a Windows machine and ingest out.csv",
+            where=path,
+        )
     for reader in readers(options):
-        if reader.sniff(with_head, path):
+        if reader.sniff(head, path):
             return reader
     understood = "; ".join(reader.describe for reader in readers(options))
     raise InputError("not a counter file that PRO understands", expected=f"one of: {understood}", where=path)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pro.core.units import COUNTERS
+from pro.telemetry.arrow import coded, column
 from pro.telemetry.readers.catalogue import find, is_hypervisor
 from pro.telemetry.samples import samples_schema
 
@@ -35,9 +36,9 @@ class SeriesBook:
         self._rows: list[tuple[int, int, int, int, float, float, float]] = []
         self._columns: tuple[NDArray[np.float64], ...] | None = None
 
-    def series(self, path: str, object_name: str, counter: str, instance: str) -> int:
+    def series(self, path: str, object: str, counter: str, instance: str) -> int:
         """The series of a raw combination of names."""
-        names = (path, object_name, counter, instance)
+        names = (path, object, counter, instance)
         number = self._ids.get(names)
         if number is None:
             number = self._ids[names] = self._new(*names)
@@ -96,19 +97,18 @@ class SeriesBook:
         """Samples as a table; `maximum` stores them under the counter's `_max` companion."""
         import pyarrow as pa
 
-        def coded(index: int, names: dict[str, int]) -> pa.DictionaryArray:
-            codes = self.column(index).astype(np.int32)[series]
-            return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(list(names), pa.string()))
+        def named(index: int, names: dict[str, int]) -> pa.DictionaryArray:
+            return coded(self.column(index).astype(np.int32)[series], list(names))
 
         schema = samples_schema()
         return pa.Table.from_arrays(
             [
-                pa.array(time_us).view(schema.field("time").type),
-                coded(0, self._entities),
-                coded(2 if maximum else 1, self._counters),
-                coded(3, self._parts),
-                pa.array(value),
-                pa.array(np.full(len(value), span_s, dtype=np.int32)),
+                column(time_us, schema.field("time").type),
+                named(0, self._entities),
+                named(2 if maximum else 1, self._counters),
+                named(3, self._parts),
+                column(value),
+                column(np.full(len(value), span_s, dtype=np.int32)),
             ],
             schema=schema,
         )
