@@ -107,7 +107,9 @@ def test_gathered_vms_move_together_or_not_at_all():
 
 def test_a_fence_keeps_in_and_a_ban_keeps_out():
     three = fleet("h1: a | h2: | h3:")
-    assert words(room.Fence("licensed", ("a",), ("h1", "h2")), three, "h3: a") == ["a on h3 is outside its 2 hosts"]
+    assert words(room.Fence("licensed", ("a",), ("h1", "h2")), three, "h3: a") == [
+        "a on h3 is outside the 2 hosts it may use"
+    ]
     assert words(room.Ban("off", ("a",), ("h3",)), three, "h3: a") == ["a is banned from h3"]
 
 

@@ -40,7 +40,8 @@ class Fence:
         for v in present(fleet, self.members):
             host = int(host_of[v])
             if fleet.hosts[host] not in self.hosts:
-                text = f"{plain(fleet.vm_names[v])} on {say_host(fleet, host)} is outside its {len(self.hosts)} hosts"
+                room = f"the {len(set(self.hosts))} hosts" if len(set(self.hosts)) > 1 else "the one host"
+                text = f"{plain(fleet.vm_names[v])} on {say_host(fleet, host)} is outside {room} it may use"
                 found.append(Violation(self.name, text, 1, (fleet.vms[v],), (fleet.hosts[host],)))
         return found
 
