@@ -1,0 +1,134 @@
+"""Writes docs/data-dictionary.md from the schemas in the code: `python docs/data_dictionary.py`. A test fails when it is stale."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pro.core.table import describe
+from pro.core.units import COUNTERS, RESOURCES
+from pro.fleet import RuleSpec
+from pro.fleet.columns import HOST_COLUMNS, STATES, VM_COLUMNS, schema
+from pro.heat import Hotspot
+from pro.planning.plan import Blocked, Migration, Plan
+from pro.telemetry import samples_schema
+from pro.telemetry.ingest import quarantine_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+TARGET = Path(__file__).with_name("data-dictionary.md")
+
+RULE_FIELDS = (
+    ("rule", "text", "what people call the rule; without it, the kind and the number of the entry"),
+    ("kind", "text", "spread, gather, fence, pin or ban"),
+    ("members", "list of VMs", "ids, names or DNS names"),
+    ("hosts", "list of hosts", "fence, ban and pin; a pin without hosts keeps its members where they are"),
+    ("scope", "text", "spread and gather: host, rack, site or cluster; host unless given"),
+    ("least", "count", "spread over at least so many scope items; 0: no two members in one"),
+    ("owner", "text", "whom to ask about the rule"),
+    ("origin", "text", "which file and entry it came from; filled in by the import"),
+)
+
+
+def render() -> str:
+    """The whole document."""
+    parts = [
+        "# Data dictionary",
+        "Made from the code by `python docs/data_dictionary.py`; do not edit. Every Parquet column carries its unit and meaning "
+        "in the file itself, as the field metadata `unit` and `doc`. A value that is not known is absent or null, never 0.",
+        _section(
+            "Resources",
+            "What hosts have and VMs use; integers everywhere past the inventory.",
+            RESOURCES_HEAD,
+            _resources(),
+        ),
+        _section(
+            "Counters",
+            "Canonical names of performance counters. `x_max` beside any counter `x` is the largest value inside an aggregated "
+            "interval. Values outside the range go to quarantine. One sample stands for what follows it, for the carry time at most.",
+            ("counter", "unit", "range", "carry", "meaning"),
+            [(c.name, c.unit, f"{c.low:g} to {c.high:g}", f"{c.carry_s} s", c.doc) for c in COUNTERS.values()],
+        ),
+        _table_section("Samples", "`STORE/samples/date=YYYY-MM-DD/samples.parquet`", samples_schema()),
+        _table_section("Quarantine", "`STORE/quarantine/*.parquet`: what could not be read.", quarantine_schema()),
+        _table_section(
+            "Hosts",
+            "`hosts.csv` on the way in, `STORE/inventory/<UTC stamp>/hosts.parquet` in the store. Required columns: "
+            f"{_required(HOST_COLUMNS)}. Columns not listed are kept as text attributes.",
+            schema(HOST_COLUMNS),
+        ),
+        _states(),
+        _table_section(
+            "VMs",
+            "`vms.csv` on the way in, `STORE/inventory/<UTC stamp>/vms.parquet` in the store. Required columns: "
+            f"{_required(VM_COLUMNS)}. Columns not listed are kept as text attributes.",
+            schema(VM_COLUMNS),
+        ),
+        _rules(),
+        _record("Hotspot", Hotspot),
+        _record("Plan", Plan),
+        _record("Migration", Migration),
+        _record("Blocked", Blocked),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+RESOURCES_HEAD = ("resource", "unit", "meaning")
+
+
+def _resources() -> list[tuple[str, ...]]:
+    return [(r.name, r.unit, r.doc) for r in RESOURCES.values()]
+
+
+def _required(columns: Iterable[Any]) -> str:
+    return ", ".join(f"`{c.name}`" for c in columns if c.required)
+
+
+def _section(title: str, text: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
+    return f"## {title}\n\n{text}\n\n" + "\n".join(lines)
+
+
+def _table_section(title: str, text: str, table: Any) -> str:
+    return _section(title, text, ("column", "type", "unit", "meaning"), describe(table))
+
+
+def _states() -> str:
+    spellings: dict[str, list[str]] = {}
+    for spelling, state in STATES.items():
+        spellings.setdefault(state, []).append(spelling or "(empty)")
+    text = "Case does not matter; any other word is taken as restricted, with a warning."
+    meaning = {
+        "ok": "takes VMs",
+        "restricted": "takes no more, keeps what it has",
+        "maintenance": "takes none and must be emptied",
+        "paused": "a cluster node that takes none and keeps what it has",
+        "down": "takes none; what stands there cannot be moved live",
+    }
+    return _section(
+        "Host states",
+        text,
+        ("state", "spellings", "meaning"),
+        [(s, ", ".join(w), meaning[s]) for s, w in spellings.items()],
+    )
+
+
+def _rules() -> str:
+    told = {"name" if key == "rule" else key for key, _, _ in RULE_FIELDS}
+    if told != {f.name for f in fields(RuleSpec)}:
+        raise ValueError("RULE_FIELDS does not fit RuleSpec")
+    text = "`rules.json`: a list of objects, or an object whose `rules` is that list."
+    return _section("Rules", text, ("field", "type", "meaning"), RULE_FIELDS)
+
+
+def _record(title: str, kind: type) -> str:
+    """A dataclass that is written as JSON."""
+    text = " ".join((kind.__doc__ or "").split())
+    return _section(title, text, ("field", "type"), [(f.name, f"`{f.type}`") for f in fields(kind)])
+
+
+if __name__ == "__main__":
+    TARGET.write_text(render(), "utf-8", newline="\n")
