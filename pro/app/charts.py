@@ -70,12 +70,13 @@ def labels(report: Report) -> Mapping[str, str]:
 
 
 def heat_map(report: Report, *, planned: bool, cluster: str | None, palette: Palette) -> alt.Chart | alt.LayerChart:
-    """Expected processor use of hosts over the horizon; hot cells carry a dot beside their colour."""
+    """Expected processor use of hosts over the horizon; a dot marks slots that are likely hot."""
     hosts = views.hosts_to_draw(report, report.fleet.n_hosts if cluster is not None else MAX_HOSTS)
     if cluster is not None:
         hosts = [h for h in hosts if views.cluster_of(report.fleet, h) == cluster][:MAX_HOSTS]
     host_of = report.host_of_after if planned else report.fleet.host_of
     use = views.expected_use(report.fleet, report.demand, host_of)[:, 0]
+    over = views.over_share(report, host_of, "cpu")
     ends = views.slot_ends(report.demand)
     step = timedelta(seconds=report.demand.step_s)
     bounds = pictures.classes(report.threshold)
@@ -91,7 +92,7 @@ def heat_map(report: Report, *, planned: bool, cluster: str | None, palette: Pal
             "when": f"{end - step:%d %b %H:%M} to {end:%H:%M} UTC",
             "use": float(use[h, t]),
             "class": next(label for low, label in reversed(bounds) if use[h, t] >= low or low == 0),
-            "hot": bool(use[h, t] > report.threshold),
+            "over": float(over[h, t]),
         }
         for h in hosts
         for t, end in enumerate(ends)
@@ -101,6 +102,7 @@ def heat_map(report: Report, *, planned: bool, cluster: str | None, palette: Pal
         alt.Tooltip("cluster:N"),
         alt.Tooltip("when:N"),
         alt.Tooltip("use:Q", format=".0%", title="expected use"),
+        alt.Tooltip("over:Q", format=".0%", title=f"above {100 * report.threshold:.0f} %"),
     ]
     base = alt.Chart(pd.DataFrame(rows)).encode(
         y=alt.Y("host:N", sort=order, title=None, axis=_names_axis()), tooltip=tips
@@ -117,7 +119,7 @@ def heat_map(report: Report, *, planned: bool, cluster: str | None, palette: Pal
         ),
     )
     dots = (
-        base.transform_filter("datum.hot")
+        base.transform_filter(f"datum.over >= {views.LIKELY}")
         .mark_circle(size=7, opacity=1, color=palette.dot)
         .encode(x=alt.X("middle:T", scale=UTC))
     )

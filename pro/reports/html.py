@@ -38,6 +38,7 @@ def _environment() -> Any:
         size=words.size,
         minutes=words.minutes,
         instant=words.instant,
+        figure=words.figure,
         count=_counted,
         plain=lambda name: text.plain(str(name), 80),
     )
@@ -49,8 +50,6 @@ def _counted(number: int, one: str) -> str:
 
 
 def _context(report: Report) -> dict[str, Any]:
-    before = views.expected_use(report.fleet, report.demand, report.fleet.host_of)
-    after = views.expected_use(report.fleet, report.demand, report.host_of_after)
     shown = views.hosts_to_draw(report, pictures.MAX_HOSTS)
     return {
         "r": report,
@@ -62,10 +61,13 @@ def _context(report: Report) -> dict[str, Any]:
         "worst_blackout": max((m.blackout_s for m in report.plan.migrations), default=0.0),
         "fans": _fans(report),
         "timeline": pictures.timeline(report) if report.plan.migrations else None,
-        "heat_before": pictures.heat_map(report, before[:, 0], shown, "Expected processor use if nothing is done"),
-        "heat_after": pictures.heat_map(report, after[:, 0], shown, "Expected processor use with the plan")
+        "heat_before": pictures.heat_map(
+            report, report.fleet.host_of, shown, "Expected processor use if nothing is done"
+        ),
+        "heat_after": pictures.heat_map(report, report.host_of_after, shown, "Expected processor use with the plan")
         if report.plan.migrations
         else None,
+        "likely": views.LIKELY,
         "legend": [
             (pictures.heat_kind(report, i), label) for i, (_, label) in enumerate(pictures.classes(report.threshold))
         ],

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pro.reports.report import Report
 
     Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
 
 BELOW = (0.0, 0.3, 0.5, 0.65)
 """Lower bounds of the cool classes of the heat map; the last cool class ends at the threshold."""
@@ -47,44 +48,34 @@ def heat_kind(report: Report, index: int) -> str:
     return f"k{index + len(BELOW) - cool}" if index < cool else f"hot{index - cool}"
 
 
-def heat_map(report: Report, expected: Floats, hosts: Sequence[int], title: str) -> Markup:
-    """Expected use (H, T) of `hosts` over the horizon; hot cells carry a dot as well as a colour."""
+def heat_map(report: Report, host_of: Ints, hosts: Sequence[int], title: str) -> Markup:
+    """Expected processor use of `hosts` over the horizon under `host_of`; a dot marks slots that are likely hot."""
     left, right, top, width, row = 118.0, 78.0, 22.0, 960.0, 17.0
-    plot = width - left - right
-    slots = expected.shape[1]
+    expected = views.expected_use(report.fleet, report.demand, host_of)[:, 0]
+    likely = views.over_share(report, host_of, "cpu") >= views.LIKELY
+    plot, slots = width - left - right, expected.shape[1]
     cell = plot / slots
     bounds = [low for low, _ in classes(report.threshold)]
     runs: dict[int, list[tuple[float, float, float, float]]] = {}
-    parts: list[Markup] = []
-    dots: list[tuple[float, float, float, float]] = []
+    words_, dots = [], []
     y, cluster = top, None
     for h in hosts:
         if (name := views.cluster_of(report.fleet, h)) != cluster:
-            cluster = name
-            y += 6 if cluster is None else 14
-            parts.append(svg.label(0, y - 4, name, "cluster", limit=40))
+            cluster, y = name, y + (14 if name else 0)
+            words_.append(svg.label(0, y - 4, name, "cluster", limit=40))
         kinds = np.clip(np.searchsorted(bounds, expected[h], side="right") - 1, 0, None)
         for first, last in _runs(kinds):
             runs.setdefault(int(kinds[first]), []).append((left + first * cell, y, (last - first) * cell, row - 1.5))
-        dots += [
-            (left + (t + 0.5) * cell - 1, y + row / 2 - 1.75, 2, 2)
-            for t in np.flatnonzero(expected[h] > report.threshold)
-        ]
+        dots += [(left + (t + 0.5) * cell - 1, y + row / 2 - 1.75, 2, 2) for t in np.flatnonzero(likely[h])]
         peak = float(expected[h].max())
-        parts.append(svg.label(left - 8, y + row - 5, report.fleet.host_names[h], "name", "end", 17))
-        parts.append(
-            svg.label(
-                width - right + 10,
-                y + row - 5,
-                f"{100 * peak:.0f} %",
-                "peak hot" if peak > report.threshold else "peak",
-            )
-        )
+        words_.append(svg.label(left - 8, y + row - 5, report.fleet.host_names[h], "name", "end", 17))
+        hot = "peak hot" if peak > report.threshold else "peak"
+        words_.append(svg.label(width - right + 10, y + row - 5, f"{100 * peak:.0f} %", hot))
         y += row
     grid = [svg.cells(r, heat_kind(report, k)) for k, r in sorted(runs.items())]
     axis = _hour_axis(report.demand.start, slots * report.demand.step_s, left, plot, y + 16, 12)
     head = [svg.label(left, 12, title, "caption"), svg.label(width - right + 10, 12, "highest", "axis")]
-    return svg.picture(width, y + 22, title, *head, *grid, svg.cells(dots, "dot"), *parts, *axis, least=680)
+    return svg.picture(width, y + 22, title, *head, *grid, svg.cells(dots, "dot"), *words_, *axis, least=680)
 
 
 def _runs(kinds: NDArray[np.int64]) -> list[tuple[int, int]]:

@@ -25,12 +25,24 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 
+LIKELY = 0.3
+"""The share of futures from which a picture marks a slot as likely to be hot; what `find_hotspots` reports from, too."""
+
+
 def expected_use(fleet: Fleet, demand: Demand, host_of: Ints) -> Floats:
     """(H, R, T) mean over scenarios of every host's use under `host_of`, as a fraction of capacity (0 where it has none)."""
     total = host_use(demand, host_of, fleet.n_hosts)
     mean = total.reshape(*total.shape[:2], demand.scenarios, demand.slots).mean(axis=2)
     capacity = fleet.capacity[:, :, None].astype(float)
     return np.asarray(np.divide(mean, capacity, out=np.zeros(mean.shape), where=capacity > 0))
+
+
+def over_share(report: Report, host_of: Ints, resource: str) -> Floats:
+    """(H, T) share of scenarios in which each host is above its limit in each slot."""
+    fleet, demand, r = report.fleet, report.demand, report.fleet.resources.index(resource)
+    total = host_use(demand, host_of, fleet.n_hosts)[:, r]
+    over = (total > limit_of(report, resource) * fleet.capacity[:, r, None]) & (fleet.capacity[:, r, None] > 0)
+    return np.asarray(over.reshape(fleet.n_hosts, demand.scenarios, demand.slots).mean(axis=1))
 
 
 def limit_of(report: Report, resource: str) -> float:

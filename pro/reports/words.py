@@ -63,6 +63,11 @@ def minutes(number: float) -> str:
     return "less than 1" if 0 < number < 0.5 else f"{number:,.0f}"
 
 
+def figure(number: float) -> str:
+    """A cost in its own unit: whole where it is whole, else one decimal."""
+    return f"{number:,.0f}" if float(number).is_integer() else f"{number:,.1f}"
+
+
 def instant(at: datetime) -> str:
     """Day and time, UTC."""
     return f"{at:%Y-%m-%d %H:%M}\u00a0UTC"

@@ -59,8 +59,8 @@ def _summary(report: Report, sheet: Any, styles: dict[str, Any]) -> None:
     for name, before, after, unit in _figures(report):
         row += 1
         sheet.write_string(row, 0, name)
-        sheet.write_number(row, 1, before, styles["number" if isinstance(before, float) else "whole"])
-        sheet.write_number(row, 2, after, styles["number" if isinstance(after, float) else "whole"])
+        sheet.write_number(row, 1, before, styles[_kind(before)])
+        sheet.write_number(row, 2, after, styles[_kind(after)])
         sheet.write_string(row, 3, unit)
     row += 2
     for name, value in _facts(report):
@@ -80,6 +80,10 @@ def _summary(report: Report, sheet: Any, styles: dict[str, Any]) -> None:
     sheet.set_landscape()
 
 
+def _kind(number: float) -> str:
+    return "whole" if float(number).is_integer() else "number"
+
+
 def _figures(report: Report) -> list[tuple[str, float, float, str]]:
     hot = f"above {100 * report.threshold:.0f} % of capacity"
     broken = len(report.placement.violations)
@@ -95,7 +99,7 @@ def _figures(report: Report) -> list[tuple[str, float, float, str]]:
 def _facts(report: Report) -> list[tuple[str, str]]:
     moves = report.plan.migrations
     placement = report.placement
-    bound = "none computed" if placement.bound is None else f"{placement.bound:,}"
+    bound = "none computed" if placement.bound is None else words.figure(placement.bound)
     minimal = {True: "proven", False: "no", None: "not proven"}[placement.minimal_moves]
     facts = [
         ("Migrations", str(len(moves))),

@@ -16,7 +16,10 @@ components.heading("Fleet", report)
 st.subheader(components.md(words.headline(report), 400), anchor=False)
 components.figures(report)
 
-components.section("Expected processor use")
+components.section(
+    "Expected processor use",
+    f"A dot marks time slots that are above {100 * report.threshold:.0f} % in {100 * views.LIKELY:.0f} % of the futures or more.",
+)
 left, right = st.columns([3, 1])
 futures = ("If nothing is done", "With the plan")
 future = left.segmented_control(

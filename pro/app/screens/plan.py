@@ -62,7 +62,8 @@ else:
 
 components.section("Rank of goals", "No later goal is served at the cost of an earlier one.")
 rows = [
-    {"Goal": t.name, "Today": f"{t.before:,}", "After": f"{t.after:,}", "Unit": t.unit} for t in report.placement.tiers
+    {"Goal": t.name, "Today": words.figure(t.before), "After": words.figure(t.after), "Unit": t.unit}
+    for t in report.placement.tiers
 ]
 components.frame(
     pd.DataFrame(rows, columns=["Goal", "Today", "After", "Unit"]), alt="Cost of each goal before and after"
