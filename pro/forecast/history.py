@@ -39,6 +39,15 @@ class History:
     share: NDArray[np.float32]
     per_day: int
 
+    def lengthened(self, slots: int) -> History:
+        """This past with at least `slots` slots: what is missing at its beginning is filled as any other hole."""
+        short = slots - self.values.shape[1]
+        if short <= 0:
+            return self
+        values = np.pad(self.values, ((0, 0), (short, 0)), constant_values=np.nan)
+        seen = np.pad(self.seen, ((0, 0), (short, 0)), constant_values=False)
+        return History(filled(values, seen, self.per_day), seen, self.share, self.per_day)
+
 
 def history(grid: Grid, cutoff: datetime, slot_s: int, least_s: int = 0) -> History:
     """Slot means of `grid`, aligned so that the last slot ends at `cutoff` (not before the grid's own cutoff).
@@ -49,12 +58,10 @@ def history(grid: Grid, cutoff: datetime, slot_s: int, least_s: int = 0) -> Hist
     if slot_s % grid.step_s or DAY_S % slot_s:
         raise ValueError(f"slot_s {slot_s} must be a multiple of the grid's step {grid.step_s} and divide a day")
     means, seen = slot_means(grid, cutoff, slot_s)
-    short = max(-(-least_s // slot_s) - means.shape[1], 0)
-    means = np.pad(means, ((0, 0), (short, 0)), constant_values=np.nan)
-    seen = np.pad(seen, ((0, 0), (short, 0)), constant_values=False)
     points = grid.values.shape[1]
     share = np.isfinite(grid.values).sum(axis=1) / max(points, 1)
-    return History(filled(means, seen, DAY_S // slot_s), seen, share.astype(np.float32), DAY_S // slot_s)
+    past = History(filled(means, seen, DAY_S // slot_s), seen, share.astype(np.float32), DAY_S // slot_s)
+    return past.lengthened(-(-least_s // slot_s))
 
 
 def slot_means(grid: Grid, cutoff: datetime, slot_s: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

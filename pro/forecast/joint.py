@@ -1,23 +1,26 @@
-"""Joint scenarios: every path replays one past stretch of time for all entities and counters together, brought up to today's level.
+"""Joint scenarios: every path replays one past stretch of time for all entities and all counters together.
 
-A path that starts at past instant `o` is
-
-    path(t) = actual(o + t) + w(t) * (level(now) - level(o))
-
-where `level` is the mean of the entity's last hours and `w(t)` how much of a deviation from its usual self an entity still
-shows t slots later, learned from the same history. At w = 1 this is the recent level with past changes added, at w = 0 a past
-day as it was. All entities and counters use the same instants, so what peaked together peaks together in the path.
+So what peaked together peaks together in the path, and the sum over a host's VMs of path s is a sample path of the host. Two
+models make an entity's path out of that stretch: `level` (see paths.py), and `learned` (see learned.py) for entities with a
+daily pattern on which it won on held-back days, and lost on none.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pro.core.units import COUNTERS
-from pro.forecast.history import History, history
+from pro.forecast.history import DAY_S, History, history
+from pro.forecast.learned import learn
+from pro.forecast.losses import crps_each
+from pro.forecast.origins import draw_origins, free_share, pooled_strength, season_strength
+from pro.forecast.paths import LEVEL_S, Draw, draw, level_paths, persistence, widen
 from pro.forecast.scenarios import Scenarios
+from pro.telemetry.grid import Grid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,81 +28,187 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pro.telemetry.grid import Grid
+    Floats = NDArray[np.float32]
 
-LEVEL_S = 7_200
+UNKNOWN, LEVEL, LEARNED = "unknown", "level", "learned"
+PATTERN = 0.3
+"""Season strength from which an entity is a candidate for the learned model; below, there is little to learn."""
+CANDIDATES = 300
+"""At most so many candidates per counter, the most variable ones: they are what makes hosts hot."""
+HELD_BACK = 3
+"""Days the learned model must prove itself on; it is then taught on all."""
+MARGIN = 0.9
+"""The learned model must bring an entity's loss below this part of the plain model's."""
+HALF_KNOWN = 0.5
+"""An entity less known than this is not worth teaching."""
+CHUNK = 4096
+SELECTION_SEED, TRIAL_PATHS = 9, 12
 
 
 def forecast(
-    grids: Mapping[str, Grid], *, horizon_s: int, scenarios: int, seed: int, slot_s: int = 1800
+    grids: Mapping[str, Grid],
+    *,
+    horizon_s: int,
+    scenarios: int,
+    seed: int,
+    slot_s: int = 1800,
+    cutoff: datetime | None = None,
 ) -> dict[str, Scenarios]:
-    """Joint paths per counter over `horizon_s` from the newest cutoff among `grids`.
+    """Joint paths per counter over `horizon_s` seconds from the cutoff (the newest among `grids` if None).
 
-    Path s of every counter and entity replays the same past instants. Raises ValueError for a horizon that is no multiple of
-    `slot_s`, or a slot that does not fit the grids.
+    Parameters
+    ----------
+    grids
+        Counter -> Grid, of one past; entities may differ from counter to counter.
+    scenarios
+        Number of paths S. Path s of every counter and entity replays the same past instants.
+    slot_s
+        Seconds per step of a path; grid points inside are averaged. Must divide a day and `horizon_s`, and be a multiple of
+        the grids' step.
+
+    Returns
+    -------
+    Counter -> Scenarios with values (E, S, T). An entity without any known value follows the median of the others, moment by moment
+    (0 where there are none), with `known` 0 and model "unknown".
+
+    Raises ValueError for a horizon or a slot that does not fit.
     """
-    if horizon_s % slot_s or horizon_s <= 0:
-        raise ValueError(f"horizon_s {horizon_s} must be a positive multiple of slot_s {slot_s}")
-    if scenarios < 1:
-        raise ValueError("at least one scenario")
-    if not grids:
-        return {}
-    cutoff = max(g.cutoff for g in grids.values())
-    slots = horizon_s // slot_s
-    pasts = {c: history(g, cutoff, slot_s, least_s=horizon_s + LEVEL_S) for c, g in sorted(grids.items())}
-    back = draw_origins(max(p.values.shape[1] for p in pasts.values()), slots, scenarios, seed, slot_s)
-    return {c: _one(grids[c], past, cutoff, slot_s, slots, back, seed) for c, past in pasts.items()}
+    return JointForecaster(slot_s=slot_s, cutoff=cutoff).fit(grids).scenarios(horizon_s, scenarios, seed)
 
 
-def draw_origins(history_slots: int, slots: int, scenarios: int, seed: int, slot_s: int) -> NDArray[np.int64]:
-    """(S,) past origins as slots before the cutoff, each with `slots` known slots after it; depends on time and seed only."""
-    rng = np.random.default_rng(seed)
-    per_day = 86_400 // slot_s
-    last = history_slots - max(LEVEL_S // slot_s, 1)
-    days = np.arange(per_day * -(-slots // per_day), last + 1, per_day)
-    if days.size == 0:
-        return np.full(scenarios, last, dtype=np.int64)
-    picked = days[(np.arange(scenarios) + rng.integers(days.size)) % days.size]
-    shift = rng.integers(-per_day // 24, per_day // 24 + 1, size=scenarios)
-    return np.asarray(np.clip(picked + shift, slots, last), dtype=np.int64)
+class JointForecaster:
+    """The `Forecaster` PRO uses. `slot_s` and `cutoff` as in `forecast`."""
+
+    def __init__(self, *, slot_s: int = 1800, cutoff: datetime | None = None) -> None:
+        self.slot_s, self._until = slot_s, cutoff
+        self._grids: dict[str, Grid] = {}
+
+    def fit(self, grids: Mapping[str, Grid]) -> JointForecaster:
+        """Keep what lies at or before the cutoff; returns itself."""
+        self._grids = {c: cut(g, self._until) for c, g in sorted(grids.items())}
+        return self
+
+    def scenarios(self, horizon_s: int, n: int, seed: int) -> dict[str, Scenarios]:
+        """`n` joint paths per counter over `horizon_s` seconds."""
+        if horizon_s <= 0 or horizon_s % self.slot_s:
+            raise ValueError(f"horizon_s {horizon_s} must be a positive multiple of slot_s {self.slot_s}")
+        if n < 1:
+            raise ValueError(f"scenarios must be at least 1, got {n}")
+        if not self._grids:
+            return {}
+        frame = _Frame(
+            cutoff=self._until or max(g.cutoff for g in self._grids.values()),
+            slot_s=self.slot_s,
+            slots=horizon_s // self.slot_s,
+            scenarios=n,
+            seed=seed,
+        )
+        least_s = horizon_s + DAY_S
+        pasts = {c: history(g, frame.cutoff, self.slot_s, least_s) for c, g in self._grids.items()}
+        longest = max(p.values.shape[1] for p in pasts.values())
+        pasts = {c: p.lengthened(longest) for c, p in pasts.items()}
+        free = free_share(pooled_strength(tuple(pasts.values())))
+        rng = np.random.default_rng(seed)
+        drawn = draw(draw_origins(longest, frame.slots, n, frame.per_day, free, rng), rng)
+        return {c: _one(self._grids[c], past, frame, drawn, free) for c, past in pasts.items()}
 
 
-def _one(
-    grid: Grid, past: History, cutoff: datetime, slot_s: int, slots: int, back: NDArray[np.int64], seed: int
-) -> Scenarios:
-    x = past.values
-    n = x.shape[1]
-    span = max(LEVEL_S // slot_s, 1)
-    origins = np.clip(n - back, span, n - slots)
-    weight = carry_over(x, slots, span)
-    then = np.stack([x[:, o - span : o].mean(axis=1) for o in origins], axis=1)
-    now = x[:, n - span :].mean(axis=1)
-    paths = (
-        x[:, origins[:, None] + np.arange(slots)[None, :]] + weight[None, None, :] * (now[:, None] - then)[:, :, None]
-    )
-    unseen = np.asarray(~past.seen.any(axis=1), dtype=bool)
-    if unseen.any():
-        paths[unseen] = np.median(paths[~unseen], axis=0) if (~unseen).any() else 0.0
-    counter = COUNTERS[grid.counter]
-    top = np.minimum(np.maximum(np.nanmax(x, axis=1, initial=0.0), 100.0 if counter.unit == "%" else 0.0), counter.high)
-    top[unseen] = counter.high
-    paths = np.clip(paths, counter.low, top[:, None, None]).astype(np.float32)
-    model = tuple("unknown" if u else "blend" for u in unseen)
+@dataclass(frozen=True)
+class _Frame:
+    """What all counters of one forecast share."""
+
+    cutoff: datetime
+    slot_s: int
+    slots: int
+    scenarios: int
+    seed: int
+
+    @property
+    def per_day(self) -> int:
+        return DAY_S // self.slot_s
+
+    @property
+    def span(self) -> int:
+        return max(LEVEL_S // self.slot_s, 1)
+
+
+def cut(grid: Grid, until: datetime | None) -> Grid:
+    """`grid` without anything later than `until`. A grid that begins later becomes one unknown point."""
+    if until is None or grid.cutoff <= until:
+        return grid
+    points = int((until - grid.start) / timedelta(seconds=grid.step_s)) + 1
+    if points < 1 or until < grid.start:
+        nothing = np.full((len(grid.entities), 1), np.nan, dtype=np.float32)
+        return Grid(grid.counter, grid.entities, until, grid.step_s, nothing)
+    return Grid(grid.counter, grid.entities, grid.start, grid.step_s, grid.values[:, :points])
+
+
+def _one(grid: Grid, past: History, frame: _Frame, drawn: Draw, free: float) -> Scenarios:
+    entities = len(grid.entities)
+    low, top = _bounds(grid)
+    known = past.seen.any(axis=1)
+    keep = persistence(past.values[known], frame.slots, frame.span)
+    paths = np.zeros((entities, frame.scenarios, frame.slots), dtype=np.float32)
+    rows = np.flatnonzero(known)
+    days = (past.values.shape[1] - frame.slots) // frame.per_day
+    for begin in range(0, rows.size, CHUNK):
+        part = rows[begin : begin + CHUNK]
+        paths[part] = level_paths(past.values[part], past.seen[part], keep[begin : begin + CHUNK], drawn, frame.span)
+    won, better = _learned_where_it_wins(past, rows, frame, drawn, free)
+    paths[won] = better
+    for begin in range(0, rows.size, CHUNK):
+        part = rows[begin : begin + CHUNK]
+        paths[part] = np.clip(widen(paths[part], days), low, top[part, None, None])
+    if rows.size < entities:
+        paths[~known] = np.median(paths[known], axis=0) if rows.size else np.float32(max(low, 0.0))
+    model = np.where(known, LEVEL, UNKNOWN).astype(object)
+    model[won] = LEARNED
     point = np.median(paths, axis=1).astype(np.float32)
-    return Scenarios(grid.counter, grid.entities, cutoff, slot_s, paths, point, past.share, model, seed)
+    share = past.share
+    return Scenarios(
+        grid.counter, grid.entities, frame.cutoff, frame.slot_s, paths, point, share, tuple(model), frame.seed
+    )
 
 
-def carry_over(x: NDArray[np.float32], slots: int, span: int) -> NDArray[np.float64]:
-    """(T,) how much of a deviation of the level from the entity's mean remains t slots later; pooled over entities, in 0..1."""
-    n = x.shape[1]
-    starts = np.arange(span, n - slots + 1, max(span, 1))
-    usual = x.mean(axis=1, keepdims=True)
-    size = x.std(axis=1, keepdims=True)
-    live = np.isfinite(size[:, 0]) & (size[:, 0] > 0)
-    if starts.size < 2 or not live.any():
-        return np.zeros(slots)
-    z = (x[live] - usual[live]) / size[live]
-    level = np.stack([z[:, o - span : o].mean(axis=1) for o in starts], axis=1)
-    later = z[:, starts[:, None] + np.arange(slots)[None, :]]
-    slope = np.einsum("eo,eot->t", level, later) / max(float((level**2).sum()), 1e-12)
-    return np.clip(np.minimum.accumulate(slope), 0.0, 1.0)
+def _bounds(grid: Grid) -> tuple[float, NDArray[np.float32]]:
+    """Lowest possible value, and (E,) the highest credible one: what was seen, or 100 % for a percentage, within physics."""
+    counter = COUNTERS[grid.counter]
+    seen = np.max(grid.values, axis=1, initial=-np.inf, where=np.isfinite(grid.values))
+    top = np.maximum(seen, 100.0) if counter.unit == "%" else seen
+    return counter.low, np.clip(top, counter.low, counter.high).astype(np.float32)
+
+
+def _learned_where_it_wins(
+    past: History, rows: NDArray[Any], frame: _Frame, drawn: Draw, free: float
+) -> tuple[NDArray[Any], Floats]:
+    """Entities (indices) for which the learned model beat the plain one on held-back days, and its paths for them."""
+    nobody = np.zeros(0, dtype=np.int64), np.zeros((0, frame.scenarios, frame.slots), dtype=np.float32)
+    step = frame.per_day * -(-frame.slots // frame.per_day)
+    n = past.values.shape[1]
+    taught = n - HELD_BACK * step
+    if taught < max(2 * frame.per_day, frame.slots + frame.per_day):
+        return nobody
+    strength = season_strength(past.values[rows], frame.per_day)
+    able = rows[(strength > PATTERN) & (past.seen[rows].mean(axis=1) > HALF_KNOWN)]
+    able = able[np.argsort(-past.values[able].std(axis=1), kind="stable")[:CANDIDATES]]
+    model = learn(past.values[able, :taught], frame.slots, frame.per_day, np.random.default_rng(SELECTION_SEED))
+    if model is None:
+        return nobody
+    losses = []
+    for back in range(1, HELD_BACK + 1):
+        end = n - back * step
+        values, seen = past.values[able, :end], past.seen[able, :end]
+        rng = np.random.default_rng(SELECTION_SEED)
+        trial = draw(draw_origins(end, frame.slots, TRIAL_PATHS, frame.per_day, free, rng), rng)
+        keep = persistence(values, frame.slots, frame.span)
+        truth = np.where(past.seen[able, end : end + frame.slots], past.values[able, end : end + frame.slots], np.nan)
+        plain = crps_each(truth, level_paths(values, seen, keep, trial, frame.span))
+        losses.append((plain, crps_each(truth, model.paths(values, trial.origins))))
+    plain_loss, learned_loss = np.moveaxis(np.array(losses), 1, 0)
+    wins = (learned_loss.sum(axis=0) < MARGIN * plain_loss.sum(axis=0)) & (learned_loss <= plain_loss).all(axis=0)
+    if not wins.any():
+        return nobody
+    final = learn(past.values[able], frame.slots, frame.per_day, np.random.default_rng(SELECTION_SEED))
+    if final is None:
+        return nobody
+    return able[wins], final.paths(past.values[able[wins]], drawn.origins)

@@ -32,19 +32,27 @@ def coverage(actual: ArrayLike, low: ArrayLike, high: ArrayLike) -> float:
     return _mean(np.where(np.isnan(y), np.nan, inside))
 
 
-def crps(actual: ArrayLike, paths: ArrayLike, axis: int = 1) -> float:
-    """Continuous ranked probability score of an ensemble whose members lie along `axis`: E|X-y| - E|X-X'|/2.
+def crps(actual: ArrayLike, paths: ArrayLike) -> float:
+    """Mean continuous ranked probability score of ensembles `paths` (..., S, T) for `actual` (..., T); NaN actuals are left out."""
+    return _mean(_crps(actual, paths))
 
-    The plain ensemble form of Gneiting & Raftery 2007, eq. 21, by the sorted-members identity. NaN actuals are left out.
-    """
-    x = np.sort(np.asarray(paths, dtype=float), axis=axis)
-    members = x.shape[axis]
-    y = np.expand_dims(np.asarray(actual, dtype=float), axis)
+
+def crps_each(actual: ArrayLike, paths: ArrayLike) -> NDArray[np.float64]:
+    """(E,) mean score per entity of `paths` (E, S, T) for `actual` (E, T); NaN for an entity whose actuals are all unknown."""
+    score = _crps(actual, paths)
+    known = np.isfinite(score)
+    total = np.where(known, score, 0.0).sum(axis=1)
+    count = known.sum(axis=1)
+    return np.asarray(np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0))
+
+
+def _crps(actual: ArrayLike, paths: ArrayLike) -> NDArray[np.float64]:
+    """E|X-y| - E|X-X'|/2 with members along the last axis but one; Gneiting & Raftery 2007, eq. 21, by the sorted-members identity."""
+    x = np.sort(np.asarray(paths, dtype=np.float64), axis=-2)
+    members = x.shape[-2]
+    y = np.asarray(actual, dtype=np.float64)[..., None, :]
     weight = (2.0 * np.arange(1, members + 1) - members - 1.0) / members**2
-    shape = [1] * x.ndim
-    shape[axis] = members
-    spread = (x * weight.reshape(shape)).sum(axis=axis)
-    return _mean(np.abs(x - y).mean(axis=axis) - spread)
+    return np.asarray(np.abs(x - y).mean(axis=-2) - (x * weight[:, None]).sum(axis=-2))
 
 
 def brier(happened: ArrayLike, probability: ArrayLike) -> float:

@@ -1,0 +1,101 @@
+"""The plain model: an entity stays as it is for a while, then it lives through a past day again.
+
+Each path keeps the entity's recent level until a moment of its own, then follows the replayed past. How long is learned: the
+share of paths still at the recent level after t slots is the entity's own correlation with itself over t slots, shrunk
+towards that of all entities. That is a discrete autoregression (Jacobs & Lewis 1978) with the past days as its marginal
+distribution: machines that jump between idle and busy stay credible, where adding a decaying level difference to past days
+invents half-busy ones. The moment is drawn once per path for all entities, so their joint behaviour survives the switch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+LEVEL_S = 1800
+"""The recent level is the mean over this long."""
+PRIOR = 20.0
+"""Weight, in slots of evidence, of all entities' persistence against the entity's own."""
+HALF = 0.5
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What makes path s what it is, the same for every entity and counter.
+
+    `origins` (S,) past start in slots before the end of the history; `stay` (S,) in 0..1: the path leaves the recent level
+    when the entity's persistence has fallen to this.
+    """
+
+    origins: NDArray[np.int64]
+    stay: NDArray[np.float64]
+
+
+def draw(origins: NDArray[np.int64], rng: np.random.Generator) -> Draw:
+    """A `Draw` whose leaving moments are spread evenly over the paths, in an order independent of the origins."""
+    n = origins.size
+    return Draw(origins, (rng.permutation(n) + 0.5) / n)
+
+
+def replay(values: NDArray[np.float32], origins: NDArray[np.int64], slots: int) -> NDArray[np.float32]:
+    """(E, S, T) what happened in the `slots` slots after each origin."""
+    return np.asarray(values[:, (values.shape[1] - origins)[:, None] + np.arange(slots)[None, :]])
+
+
+def level_paths(
+    values: NDArray[np.float32], seen: NDArray[np.bool_], keep: NDArray[np.float64], drawn: Draw, span: int
+) -> NDArray[np.float32]:
+    """(E, S, T) paths that hold the recent level, then replay the past. `keep` (E, T) from `persistence`.
+
+    The level is that of the last `span` slots that ended with a known one; the older it is, the shorter it is held.
+    """
+    slots = keep.shape[1]
+    n = values.shape[1]
+    age = np.where(seen.any(axis=1), np.argmax(seen[:, ::-1], axis=1), slots)
+    recent = np.maximum((n - age)[:, None] - 1 - np.arange(span)[None, :], 0)
+    level = np.take_along_axis(values, recent, axis=1).mean(axis=1)
+    later = age[:, None] + np.arange(slots)[None, :]
+    held = np.where(later < slots, np.take_along_axis(keep, np.minimum(later, slots - 1), axis=1), 0.0)
+    stays = drawn.stay[None, :, None] < held[:, None, :]
+    return np.where(stays, level[:, None, None], replay(values, drawn.origins, slots)).astype(np.float32)
+
+
+def persistence(values: NDArray[np.float32], slots: int, span: int) -> NDArray[np.float64]:
+    """(E, T) in 0..1, falling in t: correlation of an entity's level with its own value t slots later.
+
+    The entity's own slope of value on level, both standardised, shrunk towards the slope of all entities with weight `PRIOR`.
+    """
+    entities, n = values.shape
+    starts = n - slots - span + 1
+    keep = np.zeros((entities, slots))
+    if starts < 2:
+        return keep
+    usual = values.mean(axis=1, dtype=np.float64, keepdims=True)
+    size = values.std(axis=1, dtype=np.float64, keepdims=True)
+    z = np.divide(values - usual, size, out=np.zeros(values.shape), where=size > 1e-6 * np.abs(usual) + 1e-9)
+    level = np.mean([z[:, k : k + starts] for k in range(span)], axis=0)
+    own = np.square(level).sum(axis=1)
+    total = own.sum()
+    if total == 0:
+        return keep
+    for t in range(slots):
+        shared = (level * z[:, span + t : span + t + starts]).sum(axis=1)
+        keep[:, t] = (shared + PRIOR * shared.sum() / total) / (own + PRIOR)
+    return np.asarray(np.clip(np.minimum.accumulate(keep, axis=1), 0.0, 1.0).round(9))
+
+
+def widen(paths: NDArray[np.float32], days: int) -> NDArray[np.float32]:
+    """`paths` (E, S, T) stretched about their mean, because `days` independent days show less spread than the next one has.
+
+    n days have (n-1)/n of the true variance, a new day lies (1 + 1/n) of it around their mean, so the honest factor is
+    sqrt((n+1)/(n-1)) for bell-shaped errors. Loads are skewed and bounded below; half of the stretch serves both coverage and hot minutes best.
+    """
+    n = max(days, 2)
+    factor = 1.0 + HALF * (((n + 1) / (n - 1)) ** 0.5 - 1.0)
+    middle = paths.mean(axis=1, keepdims=True)
+    return np.asarray(middle + np.float32(factor) * (paths - middle), dtype=np.float32)
