@@ -1,59 +1,38 @@
 """How well do plans do on the day after? Rolling origins over an estate's own history.
 
-    python -m benchmarks.estate FOLDER [--now T ...] [--work DIR] [--json]
+    python -m benchmarks.estate FOLDER [--now T ...] [--work DIR] [--max-moves N] [--json]
 
 FOLDER holds counters, hosts.csv, vms.csv and rules.json. For every origin T the walk sees nothing later than T; then the real
-samples of the next 24 hours are replayed twice, once with the VMs where they stood and once where the plan puts them (each
-VM moves when its migration ends). Counted on a 5-minute grid, VM loads summed per host, with and without what the host
-itself spends: host-minutes over the threshold, and the area above it in %-hours.
+samples of the next 24 hours are replayed twice, once with the VMs where they stood and once where the plan puts them
+(`pro.replay.hindsight`). VM loads summed per host, without what hosts spend on themselves; `+base` with it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from pro.config import load
-from pro.fleet.entities import entity_of
 from pro.fleet.inventory import import_inventory
+from pro.replay import hindsight
 from pro.telemetry.store import Store
-from pro.workflow import Recommendation, policy_of, recommend
-
-STEP_S = 300
-
-
-@dataclass(frozen=True)
-class Row:
-    """One origin."""
-
-    now: str
-    hot_minutes_before: int
-    hot_minutes_after: int
-    area_before: float
-    area_after: float
-    hot_minutes_before_with_base: int
-    hot_minutes_after_with_base: int
-    migrations: int
-    gib: float
-    broken_before: float
-    broken_after: float
-    memory_over: int
-    plan_seconds: float
+from pro.workflow import policy_of, recommend
 
 
 def main() -> None:
     """Command line."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("folder", type=Path)
-    options.add_argument("--now", action="append", help="origin, ISO 8601; default: each midnight with 3 days before and 1 after")
+    options.add_argument(
+        "--now", action="append", help="origin, ISO 8601; default: midnights with 3 days before and 1 after"
+    )
     options.add_argument("--work", type=Path, help="folder for the store; default: a temporary one")
     options.add_argument("--max-moves", type=int)
     options.add_argument("--json", action="store_true")
@@ -63,106 +42,59 @@ def main() -> None:
         store = Store(root)
         if store.newest() is None:
             store.ingest([given.folder])
-        origins = [datetime.fromisoformat(t) for t in given.now or []] or _midnights(store)
+        origins = [datetime.fromisoformat(t) for t in given.now or []] or midnights(store)
         import_inventory(root, [given.folder], min(origins) - timedelta(days=8))
         rows = [score(root, now, given.max_moves) for now in origins]
     if given.json:
-        print(json.dumps([asdict(r) for r in rows], indent=1))
+        print(json.dumps(rows, indent=1))
     else:
-        _print(rows)
+        show(rows)
 
 
-def score(root: Path, now: datetime, max_moves: int | None = None) -> Row:
+def score(root: Path, now: datetime, max_moves: int | None = None) -> dict[str, Any]:
     """Plan at `now`, replay the next day."""
     config = load()
     begun = time.monotonic()
     found = recommend(root, config, policy_of(config, max_moves=max_moves), now=now)
     seconds = time.monotonic() - begun
-    use, base = _next_day(Store(root), found, now)
-    stood, stands = _where(found, use.shape[1])
-    capacity = found.outlook.fleet.capacity[:, 0].astype(float)
-    before, after = (_replay(use, where, capacity) for where in (stood, stands))
-    over = config.heat.threshold
-    costs = {t.name: t for t in found.placement.tiers}
-    own = base[:, None] / capacity[:, None]
+    plain, full = (hindsight(root, found, base=base) for base in (False, True))
+    tiers = {t.name: t for t in found.placement.tiers}
     fleet = found.outlook.fleet
-    held = np.bincount(stands[:, -1], weights=fleet.memory_mib, minlength=fleet.n_hosts)
-    return Row(
-        now=now.isoformat(),
-        hot_minutes_before=_minutes(before, over), hot_minutes_after=_minutes(after, over),
-        area_before=_area(before, over), area_after=_area(after, over),
-        hot_minutes_before_with_base=_minutes(before + own, over),
-        hot_minutes_after_with_base=_minutes(after + own, over),
-        migrations=len(found.plan.migrations), gib=costs["memory moved"].after,
-        broken_before=costs["broken rules"].before, broken_after=costs["broken rules"].after,
-        memory_over=int((held > fleet.capacity[:, 1]).sum()), plan_seconds=round(seconds, 2),
-    )  # fmt: skip
+    held = np.bincount(found.report.host_of_after, weights=fleet.memory_mib, minlength=fleet.n_hosts)
+    return {
+        "now": f"{now:%Y-%m-%dT%H:%M}", "hot min": plain.minutes_before, "after": plain.minutes_after,
+        "area %h": plain.area_before, "area after": plain.area_after, "+base min": full.minutes_before,
+        "+base after": full.minutes_after, "+base %h": full.area_before, "+base %h after": full.area_after,
+        "migrations": len(found.plan.migrations), "GiB": tiers["memory moved"].after,
+        "broken": tiers["broken rules"].before, "broken after": tiers["broken rules"].after,
+        "memory over": int((held > fleet.capacity[:, 1]).sum()), "plan s": round(seconds, 2),
+    }  # fmt: skip
 
 
-def _next_day(store: Store, found: Recommendation, now: datetime) -> tuple[np.ndarray, np.ndarray]:
-    """(V, 288) MHz every VM really used, and (H,) MHz that hosts spend on themselves."""
-    fleet = found.outlook.fleet
-    grid = store.grid("cpu_pct", now + timedelta(days=1), days=1.0, step_s=STEP_S)
-    match = entity_of(fleet, grid.entities)
-    use = np.zeros((fleet.n_vms, 86_400 // STEP_S))
-    for e, v in enumerate(match.vm):
-        if v >= 0:
-            use[v] = np.nan_to_num(grid.values[e, -use.shape[1] :]) / 100 * fleet.cpu_cap_mhz[v]
-    return use, found.outlook.demand.base[:, 0, 0].astype(float)
-
-
-def _where(found: Recommendation, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """(V, T) host of every VM at every step if nothing is done, and with the plan."""
-    fleet = found.outlook.fleet
-    stood = np.repeat(fleet.host_of[:, None], steps, axis=1)
-    stands = stood.copy()
-    for m in found.plan.migrations:
-        arrives = int((m.starts_s + m.seconds) // STEP_S)
-        stands[fleet.vm_index(m.vm), arrives:] = fleet.host_index(m.destination)
-    return stood, stands
-
-
-def _replay(use: np.ndarray, where: np.ndarray, capacity: np.ndarray) -> np.ndarray:
-    total = np.zeros((len(capacity), use.shape[1]))
-    steps = np.broadcast_to(np.arange(use.shape[1]), use.shape)
-    np.add.at(total, (where, steps), use)
-    return total / capacity[:, None]
-
-
-def _minutes(fraction: np.ndarray, over: float) -> int:
-    return int((fraction > over).sum()) * STEP_S // 60
-
-
-def _area(fraction: np.ndarray, over: float) -> float:
-    return round(float(np.maximum(fraction - over, 0).sum()) * 100 * STEP_S / 3600, 2)
-
-
-def _midnights(store: Store) -> list[datetime]:
-    coverage = store.coverage()
-    first, newest = min(row.first for row in coverage), store.newest()
-    assert newest is not None
-    day = first.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=3)
+def midnights(store: Store) -> list[datetime]:
+    """Origins with three days of history and a day to be judged by."""
+    first, newest = min(row.first for row in store.coverage()), store.newest()
+    if newest is None:
+        return []
+    day = (first + timedelta(days=3, hours=1)).replace(hour=0, minute=0, second=0, microsecond=0)
     found = []
     while day + timedelta(days=1) <= newest + timedelta(hours=1):
-        if day - first >= timedelta(days=3) - timedelta(hours=1):
-            found.append(day)
+        found.append(day)
         day += timedelta(days=1)
     return found
 
 
-def _print(rows: list[Row]) -> None:
-    head = ("now", "hot min", "after", "area %h", "after", "moves", "GiB", "broken", "after", "mem over", "plan s")
-    print("{:26} {:>8} {:>7} {:>8} {:>7} {:>6} {:>7} {:>7} {:>6} {:>9} {:>7}".format(*head))
-    for r in rows:
-        print(
-            f"{r.now:26} {r.hot_minutes_before:8} {r.hot_minutes_after:7} {r.area_before:8} {r.area_after:7}"
-            f" {r.migrations:6} {r.gib:7.1f} {r.broken_before:7.0f} {r.broken_after:6.0f} {r.memory_over:9} {r.plan_seconds:7}"
-        )
-    total = {k: sum(getattr(r, k) for r in rows) for k in ("hot_minutes_before", "hot_minutes_after", "area_before", "area_after")}
-    minutes = total["hot_minutes_after"] / max(total["hot_minutes_before"], 1)
-    area = total["area_after"] / max(total["area_before"], 1e-9)
-    print(f"of doing nothing's: hot host-minutes {minutes:.1%}, area {area:.1%}; migrations a day {np.mean([r.migrations for r in rows]):.1f}")
-    sys.stdout.flush()
+def show(rows: list[dict[str, Any]]) -> None:
+    """A table, and the shares of doing nothing."""
+    widths = {k: max(len(k), *(len(str(r[k])) for r in rows)) for k in rows[0]}
+    print("  ".join(k.rjust(w) for k, w in widths.items()))
+    for row in rows:
+        print("  ".join(str(row[k]).rjust(w) for k, w in widths.items()))
+    for name, before, after in (("hot host-minutes", "hot min", "after"), ("area", "area %h", "area after"),
+                                ("with base: minutes", "+base min", "+base after"), ("with base: area", "+base %h", "+base %h after")):  # fmt: skip
+        share = sum(r[after] for r in rows) / max(sum(r[before] for r in rows), 1e-9)
+        print(f"{name}: {share:.1%} of doing nothing's")
+    print(f"migrations a plan: {np.mean([r['migrations'] for r in rows]):.1f}")
 
 
 if __name__ == "__main__":

@@ -40,7 +40,9 @@ class HeatConfig(_Section):
 class PlacementConfig(_Section):
     """What a recommendation may cost and must gain."""
 
-    aggressiveness: int = Field(3, ge=1, le=5, description="how little gain is worth a migration: 1 only what hurts, 5 almost any")
+    aggressiveness: int = Field(
+        3, ge=1, le=5, description="how little gain is worth a migration: 1 only what hurts, 5 almost any"
+    )
     max_moves: int | None = Field(None, ge=0, description="migrations in one plan; unset: a tenth of the VMs, 2 to 20")
     max_gib: int | None = Field(None, ge=0, description="memory moved in one plan")
     memory_reserve_mib: int = Field(2048, ge=0, description="memory that every host keeps for itself")
@@ -51,14 +53,18 @@ class PlacementConfig(_Section):
 class ApplyConfig(_Section):
     """How a plan is carried out."""
 
-    consent_quick: bool = Field(False, description="VMs may be saved and resumed (an outage) where live migration is refused")
+    consent_quick: bool = Field(
+        False, description="VMs may be saved and resumed (an outage) where live migration is refused"
+    )
     concurrent: int = Field(4, ge=1, description="migrations at the same time, in all")
     per_host: int = Field(2, ge=1, description="migrations at the same time, on one host")
     expires_minutes: float = Field(60.0, gt=0, description="age at which `pro watch` will not apply a plan any more")
     per_day: int = Field(60, ge=0, description="migrations in any 24 hours, for `pro watch`")
     cooldown_minutes: float = Field(30.0, ge=0, description="rest of a VM after a migration, doubled each time")
     most_hot: float = Field(0.4, gt=0, le=1, description="share of hosts that may look hot before the data is doubted")
-    least_coverage: float = Field(0.9, ge=0, le=1, description="share of expected samples of the last day that must be known")
+    least_coverage: float = Field(
+        0.9, ge=0, le=1, description="share of expected samples of the last day that must be known"
+    )
     kill_switch: str = Field("STOP", description="file in the store; while it exists nothing is applied")
 
 

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from pro.config import Config
     from pro.fleet import Demand, Fleet
     from pro.fleet.readiness import Readiness
+    from pro.fleet.tables import Inventory
     from pro.forecast import Scenarios
     from pro.heat import Hotspot
     from pro.placement.place import Question
     from pro.placement.placement import Placement
     from pro.placement.policy import Policy
+    from pro.placement.rules import Violation
     from pro.planning.plan import Plan
     from pro.reports.report import Report
     from pro.telemetry import Grid
@@ -50,24 +52,32 @@ class Outlook:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """An outlook and what to do about it."""
+    """An outlook and what to do about it. `broken`: rules that are broken today, repaired by the plan or not."""
 
     outlook: Outlook
     question: Question
     placement: Placement
     plan: Plan
     report: Report
+    broken: tuple[Violation, ...]
 
 
 def silent(_: str) -> None:
     """Hears nothing."""
 
 
-def look_ahead(root: Path, config: Config, now: datetime | None = None, tell: Tell = silent) -> Outlook:
-    """Read the store up to `now` (None: its newest sample), forecast, and find hotspots.
+def look_ahead(
+    root: Path,
+    config: Config,
+    now: datetime | None = None,
+    tell: Tell = silent,
+    inventory: Inventory | None = None,
+) -> Outlook:
+    """Read the store up to `now`, forecast, and find hotspots.
 
-    A store without counters is looked at with VMM's default load, so that rules can be repaired. Raises InputError for a
-    store without inventory, FleetError for an inventory without a single host.
+    Without `now`, it is the newest sample, and VMs stand where they were last seen; with it, nothing later is read, not
+    even of the inventory. `inventory` says where VMs stand instead of the store. A store without counters is looked at
+    with VMM's default load, so that rules can be repaired. Raises InputError for a store without inventory.
     """
     from pro.fleet.archive import load_inventory, settled
     from pro.fleet.demand import demand, flat_demand
@@ -79,7 +89,7 @@ def look_ahead(root: Path, config: Config, now: datetime | None = None, tell: Te
 
     store = Store(root)
     newest = store.newest(until=now)
-    inventory = load_inventory(root, now or newest)
+    inventory = inventory or load_inventory(root, now)
     instant = now or newest or inventory.at
     fleet = snapshot(inventory, instant, leave_out=True)
     if newest is None:
@@ -131,11 +141,13 @@ def decide(
     """Place, plan, check the plan by the independent checker, and gather the report."""
     from pro.heat.hotspots import find_hotspots, summary
     from pro.placement.place import place
+    from pro.placement.referee import check as violations_of
+    from pro.placement.referee import judge
     from pro.planning.checker import check
     from pro.planning.make import PlanContext, final_host_of, make_plan
     from pro.reports.report import Report
 
-    fleet, demand, threshold = outlook.fleet, outlook.demand, policy.threshold
+    fleet, demand, threshold = hold_back(outlook, policy), outlook.demand, policy.threshold
     placement, question = place(fleet, demand, policy, tell=tell)
     tell("ordering migrations")
     before = summary(fleet, demand, fleet.host_of, threshold)
@@ -166,9 +178,30 @@ def decide(
         now=outlook.now, horizon_s=demand.slots * demand.step_s, threshold=threshold, fleet=fleet, demand=demand,
         hotspots=outlook.hotspots, hotspots_after=hot_after, placement=placement, plan=plan, before=before,
         after=summary(fleet, demand, host_of, threshold), warnings=(*fleet.warnings, *demand.warnings),
-        readiness=outlook.readiness,
+        repaired=judge(fleet, question.constraints, host_of).repaired, readiness=outlook.readiness,
     )  # fmt: skip
-    return Recommendation(outlook, question, placement, plan, report)
+    broken = tuple(violations_of(fleet, question.constraints, fleet.host_of))
+    return Recommendation(outlook, question, placement, plan, report, broken)
+
+
+def hold_back(outlook: Outlook, policy: Policy) -> Fleet:
+    """The fleet with hosts we are blind on left alone: nothing moves to them or off them for the sake of load.
+
+    An evacuation is asked for by a person who knows why, and broken rules do not depend on counters: these go on.
+    """
+    from dataclasses import replace
+
+    import numpy as np
+
+    fleet, ready = outlook.fleet, outlook.readiness
+    if ready is None or not ready.hold or policy.goal == "repair" or policy.evacuate:
+        return fleet
+    blind = np.isin(np.array(fleet.hosts, object), list(ready.hold))
+    held = tuple(f"host {h} is left alone: {why}" for h, why in ready.hold.items())
+    return replace(
+        fleet, accepting=fleet.accepting & ~blind, movable=fleet.movable & ~blind[fleet.host_of],
+        warnings=(*fleet.warnings, *held),
+    )  # fmt: skip
 
 
 def explanations(question: Question, placement: Placement, outlook: Outlook) -> dict[str, Any]:

@@ -1,0 +1,5 @@
+"""`python -m pro`."""
+
+from pro.cli import main
+
+main()

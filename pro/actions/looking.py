@@ -1,0 +1,159 @@
+"""Documents about what is known and expected."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from pro.core.text import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from pro.config import Config
+    from pro.fleet import Fleet
+    from pro.workflow import Outlook, Tell
+
+
+def hotspots_document(outlook: Outlook, config: Config) -> dict[str, Any]:
+    """hotspots.json."""
+    from pro.heat.hotspots import to_json
+
+    seconds = outlook.demand.slots * outlook.demand.step_s
+    return {**to_json(outlook.hotspots, outlook.now, seconds), "threshold": config.heat.threshold}
+
+
+def forecast_record(
+    root: Path, config: Config, now: datetime | None, origins: int, output: Path | None, tell: Tell
+) -> dict[str, Any]:
+    """forecast.json: how accurate forecasts have been up to `now`; with `output`, also the present one as Parquet."""
+    from pro.forecast.accuracy import rolling
+    from pro.workflow import look_ahead
+
+    outlook = look_ahead(root, config, now, tell)
+    counters = []
+    for name in outlook.scenarios:
+        tell(f"rolling origins of {name}")
+        horizon_s = outlook.demand.slots * outlook.demand.step_s
+        record = rolling(outlook.history[name], horizon_s=horizon_s, origins=origins, seed=config.forecast.seed)
+        counters.append({"counter": name, "origins": origins, **record.to_json()})
+    if output is not None:
+        write_quantiles(outlook, output)
+    return {
+        "schema": "forecast/1",
+        "now": outlook.now.isoformat(),
+        "horizon_h": config.forecast.horizon_h,
+        "series": sum(len(s.entities) for s in outlook.scenarios.values()),
+        "counters": counters,
+    }
+
+
+def write_quantiles(outlook: Outlook, output: Path) -> None:
+    """Quantiles 0.05, 0.5, 0.95 of every series and slot, long form, as Parquet."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    parts = []
+    for s in outlook.scenarios.values():
+        count, slots = len(s.entities), s.values.shape[2]
+        times = np.datetime64(s.cutoff.replace(tzinfo=None), "us") + (np.arange(slots) + 1) * np.timedelta64(
+            s.step_s, "s"
+        )
+        columns: dict[str, Any] = {
+            "time": pa.array(np.tile(times, count)).cast(pa.timestamp("us", "UTC")),
+            "entity": np.repeat(np.array(s.entities, object), slots),
+            "counter": np.full(count * slots, s.counter, object),
+        }
+        for q in (0.05, 0.5, 0.95):
+            columns[f"q{round(q * 100):02d}"] = s.quantile(q).ravel()
+        parts.append(pa.table(columns))
+    output.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.concat_tables(parts), output)
+
+
+def examine(root: Path, config: Config, now: datetime | None) -> dict[str, Any]:
+    """doctor.json: what is missing in the data and the inventory, and which hosts are therefore left alone."""
+    from pro.core.errors import ProError
+    from pro.fleet.archive import load_inventory
+    from pro.fleet.problems import find_problems
+    from pro.workflow import look_ahead
+
+    lines: list[str] = []
+    document: dict[str, Any] = {"schema": "doctor/1", "store": str(root), "usable": False}
+    try:
+        problems = find_problems(load_inventory(root, now))
+        outlook = look_ahead(root, config, now)
+    except ProError as error:
+        return {**document, "lines": [f"cannot work: {error}"], "problems": [], "readiness": None}
+    lines.append(
+        f"{outlook.fleet.n_hosts} hosts, {outlook.fleet.n_vms} VMs, {len(outlook.fleet.rules)} rules; now is {outlook.now:%Y-%m-%d %H:%M} UTC"
+    )
+    lines += [f"{p.severity}: {p.text}" for p in problems]
+    lines += [f"warning: {w}" for w in (*outlook.fleet.warnings, *outlook.demand.warnings)]
+    ready = outlook.readiness
+    if ready is None:
+        lines.append("no counters at all: only broken rules can be repaired (`pro plan --goal repair`)")
+    else:
+        states = {s: sum(r.state == s for r in ready.rows) for s in ("ok", "sparse", "stale", "absent")}
+        lines.append("counters: " + ", ".join(f"{n} {s}" for s, n in states.items()))
+        lines += [f"host {plain(h)} is left alone: {why}" for h, why in ready.hold.items()]
+    return {
+        **document,
+        "usable": True,
+        "now": outlook.now.isoformat(),
+        "problems": [asdict(p) for p in problems],
+        "readiness": None if ready is None else ready.to_json(),
+        "lines": lines,
+    }
+
+
+def discover(url: str, store: Path | None) -> dict[str, Any]:
+    """inventory.json: where every VM stands according to a backend; with `store`, noted there as the newest inventory."""
+    from pro.actions.places import absolute, world_in
+    from pro.backends import open_backend
+    from pro.core.clock import SystemClock
+
+    clock = SystemClock()
+    seen = open_backend(absolute(url), world=world_in(store), clock=clock).inventory()
+    if store is not None:
+        from pro.actions.applying import note_placement
+
+        note_placement(store, seen, clock.now())
+    return {
+        "schema": "inventory/1",
+        "backend": url,
+        "at": seen.at,
+        "hosts": [
+            {"host": h.host, "accepting": h.accepting, "memory_mib": h.memory_mib, "balancer": h.balancer}
+            for h in seen.hosts.values()
+        ],
+        "vms": [
+            {"vm": v.vm, "host": v.hosts[0] if len(v.hosts) == 1 else None, "hosts": list(v.hosts),
+             "state": v.state.value, "memory_mib": v.memory_mib}
+            for v in seen.vms.values()
+        ],
+    }  # fmt: skip
+
+
+def host_ids(fleet: Fleet, given: Sequence[str]) -> tuple[str, ...]:
+    """Ids of hosts that people named by id, name or DNS name. Raises InputError for one that is not there."""
+    from pro.core.errors import InputError
+
+    found = []
+    for text in given:
+        key = text.casefold()
+        match = [
+            h for h, name, fqdn in zip(fleet.hosts, fleet.host_names, fleet.host_fqdn, strict=True)
+            if text == h or key in (name.casefold(), fqdn.casefold())
+        ]  # fmt: skip
+        if len(match) != 1:
+            raise InputError(
+                "no such host" if not match else "several hosts have this name",
+                got=text,
+                expected=", ".join(fleet.hosts[:20]),
+            )
+        found.append(match[0])
+    return tuple(found)

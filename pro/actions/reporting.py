@@ -1,0 +1,53 @@
+"""Reports as files, by ending."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pro.core.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pro.reports.report import Report
+
+ENDINGS = (".html", ".xlsx", ".json", ".csv", "")
+
+
+def write_report(report: Report, output: Path) -> list[Path]:
+    """Write `report` as one HTML file, a workbook, JSON, or (a folder, or .csv) a folder of CSV files; returns what was written."""
+    from pro.core.files import write_atomically
+    from pro.reports import html, json, tables, xlsx
+
+    kind = output.suffix.lower()
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if kind == ".html":
+        write_atomically(output, html.render(report).encode("utf-8"))
+    elif kind == ".json":
+        write_atomically(output, json.dumps(report).encode("utf-8"))
+    elif kind == ".xlsx":
+        xlsx.write(report, output)
+    elif kind in (".csv", ""):
+        return tables.write_csv(report, output.with_suffix(""))
+    else:
+        raise InputError(
+            "no such kind of report", got=kind, expected=".html, .xlsx, .json, or a folder for CSV", where=str(output)
+        )
+    return [output]
+
+
+def start_dashboard(store: Path, port: int) -> int:
+    """Run the dashboard until it ends; returns its exit code. Listens on the loopback address only."""
+    import os
+    import subprocess
+    import sys
+    from pathlib import Path as File
+
+    import pro
+
+    entry = File(pro.__file__).parent / "app" / "serve.py"
+    command = [
+        sys.executable, "-m", "streamlit", "run", str(entry), "--server.address", "127.0.0.1", "--server.port", str(port),
+        "--server.headless", "true", "--browser.gatherUsageStats", "false", "--client.showErrorDetails", "none",
+    ]  # fmt: skip
+    return subprocess.run(command, env={**os.environ, "PRO_STORE": str(store.resolve())}, check=False).returncode

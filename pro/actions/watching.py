@@ -1,0 +1,290 @@
+"""The auto-remediation hook: look, tip, and apply alone only what the contract allows.
+
+One cycle: take up what was interrupted; take in what is new; ask the backend where VMs stand; forecast and plan; raise, refresh
+and close tips; apply what people approved, and what the contract and every gate allow. Safe to kill at any point: samples are
+idempotent, tips and journal are transactions, and the next cycle resumes an interrupted run first.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pro.actions.applying import apply_plan, limits_of, note_placement
+from pro.actions.places import JOURNAL, TIPS, WATCH, WATCH_LOCK, absolute, journal_in, world_in
+from pro.core.clock import SystemClock
+from pro.core.errors import InputError, RefusedError
+from pro.core.files import OsLock, write_atomically
+from pro.workflow import Recommendation, decide, look_ahead, policy_of, silent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from pro.config import Config
+    from pro.planning.plan import Plan
+    from pro.remediation.contract import Contract
+    from pro.remediation.gates import Gate
+    from pro.remediation.result import ApplyResult
+    from pro.remediation.tip import Tip
+    from pro.workflow import Tell
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What to watch. `contract` None: nothing is applied that no person has approved."""
+
+    store: Path
+    inbox: Path | None
+    backend: str
+    contract: Contract | None
+    config: Config
+    goal: str = "balance"
+
+
+@dataclass
+class Cycle:
+    """What one cycle did."""
+
+    at: str
+    cause: str
+    now: str = ""
+    resumed: dict[str, Any] | None = None
+    ingested: dict[str, int] = field(default_factory=dict)
+    left: list[str] = field(default_factory=list)
+    """Files of the inbox that were not taken in, and why."""
+    hotspots: int = 0
+    migrations: int = 0
+    tips: list[dict[str, Any]] = field(default_factory=list)
+    cleared: list[int] = field(default_factory=list)
+    applied: list[dict[str, Any]] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    """Why what could have been applied alone was not."""
+
+    @property
+    def exit_code(self) -> int:
+        """5 if something was applied in part, else 0: a refusal of the contract is normal work."""
+        parts = [a["exit_code"] for a in self.applied] + ([self.resumed["exit_code"]] if self.resumed else [])
+        return 5 if 5 in parts else 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Schema "watch/1"."""
+        return {"schema": "watch/1", "exit_code": self.exit_code, **vars(self)}
+
+
+def alone(store: Path) -> OsLock:
+    """The lock of the one watcher of a store, taken. RefusedError if there is another."""
+    store.mkdir(parents=True, exist_ok=True)
+    lock = OsLock(store / WATCH_LOCK)
+    if not lock.try_acquire():
+        raise RefusedError(f"another `pro watch` is at work on {store}")
+    return lock
+
+
+def cycle(watch: Watch, cause: str = "schedule", tell: Tell = silent) -> Cycle:
+    """One cycle. The caller holds the lock of `alone`."""
+    from pro.backends import open_backend
+    from pro.fleet.archive import load_inventory
+    from pro.fleet.inventory import with_placement
+    from pro.remediation import executor
+    from pro.remediation.tips import TipBook
+
+    clock = SystemClock()
+    done = Cycle(at=clock.now().isoformat(timespec="seconds"), cause=cause)
+    ledger = _read_ledger(watch.store)
+    journal = journal_in(watch.store)
+    tell("taking in what is new")
+    _take_in(watch, ledger, done)
+    backend = open_backend(absolute(watch.backend), world=world_in(watch.store), clock=clock)
+    before = executor.status(journal)
+    if before is not None and before.interrupted:
+        tell("taking up an interrupted run")
+        result = executor.resume(backend, journal, clock=clock, limits=limits_of(watch.config))
+        done.resumed = result.to_json()
+        with TipBook(watch.store / TIPS) as book:
+            _finish(book, before.plan_id, result, clock.now())
+    world = backend.inventory()
+    note_placement(watch.store, world, clock.now())
+    inventory = load_inventory(watch.store)
+    where = {v.vm: v.hosts[0] for v in world.vms.values() if len(v.hosts) == 1}
+    outlook = look_ahead(watch.store, watch.config, None, tell, with_placement(inventory, where, clock.now()))
+    found = decide(
+        outlook, watch.config, policy_of(watch.config, goal=watch.goal), created_at=clock.now(), tell=tell
+    )  # fmt: skip
+    done.now, done.hotspots, done.migrations = (
+        outlook.now.isoformat(),
+        len(outlook.hotspots),
+        len(found.plan.migrations),
+    )
+    with TipBook(watch.store / TIPS) as book:
+        tips = _tip(book, found, clock.now(), done)
+        _apply_approved(watch, book, done, tell)
+        fresh = ledger.get("acted_on", "") < done.now
+        _apply_alone(watch, book, (found, tips), fresh, done)
+        done.tips = [t.to_json() for t in book.tips(active=True)]
+    if any(a["run"] is not None for a in done.applied):
+        ledger["acted_on"] = done.now
+    _write_ledger(watch.store, ledger)
+    return done
+
+
+def _take_in(watch: Watch, ledger: dict[str, Any], done: Cycle) -> None:
+    """Ingest files of the inbox that are new or have changed. Files are left where they lie."""
+    from pro.telemetry.store import Store
+
+    if watch.inbox is None:
+        return
+    if not watch.inbox.is_dir():
+        raise InputError("the inbox is no folder", got=str(watch.inbox), where="--inbox")
+    seen: dict[str, list[int]] = ledger.setdefault("files", {})
+    total = {"read": 0, "kept": 0, "duplicate": 0, "ignored": 0, "quarantined": 0}
+    for path in sorted(p for p in watch.inbox.rglob("*") if p.is_file()):
+        name, stat = path.relative_to(watch.inbox).as_posix(), path.stat()
+        mark = [stat.st_size, stat.st_mtime_ns]
+        if seen.get(name) == mark or path.name.startswith(".") or path.suffix in (".tmp", ".part"):
+            continue
+        try:
+            report = Store(watch.store).ingest([path])
+        except InputError as error:
+            done.left.append(str(error))
+        else:
+            for key in total:
+                total[key] += getattr(report, key)
+        seen[name] = mark
+        _write_ledger(watch.store, ledger)
+    done.ingested = total
+
+
+def _tip(book: Any, found: Recommendation, now: datetime, done: Cycle) -> list[Tip]:
+    """Raise or refresh what there is, close what is over."""
+    from pro.remediation.tip import of_hotspot, of_rule
+
+    fleet, plan = found.outlook.fleet, found.plan
+    names = {
+        **dict(zip(fleet.hosts, fleet.host_names, strict=True)),
+        **dict(zip(fleet.vms, fleet.vm_names, strict=True)),
+    }
+    concerns = {c.key: c for c in (of_rule(v.rule, v.text, v.vms) for v in found.broken)}
+    tips: list[Tip] = book.raise_or_refresh(
+        found.outlook.hotspots, plan if plan.migrations else None, now, repairs=list(concerns.values()), names=names
+    )
+    keys = [*concerns, *(of_hotspot(h, names).key for h in found.outlook.hotspots)]
+    done.cleared = [t.id for t in book.clear_missing(keys, now)]
+    return tips
+
+
+def _apply_approved(watch: Watch, book: Any, done: Cycle, tell: Tell) -> None:
+    """Carry out what a person has approved, as long as it still fits the world."""
+    from pro.remediation.tip import TipState
+
+    plans: dict[str, Plan] = {}
+    for tip in book.tips(active=True):
+        if tip.state == TipState.APPROVED and tip.plan_id not in plans:
+            plans[tip.plan_id] = book.plan(tip.id)
+    for plan in plans.values():
+        tell(f"applying plan {plan.id[:12]}, which was approved")
+        _apply(watch, book, plan, (), done)
+
+
+def _apply_alone(watch: Watch, book: Any, found: tuple[Recommendation, list[Tip]], fresh: bool, done: Cycle) -> None:
+    """Carry out the new plan if the contract and every gate permit; else leave it to a person and say why."""
+    from pro.remediation.tip import TipState
+
+    recommendation, tips = found
+    plan = recommendation.plan
+    waiting = [t for t in tips if t.state == TipState.NEW and t.plan_id == plan.id]
+    if not plan.migrations or not waiting or any(a["run"] is not None for a in done.applied):
+        return
+    if watch.contract is None:
+        done.asked.append("there is no contract, so a person has to approve")
+        return
+    if not fresh:
+        done.asked.append(f"no counters newer than {done.now} since PRO last acted: a person has to approve")
+        return
+    now = SystemClock().now()
+    gates = gates_of(watch, recommendation)
+    refused = _refusals(watch, plan, gates, now)
+    if refused:
+        done.asked += refused
+        return
+    book.approve_by_contract(waiting[0].id, now, "within the contract, and every gate permits")
+    _apply(watch, book, plan, gates, done)
+
+
+def gates_of(watch: Watch, found: Recommendation) -> tuple[Gate, ...]:
+    """Everything that must permit before PRO acts alone."""
+    from pro.remediation.contract import ContractGate
+    from pro.remediation.gates import (
+        CircuitBreaker,
+        Cooldown,
+        Freshness,
+        HoldWhenTooMuchIsHot,
+        MoveBudget,
+        OtherBalancer,
+    )
+
+    settings, journal = watch.config.apply, watch.store / JOURNAL
+    sure = min((h.probability for h in found.outlook.hotspots), default=1.0)
+    hot = len({h.host for h in found.outlook.hotspots})
+    return (
+        ContractGate(watch.contract, sure),
+        MoveBudget(journal, per_day=settings.per_day),
+        Cooldown(journal, first_min=settings.cooldown_minutes),
+        HoldWhenTooMuchIsHot(hot, coverage_of(found), settings.most_hot, settings.least_coverage),
+        Freshness(settings.expires_minutes),
+        OtherBalancer(),
+        CircuitBreaker(journal),
+    )
+
+
+def coverage_of(found: Recommendation) -> float:
+    """Share of the processor samples of the last day that are known, over all VMs that have any."""
+    import numpy as np
+
+    grid = found.outlook.history.get("cpu_pct")
+    if grid is None or not grid.values.size:
+        return 0.0
+    day = grid.values[:, -(86_400 // grid.step_s) :]
+    return float(np.isfinite(day).mean())
+
+
+def _refusals(watch: Watch, plan: Plan, gates: Sequence[Gate], now: datetime) -> list[str]:
+    from pro.backends import open_backend
+    from pro.remediation.gates import refusals
+
+    backend = open_backend(absolute(watch.backend), world=world_in(watch.store), clock=SystemClock())
+    return refusals(gates, plan, backend.inventory(), now)
+
+
+def _apply(watch: Watch, book: Any, plan: Plan, gates: Sequence[Gate], done: Cycle) -> None:
+    now = SystemClock().now()
+    book.start(plan.id, now)
+    result = apply_plan(plan, watch.backend, watch.store, watch.config, gates=gates)
+    done.applied.append({"plan": plan.id, **result.to_json()})
+    _finish(book, plan.id, result, SystemClock().now())
+
+
+def _finish(book: Any, plan_id: str, result: ApplyResult, now: datetime) -> None:
+    good = result.exit_code == 0
+    book.finish(
+        plan_id, resolved=good, now=now, reason="; ".join(result.reasons) or ("applied" if good else result.state)
+    )
+
+
+def _read_ledger(store: Path) -> dict[str, Any]:
+    path = store / WATCH
+    if not path.is_file():
+        return {}
+    try:
+        ledger = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"the watch ledger cannot be read ({error})", where=path) from None
+    if not isinstance(ledger, dict):
+        raise InputError("the watch ledger is no table of keys", where=path)
+    return ledger
+
+
+def _write_ledger(store: Path, ledger: dict[str, Any]) -> None:
+    write_atomically(store / WATCH, json.dumps(ledger, indent=1).encode())

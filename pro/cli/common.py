@@ -1,0 +1,177 @@
+"""What every command shares: options, where output goes, and how errors become exit codes.
+
+The result goes to stdout (with `--json`: JSON and nothing else); progress and remarks go to stderr. Exit codes: 0 done or
+nothing to do, 1 error, 2 usage, 3 there is something to do (only with `--check`), 4 refused, 5 applied in part.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pro.config import Config
+
+OK, ERROR, USAGE, SOMETHING_TO_DO, REFUSED, IN_PART = 0, 1, 2, 3, 4, 5
+
+Store = Annotated[
+    Path, typer.Option("--store", envvar="PRO_STORE", help="Folder with samples, inventory, tips and journal.")
+]
+Now = Annotated[
+    str | None,
+    typer.Option("--now", help="Pretend it is this instant (ISO 8601, UTC if no offset); nothing later is read."),
+]
+Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+Settings = Annotated[
+    Path | None, typer.Option("--config", help="Settings file; default: $PRO_CONFIG, then ./pro.toml.")
+]
+Horizon = Annotated[str | None, typer.Option("--horizon", help="How far ahead, as 24h, 90m or 2d.")]
+
+
+def settings(path: Path | None, **changes: dict[str, Any]) -> Config:
+    """The settings in force, with options on top: `settings(path, heat={"threshold": 0.9})`; None means not given."""
+    from pydantic import ValidationError
+
+    from pro.config import load
+    from pro.core.errors import InputError
+
+    config = load(path)
+    for section, values in changes.items():
+        given = {k: v for k, v in values.items() if v is not None}
+        if given:
+            old = getattr(config, section)
+            try:
+                new = type(old)(**{**old.model_dump(), **given})
+            except ValidationError as error:
+                first = error.errors()[0]
+                raise InputError(first["msg"], got=first["input"], where=f"--{first['loc'][0]}") from None
+            config = config.model_copy(update={section: new})
+    return config
+
+
+def instant(text: str | None) -> datetime | None:
+    """An instant from an option. Without an offset it is UTC."""
+    if text is None:
+        return None
+    from pro.core.errors import InputError
+
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise InputError(
+            "not an instant", got=text, expected="ISO 8601, such as 2026-03-01T00:00Z", where="--now"
+        ) from None
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+
+
+def hours(text: str | None, where: str = "--horizon") -> float | None:
+    """Hours from `24h`, `90m` or `2d`."""
+    if text is None:
+        return None
+    return seconds(text, where) / 3600
+
+
+def seconds(text: str, where: str) -> float:
+    """Seconds from `10m`, `24h`, `2d` or `30s`."""
+    from pro.core.errors import InputError
+
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+    try:
+        value = float(text[:-1]) * units[text[-1]]
+    except (KeyError, ValueError, IndexError):
+        raise InputError(
+            "not a duration", got=text, expected="a number and s, m, h or d, such as 24h", where=where
+        ) from None
+    if not 0 < value < 1e9:
+        raise InputError("not a duration", got=text, expected="more than nothing", where=where)
+    return value
+
+
+def emit(document: Any) -> None:
+    """A JSON document on stdout. NaN is refused: it is no JSON."""
+    typer.echo(json.dumps(document, indent=2, ensure_ascii=True, allow_nan=False, default=str))
+
+
+def say(text: str = "") -> None:
+    """A line for people on stdout: the result of a command without `--json`."""
+    typer.echo(text)
+
+
+def remark(text: str) -> None:
+    """A line for people on stderr: progress, warnings."""
+    typer.echo(text, err=True)
+
+
+class Progress:
+    """One line on stderr that says what is going on; only on a terminal, or once a step elsewhere."""
+
+    def __init__(self) -> None:
+        self.live = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+
+    def __call__(self, step: str) -> None:
+        if self.live:
+            sys.stderr.write(f"\r\x1b[K{step} \u2026")
+            sys.stderr.flush()
+        else:
+            remark(f"{step} ...")
+
+    def share(self, step: str, done: float) -> None:
+        """The same with a bar, `done` 0..1."""
+        if self.live:
+            width = 30
+            full = int(done * width)
+            sys.stderr.write(f"\r\x1b[K{step} [{'#' * full}{'.' * (width - full)}] {done:4.0%}")
+            sys.stderr.flush()
+
+    def end(self) -> None:
+        """Clear the line."""
+        if self.live:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+
+@contextmanager
+def errors() -> Iterator[None]:
+    """Turn PRO's errors into a message and an exit code; a bug keeps its traceback."""
+    from pro.core.errors import ProError
+
+    try:
+        yield
+    except ProError as error:
+        remark(f"error: {error}")
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        remark("interrupted")
+        raise SystemExit(130) from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a result file whole or not at all; `-` is stdout."""
+    if str(path) == "-":
+        typer.echo(text)
+        return
+    from pro.core.files import write_atomically
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, text.encode("utf-8"))
+
+
+def table(rows: list[tuple[Any, ...]], head: tuple[str, ...]) -> str:
+    """A plain table: numbers to the right, the rest to the left."""
+    cells = [tuple(str(c) for c in row) for row in rows]
+    widths = [max(len(h), *(len(r[i]) for r in cells)) if cells else len(h) for i, h in enumerate(head)]
+    right = [bool(rows) and all(isinstance(r[i], int | float) for r in rows) for i in range(len(head))]
+
+    def line(parts: tuple[str, ...]) -> str:
+        return "  ".join(p.rjust(w) if r else p.ljust(w) for p, w, r in zip(parts, widths, right, strict=True)).rstrip()
+
+    return "\n".join([line(head), *map(line, cells)])

@@ -1,0 +1,127 @@
+"""The auto-remediation hook: on a schedule, or at once for an alert."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pro.cli.common import USAGE, Json, Progress, Settings, Store, emit, errors, remark, say, seconds, settings
+
+if TYPE_CHECKING:
+    from pro.actions.watching import Cycle, Watch
+
+group = typer.Typer()
+
+Inbox = Annotated[Path | None, typer.Option(envvar="PRO_INBOX", help="Folder where new counter files arrive.")]
+BackendUrl = Annotated[str, typer.Option("--backend", envvar="PRO_BACKEND", help="URL of the backend.")]
+ContractFile = Annotated[
+    Path | None,
+    typer.Option("--contract", envvar="PRO_CONTRACT", help="What may be applied alone; without one, nothing."),
+]
+Goal = Annotated[str, typer.Option(help="balance | consolidate | repair")]
+_ALERT = re.compile(r"[0-9A-Za-z-]{1,64}")
+
+
+@group.command()
+def watch(
+    backend: BackendUrl,
+    store: Store = Path("pro-store"),
+    inbox: Inbox = None,
+    once: Annotated[bool, typer.Option("--once", help="One look, then end.")] = False,
+    every: Annotated[str, typer.Option(help="How often to look, as 10m.")] = "10m",
+    contract: ContractFile = None,
+    goal: Goal = "balance",
+    json: Json = False,
+    config: Settings = None,
+) -> None:
+    """Take in what is new, forecast, raise or close tips, plan, and apply alone only what the contract allows."""
+    with errors():
+        from pro.actions.watching import alone
+
+        pause = seconds(every, "--every")
+        watched = _watch(store, inbox, backend, contract, goal, config)
+        lock = alone(store)
+        try:
+            while True:
+                begun = time.monotonic()
+                code = _look(watched, "schedule", json)
+                if once:
+                    raise SystemExit(code)
+                time.sleep(max(pause - (time.monotonic() - begun), 1.0))
+        finally:
+            lock.release()
+
+
+@group.command()
+def hook(
+    alert_id: Annotated[str, typer.Option(help="Id of the alert that asks; nothing else of it is used.")],
+    backend: BackendUrl,
+    store: Store = Path("pro-store"),
+    inbox: Inbox = None,
+    contract: ContractFile = None,
+    goal: Goal = "balance",
+    json: Json = False,
+    config: Settings = None,
+) -> None:
+    """The same as one look of `pro watch`, at once, because of an alert."""
+    if not _ALERT.fullmatch(alert_id):
+        remark("usage: an alert id is letters, digits and hyphens, at most 64")
+        sys.exit(USAGE)
+    with errors():
+        from pro.actions.watching import alone
+
+        watched = _watch(store, inbox, backend, contract, goal, config)
+        lock = alone(store)
+        try:
+            raise SystemExit(_look(watched, f"alert {alert_id}", json))
+        finally:
+            lock.release()
+
+
+def _watch(
+    store: Path, inbox: Path | None, backend: str, contract: Path | None, goal: str, config: Path | None
+) -> Watch:
+    from pro.actions.watching import Watch
+    from pro.remediation.contract import load_contract
+
+    return Watch(store, inbox, backend, load_contract(contract) if contract else None, settings(config), goal)
+
+
+def _look(watched: Watch, cause: str, json: bool) -> int:
+    from pro.actions.watching import cycle
+
+    progress = Progress()
+    done = cycle(watched, cause, progress)
+    progress.end()
+    if json:
+        emit(done.to_json())
+    else:
+        _say(done)
+    return done.exit_code
+
+
+def _say(done: Cycle) -> None:
+    took = done.ingested
+    news = f"{took['kept']:,} new samples" if took else "no inbox"
+    say(f"{done.at}  {done.cause}: {news}; {done.hotspots} hotspots, {done.migrations} migrations would help")
+    for line in done.left:
+        remark(f"left in the inbox: {line}")
+    if done.resumed:
+        say(f"  an interrupted run was taken up: {done.resumed['state']}")
+    for tip in done.tips:
+        say(f"  tip {tip['id']} {tip['state']}: {tip['title']}. {tip['action']} ({tip['cost']})")
+    if done.cleared:
+        say(f"  cleared: {', '.join(map(str, done.cleared))}")
+    for run in done.applied:
+        say(
+            f"  applied plan {run['plan'][:12]}: {run['state']}, {run['moved']} migrations; {'; '.join(run['reasons'])}".rstrip(
+                "; "
+            )
+        )
+    for reason in done.asked:
+        say(f"  not applied alone: {reason}")

@@ -1,0 +1,166 @@
+"""Plans: make one, look at it, ask why, check it, see it as a script."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pro.cli.common import (
+    ERROR,
+    SOMETHING_TO_DO,
+    Horizon,
+    Json,
+    Now,
+    Progress,
+    Settings,
+    Store,
+    emit,
+    errors,
+    hours,
+    instant,
+    remark,
+    say,
+    settings,
+    write_text,
+)
+
+if TYPE_CHECKING:
+    from pro.planning.plan import Plan
+
+group = typer.Typer()
+
+PlanFile = Annotated[Path, typer.Argument(metavar="PLAN.JSON", help="A plan that `pro plan -o` wrote.")]
+
+
+@group.command()
+def plan(
+    store: Store = Path("pro-store"),
+    now: Now = None,
+    goal: Annotated[str, typer.Option(help="balance | consolidate | repair")] = "balance",
+    evacuate: Annotated[list[str] | None, typer.Option(help="Empty this host; may be given several times.")] = None,
+    cluster: Annotated[str | None, typer.Option(help="Touch only this cluster.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Time for the search.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the search.")] = None,
+    max_moves: Annotated[int | None, typer.Option(help="At most so many migrations.")] = None,
+    aggressiveness: Annotated[int | None, typer.Option(help="1 only what hurts, 5 almost any gain.")] = None,
+    threshold: Annotated[float | None, typer.Option(help="Fraction of capacity from which a host is hot.")] = None,
+    horizon: Horizon = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write plan.json here.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 3 when there is something to do.")] = False,
+    json: Json = False,
+    config: Settings = None,
+) -> None:
+    """The fewest migrations that cool hot hosts (balance), also empty hosts (consolidate), or only repair rules (repair)."""
+    with errors():
+        from pro.actions.looking import host_ids
+        from pro.core.clock import SystemClock
+        from pro.planning.io import dumps
+        from pro.planning.show import show
+        from pro.workflow import decide, look_ahead, policy_of
+
+        progress = Progress()
+        conf = settings(config, heat={"threshold": threshold}, forecast={"horizon_h": hours(horizon)})
+        outlook = look_ahead(store, conf, instant(now), progress)
+        policy = policy_of(
+            conf, goal=goal, evacuate=host_ids(outlook.fleet, evacuate or []) or None, cluster=cluster, seconds=seconds,
+            seed=seed, max_moves=max_moves, aggressiveness=aggressiveness,
+        )  # fmt: skip
+        found = decide(outlook, conf, policy, created_at=SystemClock().now(), tell=progress)
+        progress.end()
+        for warning in found.report.warnings:
+            remark(f"warning: {warning}")
+        text = dumps(found.plan)
+        if output is not None:
+            write_text(output, text)
+        if json:
+            typer.echo(text)
+        elif str(output) != "-":
+            from pro.reports.words import headline
+
+            say(headline(found.report))
+            say()
+            for line in show(found.plan):
+                say(line)
+            if output is not None:
+                remark(f"written: {output}")
+        if check and found.plan.migrations:
+            raise SystemExit(SOMETHING_TO_DO)
+
+
+@group.command()
+def show(plan: PlanFile, json: Json = False) -> None:
+    """Print a plan for people."""
+    with errors():
+        from pro.planning.io import dumps
+        from pro.planning.show import show as lines
+
+        found = read_plan(plan)
+        if json:
+            typer.echo(dumps(found))
+            return
+        for line in lines(found):
+            say(line)
+
+
+@group.command()
+def explain(
+    plan: PlanFile, vm: Annotated[str, typer.Argument(metavar="VM", help="Id or name of a VM.")], json: Json = False
+) -> None:
+    """Why a VM moves, what happens if it does not, and which other hosts were refused and why."""
+    with errors():
+        from pro.actions.explaining import explain_vm
+
+        found = explain_vm(read_plan(plan), vm)
+        if json:
+            emit(found.document)
+            return
+        for line in found.lines:
+            say(line)
+
+
+@group.command()
+def verify(plan: PlanFile, store: Store = Path("pro-store"), now: Now = None, json: Json = False) -> None:
+    """Check a plan independently of whatever made it, against the inventory in the store. Exit code 1 if anything is wrong."""
+    with errors():
+        from pro.actions.explaining import verify_plan
+
+        faults = verify_plan(read_plan(plan), store, instant(now))
+        if json:
+            emit({"schema": "verify/1", "ok": not faults, "faults": faults})
+        else:
+            for fault in faults:
+                say(f"wrong: {fault}")
+            if not faults:
+                say("the plan holds: every start and end of every migration keeps every rule")
+        if faults:
+            raise SystemExit(ERROR)
+
+
+@group.command()
+def script(
+    plan: PlanFile,
+    dialect: Annotated[str, typer.Option(help="scvmm | cluster | hyperv")] = "scvmm",
+    tip: Annotated[str, typer.Option(help="GUID of the PRO tip that asked for it, for VMM's job log.")] = "",
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the script here.")] = None,
+) -> None:
+    """The plan in the platform's own words, safe to paste: names never become script text."""
+    with errors():
+        from pro.planning.scripts.powershell import script as render
+
+        write_text(output or Path("-"), render(read_plan(plan), dialect, tip))
+
+
+def read_plan(path: Path) -> Plan:
+    """A plan from a file (`-`: stdin)."""
+    import sys
+
+    from pro.core.errors import InputError
+    from pro.planning.io import loads
+
+    try:
+        text: Any = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the plan cannot be read ({error})", where=path) from None
+    return loads(text)

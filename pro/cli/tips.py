@@ -1,0 +1,114 @@
+"""Tips: what PRO thinks should be done, and what people think of it."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pro.cli.common import Json, Store, emit, errors, say, table
+
+if TYPE_CHECKING:
+    from pro.remediation.tips import TipBook
+
+group = typer.Typer(no_args_is_help=True)
+
+Number = Annotated[int, typer.Argument(metavar="TIP", help="Number of the tip.")]
+Who = Annotated[str | None, typer.Option("--as", help="Who decides; default: your account.")]
+
+
+def _book(store: Path) -> TipBook:
+    from pro.actions.places import TIPS
+    from pro.remediation.tips import TipBook
+
+    return TipBook(store / TIPS)
+
+
+@group.command("list")
+def list_(
+    store: Store = Path("pro-store"),
+    every: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False,
+    json: Json = False,
+) -> None:
+    """Tips that call for something."""
+    with errors(), _book(store) as book:
+        tips = book.tips(active=not every)
+        if json:
+            emit({"schema": "tips/1", "tips": [t.to_json() for t in tips]})
+        elif not tips:
+            say("no tips")
+        else:
+            say(table([(t.id, t.state.value, t.severity, t.title, t.action, t.cost) for t in tips],
+                      ("tip", "state", "severity", "what is wrong", "what to do", "what it costs")))  # fmt: skip
+
+
+@group.command("show")
+def show(number: Number, store: Store = Path("pro-store"), json: Json = False) -> None:
+    """One tip, its plan and its history."""
+    with errors(), _book(store) as book:
+        tip = book.tip(number)
+        history = book.history(number)
+        if json:
+            emit({**tip.to_json(), "history": history})
+            return
+        for label, text in (
+            ("what is wrong", f"{tip.title}. {tip.problem}"), ("what to do", tip.action), ("what it costs", tip.cost),
+            ("if ignored", tip.ignored), ("state", f"{tip.state.value} {tip.reason}"), ("plan", tip.plan_id or "none"),
+        ):  # fmt: skip
+            say(f"{label:14} {text}")
+        for change in history:
+            say(f"{change['at']}  {change['before'] or '-'} -> {change['after']}  {change['who']}  {change['reason']}")
+        if tip.plan_id:
+            from pro.planning.show import show as lines
+
+            say()
+            for line in lines(book.plan(number)):
+                say(line)
+
+
+@group.command("approve")
+def approve(
+    number: Number,
+    store: Store = Path("pro-store"),
+    who: Who = None,
+    plan: Annotated[
+        str | None, typer.Option(help="Id of the plan you have seen; refused if it is another by now.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the approved plan.json here.")] = None,
+    json: Json = False,
+) -> None:
+    """Say yes to a tip's plan. `pro watch` carries it out at its next look, or `pro apply` does."""
+    with errors(), _book(store) as book:
+        from pro.core.clock import SystemClock
+
+        approved = book.approve(number, who or getpass.getuser(), SystemClock().now(), plan_id=plan)
+        if output is not None:
+            from pro.cli.common import write_text
+            from pro.planning.io import dumps
+
+            write_text(output, dumps(book.plan(number)))
+        if json:
+            emit({"schema": "tips/1", "tips": [t.to_json() for t in approved]})
+        else:
+            say(f"approved: {', '.join(str(t.id) for t in approved)} (plan {approved[0].plan_id[:12]})")
+
+
+@group.command("dismiss")
+def dismiss(
+    number: Number,
+    reason: Annotated[str, typer.Option(help="Why not.")],
+    store: Store = Path("pro-store"),
+    who: Who = None,
+    json: Json = False,
+) -> None:
+    """Say no to a tip; the same trouble is not raised again for a day, unless it gets worse."""
+    with errors(), _book(store) as book:
+        from pro.core.clock import SystemClock
+
+        tip = book.dismiss(number, who or getpass.getuser(), SystemClock().now(), reason)
+        if json:
+            emit(tip.to_json())
+        else:
+            say(f"dismissed: {tip.id}")
