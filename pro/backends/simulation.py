@@ -212,7 +212,7 @@ class Simulation:
         self.changed = True
 
     def _deliver(self, request: SimRequest, at: float) -> None:
-        if self.running(request.vm) is None:
+        if self.running(request.vm) is None and self.vms[request.vm].hosts != [request.destination]:
             try:
                 self.begin(request.vm, request.source, request.destination, request.kind, at)
             except MigrationRefused as refusal:

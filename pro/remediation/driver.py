@@ -69,7 +69,10 @@ class Flight:
 
 @dataclass
 class Driver:
-    """Carries out one run. Holds no truth of its own: all of it can be lost and read again from journal and world."""
+    """Carries out one run. Holds no truth of its own: all of it can be lost and read again from journal and world.
+
+    `steps` is the journal's table, read once and kept in step with every write; nobody else writes.
+    """
 
     journal: Journal
     backend: Guard
@@ -78,6 +81,7 @@ class Driver:
     settle_s: float
     on_event: Callable[[Event], None] | None = None
     flights: dict[int, Flight] = field(default_factory=dict)
+    steps: dict[int, Step] = field(default_factory=dict)
     _held_back: dict[int, int] = field(default_factory=dict)
 
     def run(self, run: int) -> RunState:
@@ -90,7 +94,7 @@ class Driver:
         while True:
             try:
                 world = self.backend.inventory()
-                self._look(run, world)
+                self._look(world)
                 self._start(run, world)
                 last_seen = self.clock.monotonic()
             except BackendError as error:
@@ -103,7 +107,8 @@ class Driver:
 
     def _adopt(self, run: int) -> None:
         """Take over what the journal says is under way, after every request still on its way has had its time."""
-        left = [s for s in self.journal.steps(run) if s.state in IN_FLIGHT]
+        self.steps = {s.step: s for s in self.journal.steps(run)}
+        left = [s for s in self.steps.values() if s.state in IN_FLIGHT]
         if left:
             self._tell(run, -1, "settling", f"{len(left)} under way; waiting {self.settle_s:g} s before looking")
             self.clock.sleep(self.settle_s)
@@ -119,7 +124,7 @@ class Driver:
         """How the run has ended; None while there is something under way or to be started."""
         if self.flights:
             return None
-        states = {s.state for s in self.journal.steps(run)}
+        states = {s.state for s in self.steps.values()}
         if StepState.IN_DOUBT in states:
             return RunState.IN_DOUBT
         if states & {StepState.FAILED, StepState.SKIPPED}:
@@ -130,7 +135,7 @@ class Driver:
 
     # -- looking ------------------------------------------------------------------------------------------------
 
-    def _look(self, run: int, world: World) -> None:
+    def _look(self, world: World) -> None:
         """Judge every step under way by what is seen."""
         for flight in list(self.flights.values()):
             step = flight.step
@@ -139,9 +144,12 @@ class Driver:
                 flight.quiet_since = self.clock.monotonic()
             quiet_s = self.clock.monotonic() - flight.quiet_since
             settled = quiet_s >= self.settle_s and not self.backend.hanging(step.vm)
-            later = [s.destination for s in self.journal.steps(run) if s.vm == step.vm and s.step > step.step]
-            decision = judge(step, world.vms.get(step.vm), task, settled=settled, later=later)
+            decision = judge(step, world.vms.get(step.vm), task, settled=settled, later=self._later(step))
             self._act(flight, decision, task)
+
+    def _later(self, step: Step) -> list[str]:
+        """Where later steps put the same VM."""
+        return [s.destination for s in self.steps.values() if s.vm == step.vm and s.step > step.step]
 
     def _task(self, step: Step) -> Ticket | None:
         """The step's migration as the backend knows it: by its ticket, or by its VM when the answer was lost."""
@@ -202,20 +210,26 @@ class Driver:
 
     def _start(self, run: int, world: World) -> None:
         """Start what the present wave still has to start and the limits allow. Nothing after a failure, a doubt or a stop."""
-        steps = self.journal.steps(run)
-        open_waves = [s.wave for s in steps if s.state in (StepState.PENDING, *IN_FLIGHT)]
-        for step in [s for s in steps if s.state == StepState.PENDING and s.wave == min(open_waves)]:
-            if self._halted(run) or self.journal.stop_asked(run):
+        open_steps = [s for s in self.steps.values() if s.state in (StepState.PENDING, *IN_FLIGHT)]
+        present = min((s.wave for s in open_steps), default=0)
+        waiting = []
+        for step in [s for s in open_steps if s.state == StepState.PENDING and s.wave == present]:
+            if self._halted() or self.journal.stop_asked(run):
                 return
-            later = [s.destination for s in steps if s.vm == step.vm and s.step > step.step]
-            if not self._settled_without_a_call(step, world, later) and self._may_start(step, world):
+            if self._settled_without_a_call(step, world):
+                continue
+            if self._may_start(step, world):
                 self._ask(step, world)
+            else:
+                waiting.append(step)
+        if waiting and not self.flights:
+            self._write(waiting[0], StepState.FAILED, reason="the destination has no room for the VM")
 
-    def _halted(self, run: int) -> bool:
+    def _halted(self) -> bool:
         bad = (StepState.FAILED, StepState.SKIPPED, StepState.IN_DOUBT)
-        return any(s.state in bad for s in self.journal.steps(run))
+        return any(s.state in bad for s in self.steps.values())
 
-    def _settled_without_a_call(self, step: Step, world: World, later: list[str]) -> bool:
+    def _settled_without_a_call(self, step: Step, world: World) -> bool:
         """Whether a look is enough: the VM is there already, or has gone elsewhere, or its destination is closed."""
         seen = world.vms.get(step.vm)
         if seen is not None and seen.hosts == (step.source,):
@@ -225,13 +239,13 @@ class Driver:
                 return True
             return False
         now = Step(**{**vars(step), "vm_state": seen.state.value if seen is not None else ""})
-        decision = judge(now, seen, None, settled=True, later=later)
+        decision = judge(now, seen, None, settled=True, later=self._later(step))
         reason = decision.reason or "already there"
         self._write(step, StepState(decision.verdict.value), reason=reason)
         return True
 
     def _may_start(self, step: Step, world: World) -> bool:
-        """Whether slots and memory allow one more migration; a step that can never fit fails here."""
+        """Whether slots and memory, those of what is in flight counted on both ends, allow one more migration."""
         flying = [f.step for f in self.flights.values()]
         if len(flying) >= self.limits.concurrent:
             return False
@@ -243,11 +257,8 @@ class Driver:
         coming = {
             s.vm: world.vms[s.vm].memory_mib for s in flying if s.destination == step.destination and s.vm in world.vms
         }
-        if sum({**here, **coming}.values()) + world.vms[step.vm].memory_mib <= target.memory_mib:
-            return not (self._held_back.get(step.step) and flying)
-        if not flying:
-            self._write(step, StepState.FAILED, reason="the destination has no room for the VM")
-        return False
+        room = target.memory_mib - sum({**here, **coming}.values())
+        return world.vms[step.vm].memory_mib <= room and not (self._held_back.get(step.step) and flying)
 
     def _ask(self, step: Step, world: World) -> None:
         """Write the intent, make the call, write the answer. No answer is an answer too: look for what came of it."""
@@ -285,7 +296,8 @@ class Driver:
         text = f"{plain(step.vm_name or step.vm)}: {plain(step.source)} -> {plain(step.destination)}"
         reason = str(fields.get("reason") or "")
         self._tell(step.run, step.step, state.value, f"{text} ({reason})" if reason else text)
-        return self.journal.step(step.run, step.step)
+        self.steps[step.step] = self.journal.step(step.run, step.step)
+        return self.steps[step.step]
 
     def _tell(self, run: int, step: int, kind: str, text: str) -> None:
         if self.on_event is not None:

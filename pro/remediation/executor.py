@@ -69,7 +69,7 @@ def resume(
     limits: Limits | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> ApplyResult:
-    """Take up the newest run where it was left: interrupted, stopped or in doubt.
+    """Take up the newest run where it was left: interrupted, stopped or in doubt. One that has ended is only told of again.
 
     Nothing is asked for until every request that may still be on its way has had its time and the world has been read.
     """
@@ -134,6 +134,8 @@ def status(journal_path: Path) -> RunStatus | None:
 class Executor:
     """Apply and resume on an open journal. The caller sees to it that nobody else writes."""
 
+    driver = Driver
+
     def __init__(
         self,
         journal: Journal,
@@ -169,8 +171,10 @@ class Executor:
     def resume(self) -> ApplyResult:
         """See `resume`."""
         run = self.journal.latest()
-        if run is None or run.state not in (RunState.RUNNING, RunState.IN_DOUBT, RunState.STOPPED):
+        if run is None or run.state == RunState.ABANDONED:
             return ApplyResult(NOTHING)
+        if run.state in (RunState.DONE, RunState.PARTIAL):
+            return self._result(run.run, run.state)
         if run.backend != self.backend.url:
             return ApplyResult(
                 REFUSED, (f"run {run.run} was begun on {run.backend}, not on {self.backend.url}",), run.run
@@ -221,15 +225,20 @@ class Executor:
         return run
 
     def _drive(self, run: int) -> ApplyResult:
-        driver = Driver(self.journal, self.backend, self.clock, self.limits, self.settle_s, self.on_event)
+        driver = self.driver(self.journal, self.backend, self.clock, self.limits, self.settle_s, self.on_event)
         state = driver.run(run)
+        result = self._result(run, state)
+        if state != RunState.RUNNING:
+            self.journal.end_run(run, state, self._now(), "; ".join(result.reasons))
+        return result
+
+    def _result(self, run: int, state: RunState) -> ApplyResult:
+        """How `run` stands, as an answer."""
         steps = tuple(self.journal.steps(run))
         said = [s for s in steps if s.state in (StepState.FAILED, StepState.SKIPPED, StepState.IN_DOUBT)]
         reasons = [f"{plain(s.vm_name or s.vm)}: {s.state.value.replace('_', ' ')}, {s.reason}" for s in said]
         if state == RunState.RUNNING:
             reasons.append("the backend does not answer; `pro resume` when it does")
-        else:
-            self.journal.end_run(run, state, self._now(), "; ".join(reasons))
         return ApplyResult(state.value, tuple(reasons), run, steps)
 
     def _now(self) -> str:
