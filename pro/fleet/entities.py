@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pro.fleet.fleet import Bools, Fleet, Ints
+    from pro.telemetry.grid import Grid
 
 
 @dataclass(frozen=True)
@@ -111,3 +112,31 @@ def host_entities(fleet: Fleet, matched: Matched, known: NDArray[np.float32]) ->
     order = np.lexsort((-rows, known[rows]))
     best[matched.host[rows[order]]] = rows[order]
     return best
+
+
+def unite(fleet: Fleet, grid: Grid) -> Grid:
+    """`grid` with one history for a VM that was counted on several hosts in turn, because it moved.
+
+    Its rows become one, under the entity of the host where it stands now, or else of the one that saw it last; where two
+    hosts have a value for one instant, that entity's counts. Rows of other entities stay as they are.
+    """
+    matched = entity_of(fleet, grid.entities)
+    rows = np.flatnonzero(matched.host_side)
+    finite = np.isfinite(grid.values[rows])
+    last = np.where(finite, np.arange(finite.shape[1]), -1).max(axis=1, initial=-1)
+    here = matched.counted_on[rows] == fleet.host_of[matched.vm[rows]]
+    order = np.lexsort((-last, ~here, matched.vm[rows]))
+    first = np.ones(len(rows), dtype=np.bool_)
+    first[1:] = matched.vm[rows[order[1:]]] != matched.vm[rows[order[:-1]]]
+    if first.all():
+        return grid
+    values, kept = grid.values.copy(), 0
+    for heir, row in zip(first.tolist(), rows[order].tolist(), strict=True):
+        if heir:
+            kept = row
+        else:
+            values[kept] = np.where(np.isnan(values[kept]), values[row], values[kept])
+    stay = np.ones(len(grid.entities), dtype=np.bool_)
+    stay[rows[order[~first]]] = False
+    names = tuple(e for e, s in zip(grid.entities, stay.tolist(), strict=True) if s)
+    return replace(grid, entities=names, values=values[stay])

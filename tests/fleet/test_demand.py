@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pro.fleet import Fleet, host_use
 from pro.fleet.base import base_cpu
-from pro.fleet.entities import entity_of, spokesmen
+from pro.fleet.entities import entity_of, spokesmen, unite
 from pro.fleet.inventory import build_inventory
 from pro.fleet.snapshot import demand, flat_demand, snapshot
 from tests.fleet.estates import AT, host, vm
@@ -95,6 +95,30 @@ def test_the_host_speaks_for_a_vm_unless_it_knows_far_less(known: dict[str, floa
     entities = sorted(known)
     chosen = spokesmen(FLEET, entity_of(FLEET, entities), np.array([known[e] for e in entities], np.float32))
     assert (entities[chosen[0]] if chosen[0] >= 0 else None) == speaker
+
+
+def test_a_vm_that_moved_keeps_its_history() -> None:
+    counted = {
+        "h1.test/web": [NAN, 2.0, 3.0, NAN],  # where it stands now
+        "h2.test/web": [1.0, 9.0, NAN, NAN],
+        "h1.test/sql": [5.0, 5.0, NAN, NAN],
+        "h2.test/ghost": [7.0] * 4,
+        "web.test": [8.0] * 4,
+    }
+    united = unite(FLEET, grid("cpu_pct", counted))
+    assert dict(zip(united.entities, united.values.tolist(), strict=True)) == {
+        "h1.test/sql": pytest.approx([5.0, 5.0, NAN, NAN], nan_ok=True),
+        "h1.test/web": pytest.approx([1.0, 2.0, 3.0, NAN], nan_ok=True),
+        "h2.test/ghost": [7.0] * 4,
+        "web.test": [8.0] * 4,
+    }
+    assert unite(FLEET, united) is united
+
+
+def test_without_its_present_host_the_one_that_saw_it_last_speaks() -> None:
+    united = unite(FLEET, grid("cpu_pct", {"h1/sql": [1.0, NAN, NAN], "h1.test/sql": [4.0, 2.0, NAN]}))
+    assert united.entities == ("h1.test/sql",)
+    assert united.values.tolist() == [pytest.approx([4.0, 2.0, NAN], nan_ok=True)]
 
 
 def test_demand_is_per_cent_of_the_cap_rounded_up() -> None:
