@@ -52,9 +52,9 @@ def joined(pieces: Sequence[Piece]) -> Piece:
 
 @dataclass
 class Tally:
-    """What merging did to the samples that came: new, already there (or twice), and of those with another value.
+    """What merging did to the samples that came: new; already there, or twice; and keys that came with several values.
 
-    Maxima of aggregated intervals ride along with their averages and are not counted.
+    Maxima of aggregated intervals ride along with their averages and are not counted as kept or duplicate.
     """
 
     kept: int = 0
@@ -122,16 +122,18 @@ class Merger:
         identities = [names[k] for k in ordered]
         self.known.update((name[0], name[1]) for name in identities)
         key = rank[every.series] * DAY_US + every.time_us % DAY_US
-        order = np.argsort(key, kind="stable")
+        order = np.argsort(key)  # not stable, and need not be: of equal keys the largest value is kept
         key, value = key[order], every.value[order]
         first = np.empty(len(key), dtype=bool)
         first[0] = True
         np.not_equal(key[1:], key[:-1], out=first[1:])
         old = 0 if stored is None else len(stored.value)
-        self._count(key, value, first, order < old, [not name[0].endswith("_max") for name in identities])
-        if not first.all():
-            value = np.maximum.reduceat(value, np.flatnonzero(first))
-            key = key[first]
+        self._count(key, first, order < old, [not name[0].endswith("_max") for name in identities])
+        starts = np.flatnonzero(first)
+        if len(starts) < len(key):
+            largest, least = np.maximum.reduceat(value, starts), np.minimum.reduceat(value, starts)
+            value, key = largest, key[starts]
+            self.tally.conflicts += int((largest != least).sum())
         if stored is not None and len(key) == old and np.array_equal(stored.value, value):
             return
         table, groups = _partition(key, value, identities, number)
@@ -140,7 +142,6 @@ class Merger:
     def _count(
         self,
         key: NDArray[np.int64],
-        value: NDArray[np.float64],
         first: NDArray[np.bool_],
         old: NDArray[np.bool_],
         counted: list[bool],
@@ -151,7 +152,6 @@ class Merger:
         kept = int((primary & first).sum()) - int((primary & old).sum())
         self.tally.kept += kept
         self.tally.duplicate += arrived - kept
-        self.tally.conflicts += int((primary[1:] & ~first[1:] & (value[1:] != value[:-1])).sum())
 
 
 def _day(number: int) -> date:

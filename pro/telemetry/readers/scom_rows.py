@@ -101,7 +101,7 @@ def _records(block: Block, layout: Layout) -> Iterator[tuple[str, int, list[str]
                 used = first + 1
                 yield lines[first].rstrip("\r\n"), block.line + first, []
                 break
-            if cells or lines[first].strip():
+            if lines[first].strip():
                 yield "".join(lines[first:used]).rstrip("\r\n"), block.line + first, cells
         start = used
 

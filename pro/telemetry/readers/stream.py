@@ -187,13 +187,13 @@ def refine(
         yield from refine(piece, fast, slow)
 
 
-def blocks(source: Source, size: int = BLOCK) -> Iterator[Block]:
+def blocks(source: Source) -> Iterator[Block]:
     """The file in blocks of whole records.
 
     A quotation mark that is never closed cannot swallow the file: after two blocks without a record's end the cut is
     made at a plain newline.
     """
-    rest, line = b"", 1
+    rest, line, size = b"", 1, BLOCK
     while data := source.read(size):
         joined = rest + data if b'"' in rest or b'"' in data else None
         if joined is None:
