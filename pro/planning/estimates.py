@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pro.planning.physics import Dirtying, Transfer, assumed_dirtying, pre_copy, save_and_resume
+from pro.planning.physics import (
+    BUSY_WRITABLE_SHARE,
+    IDLE_WRITABLE_MIB,
+    Dirtying,
+    Transfer,
+    assumed_dirtying,
+    pre_copy,
+    save_and_resume,
+)
 from pro.planning.profiles import Profile, refusal
 
 if TYPE_CHECKING:
@@ -33,7 +41,7 @@ def cpu_fraction(fleet: Fleet, demand: Demand | None, vm: int) -> float | None:
 
 @dataclass(frozen=True)
 class Estimates:
-    """Prices migrations. `measured` (VM id -> Dirtying) wins over what is assumed from the demand for CPU.
+    """Prices migrations. `measured` (VM id -> Dirtying) wins over the fleet's measured rates, those over a guess from CPU.
 
     `consent_quick`: a VM may be saved and resumed where live migration is refused.
     """
@@ -48,8 +56,12 @@ class Estimates:
     def dirtying(self, vm: int) -> Dirtying:
         """How `vm` writes its memory."""
         if vm not in self._dirtying:
-            assumed = assumed_dirtying(int(self.fleet.memory_mib[vm]), cpu_fraction(self.fleet, self.demand, vm))
-            self._dirtying[vm] = self.measured.get(self.fleet.vms[vm], assumed)
+            memory, rate = int(self.fleet.memory_mib[vm]), float(self.fleet.dirty_mib_s[vm])
+            if rate >= 0:
+                known = Dirtying(rate, max(BUSY_WRITABLE_SHARE * memory, IDLE_WRITABLE_MIB))
+            else:
+                known = assumed_dirtying(memory, cpu_fraction(self.fleet, self.demand, vm))
+            self._dirtying[vm] = self.measured.get(self.fleet.vms[vm], known)
         return self._dirtying[vm]
 
     def transfer(

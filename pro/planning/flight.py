@@ -34,6 +34,15 @@ class _Load:
 
 
 @dataclass
+class _Budget:
+    """A Limit on what moves: what has set out so far, and what is planned to in all, stop-overs included."""
+
+    row: Limit
+    spent: Ints
+    planned: Ints
+
+
+@dataclass
 class _Span:
     """An AtLeast while VMs move: how many members stand in each scope item, how many items there must be, who crosses."""
 
@@ -49,8 +58,17 @@ class _Places:
 
     allow: list[Allow] = field(default_factory=list)
     loads: list[tuple[_Load, int]] = field(default_factory=list)
-    budgets: list[tuple[_Load, int]] = field(default_factory=list)
+    budgets: list[tuple[_Budget, int]] = field(default_factory=list)
     spans: list[_Span] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Everything that changes in a `Flight`; what rules count follows from it."""
+
+    at: tuple[int, ...]
+    going: dict[int, int]
+    budgets: list[tuple[Ints, Ints]]
 
 
 def members_of(row: Row) -> Ints:
@@ -77,7 +95,7 @@ class Flight:
     """The state between and during waves. Rules already broken at the start may stay so, never get worse.
 
     A departure costs O(rows of the VM x dimensions of the row). Between waves the state depends on `at` alone.
-    Together and Near are not judged here: a group that moves is split on the way. `gathered` says whether they hold at an end.
+    Together and Near are not judged here: a group that moves is split on the way. `worse_gatherings` judges an end.
     """
 
     def __init__(self, fleet: Fleet, rows: Iterable[Row], target: Ints) -> None:
@@ -86,6 +104,7 @@ class Flight:
         self.at: list[int] = fleet.host_of.tolist()
         self.going: dict[int, int] = {}
         self.gathering: list[Together | Near] = []
+        self._budgets: list[_Budget] = []
         self._places: dict[int, _Places] = defaultdict(_Places)
         for row in (memory_row(fleet), *rows):
             self._add(row, target)
@@ -98,9 +117,8 @@ class Flight:
                         for v in part.vms.tolist():
                             self._places[v].allow.append(part)
             case Limit(when="moved"):
-                # The budget of the planned moves is spent already; only stop-overs ask for more.
-                spent = counted(row, self.home, target)
-                budget = _Load(row, spent, np.maximum(row.upper, spent))
+                budget = _Budget(row, counted(row, self.home, self.home), counted(row, self.home, target))
+                self._budgets.append(budget)
                 for i, v in enumerate(row.vms.tolist()):
                     self._places[v].budgets.append((budget, i))
             case Limit():
@@ -124,11 +142,12 @@ class Flight:
         for allow in places.allow:
             if not allow.hosts[host]:
                 return f"{plain(allow.label)} keeps it off {self._host(host)}"
-        if stopover:
-            for budget, i in places.budgets:
-                item = int(budget.row.scope[host])
-                if item >= 0 and np.any(budget.use[item] + budget.row.weight[i] > budget.upper[item]):
-                    return f"{plain(budget.row.label)} leaves no room for a stop-over"
+        for budget, i in places.budgets:
+            item = int(budget.row.scope[host])
+            # A stop-over must not take what a planned move will need.
+            spent = budget.planned if stopover else budget.spent
+            if item >= 0 and np.any(spent[item] + budget.row.weight[i] > budget.row.upper[item]):
+                return f"{plain(budget.row.label)} leaves no room for {'a stop-over' if stopover else 'it'}"
         for load, i in places.loads:
             words = self._overload(load, i, self.at[vm], host)
             if words:
@@ -171,8 +190,12 @@ class Flight:
         for span in self._places[vm].spans:
             if span.row.scope[self.at[vm]] != span.row.scope[host]:
                 span.crossing = vm
-        if stopover:
-            self._spend(vm, host)
+        for budget, i in self._places[vm].budgets:
+            item = int(budget.row.scope[host])
+            if item >= 0:
+                budget.spent[item] += budget.row.weight[i]
+                if stopover:
+                    budget.planned[item] += budget.row.weight[i]
 
     def arrive(self) -> None:
         """End the wave: everybody under way has arrived."""
@@ -184,8 +207,23 @@ class Flight:
                 span.crossing = None
         self.going = {}
 
+    def remember(self) -> Memory:
+        """The state as it is, for `recall` to bring back after a look ahead."""
+        spent = [(b.spent.copy(), b.planned.copy()) for b in self._budgets]
+        return Memory(tuple(self.at), dict(self.going), spent)
+
+    def recall(self, memory: Memory) -> None:
+        """Bring `memory` back; nobody may be under way."""
+        for vm, host in enumerate(memory.at):
+            if self.at[vm] != host:
+                self.put(vm, host)
+        for vm, host in memory.going.items():
+            self.depart(vm, host)
+        for budget, (spent, planned) in zip(self._budgets, memory.budgets, strict=True):
+            budget.spent, budget.planned = spent, planned
+
     def put(self, vm: int, host: int) -> None:
-        """Set `vm` down on `host` without a journey: to look ahead, and to undo that."""
+        """Set `vm` down on `host` without a journey, in a look ahead."""
         for load, i in self._places[vm].loads:
             self._weigh(load, i, self.at[vm], host, 1)
             self._weigh(load, i, host, self.at[vm], -1)
@@ -203,12 +241,6 @@ class Flight:
         item = int(load.row.scope[host])
         if item >= 0 and item != int(load.row.scope[stays]):
             load.use[item] += sign * load.row.weight[i]
-
-    def _spend(self, vm: int, host: int) -> None:
-        for budget, i in self._places[vm].budgets:
-            item = int(budget.row.scope[host])
-            if item >= 0:
-                budget.use[item] += budget.row.weight[i]
 
     def memory_use(self) -> Ints:
         """(H,) MiB held on every host now, VMs under way at both ends."""

@@ -17,10 +17,10 @@ from pro.planning.identity import content_id
 from pro.planning.plan import Blocked, Migration, Plan, Wave
 from pro.planning.profiles import Profile, of_hosts
 from pro.planning.reasons import Reasons
-from pro.planning.waves import Schedule, Step, schedule
+from pro.planning.waves import Schedule, schedule
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pro.placement.language import Row
     from pro.placement.problem import Constraint
     from pro.planning.physics import Dirtying
+    from pro.planning.steps import Step
 
     Ints = NDArray[np.int64]
 
@@ -49,11 +50,14 @@ class PlanContext:
     profile
         The law of migration; None: chosen by the hypervisors of the hosts involved.
     dirtying
-        VM id -> measured dirty rate, instead of the one assumed from the demand for CPU.
+        VM id -> how it writes its memory, instead of the fleet's measurement or the guess from its demand for CPU.
     consent_quick
         A VM may be saved and resumed (an outage) where live migration is refused.
     threshold
         Fraction of capacity over which a host is called hot, in sentences.
+    cost
+        What a placement costs, comparable with `<` (for example `Problem.costs`). Half a swap may be worse than none: where
+        VMs are blocked and the rest would cost more than today, more VMs stay. None: not asked.
     """
 
     goal: str
@@ -72,6 +76,7 @@ class PlanContext:
     dirtying: Mapping[str, Dirtying] = field(default_factory=dict)
     consent_quick: bool = False
     threshold: float = 0.85
+    cost: Callable[[Ints], Any] | None = None
 
 
 def make_plan(fleet: Fleet, demand: Demand | None, host_of: Ints, context: PlanContext) -> Plan:
@@ -90,7 +95,10 @@ def make_plan(fleet: Fleet, demand: Demand | None, host_of: Ints, context: PlanC
     profile = context.profile or of_hosts(fleet, [*fleet.host_of[moved].tolist(), *target[moved].tolist()])
     estimates = Estimates(fleet, demand, profile, context.dirtying, context.consent_quick)
     reasons = Reasons.find(fleet, demand, rows, target, context.goal, context.threshold)
-    timed = schedule(estimates, rows, target, reasons.urgency())
+    for rule in context.constraints:
+        for violation in rule.violations(fleet, fleet.host_of):
+            reasons.broken_today.update({(rule.name, vm): violation.text for vm in violation.vms})
+    timed = _worthwhile(estimates, rows, target, reasons.urgency(), context.cost)
     waves = _waves(fleet, timed, reasons, context)
     steps = [m for wave in waves for m in wave.migrations]
     known = facts(fleet, [m.vm for m in steps], [m.destination for m in steps])
@@ -114,6 +122,37 @@ def make_plan(fleet: Fleet, demand: Demand | None, host_of: Ints, context: PlanC
         ends={m.vm: m.destination for m in steps},
     )
     return replace(plan, id=content_id(plan))
+
+
+def _worthwhile(
+    estimates: Estimates,
+    rows: Sequence[Row],
+    target: Ints,
+    urgency: Sequence[int],
+    cost: Callable[[Ints], Any] | None,
+) -> Schedule:
+    """The schedule; where some are blocked and the rest costs more than today, those stay too whose staying helps most."""
+    home = estimates.fleet.host_of
+    timed = schedule(estimates, rows, target, urgency)
+    if cost is None:
+        return timed
+    blocked, today = dict(timed.blocked), cost(home)
+    while timed.waves and blocked:
+        end = target.copy()
+        end[list(blocked)] = home[list(blocked)]
+        if not today < cost(end):
+            break
+        worst = min(np.flatnonzero(end != home).tolist(), key=lambda v: (cost(_staying(end, v, home)), v))
+        blocked[worst] = "without those that are blocked, its move would make things worse than today"
+        timed = schedule(estimates, rows, _staying(end, worst, home), urgency)
+        blocked |= timed.blocked
+    return replace(timed, blocked=blocked)
+
+
+def _staying(host_of: Ints, vm: int, home: Ints) -> Ints:
+    stays = host_of.copy()
+    stays[vm] = home[vm]
+    return stays
 
 
 def final_host_of(plan: Plan, fleet: Fleet) -> Ints:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -84,6 +84,8 @@ class Reasons:
     after: Floats
     helps: dict[int, list[str]]
     threshold: float
+    broken_today: dict[tuple[str, str], str] = field(default_factory=dict)
+    """(rule, VM id) -> what the rule says is wrong with it today."""
 
     @classmethod
     def find(
@@ -107,7 +109,7 @@ class Reasons:
         """One clear sentence."""
         fleet, source, end = self.fleet, int(self.fleet.host_of[vm]), int(self.host_of[vm])
         if vm in self.helps:
-            return f"Repairs {' and '.join(plain(label) for label in self.helps[vm][:3])}."
+            return f"Repairs {' and '.join(self._rule(label, vm) for label in self.helps[vm][:3])}."
         if fleet.leaving[source]:
             return f"Empties {self._host(source)}, which is to take no more part."
         if self.goal == "consolidate" and not (self.host_of == source).any():
@@ -126,6 +128,10 @@ class Reasons:
                 f"{self._host(end)} at {there:.0%}."
             )
         return f"Brings it to {self._host(end)}, where goal {plain(self.goal)} wants it."
+
+    def _rule(self, label: str, vm: int) -> str:
+        text = self.broken_today.get((label, self.fleet.vms[vm]))
+        return f"{plain(label)}: {text}" if text else plain(label)
 
     def _hottest(self, host: int) -> int:
         """The resource, memory aside (it is held, not used), that is nearest to its capacity."""

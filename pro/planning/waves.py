@@ -8,14 +8,14 @@ ahead for each stop-over.
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pro.core.errors import RefereeError
 from pro.core.text import plain
-from pro.planning.estimates import LIVE, Estimates
 from pro.planning.flight import Flight, members_of
+from pro.planning.routes import by_room, find_route, possible_stopover
+from pro.planning.steps import Step, WaveInMaking
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,27 +24,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pro.placement.language import Near, Row, Together
-    from pro.planning.physics import Transfer
+    from pro.planning.estimates import Estimates
 
     Ints = NDArray[np.int64]
 
-SHARING_MAY_COST = 1.05
-"""A wave may take this many times as long as the same steps one after the other: fewer waves are worth a little."""
+_STOPOVERS_SEARCHED = 3
+"""The search for a better order allows itself at most so many stop-overs."""
 
 _LOOKS_AHEAD = 400
 """How many stop-overs are tried before the rest counts as blocked."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One VM (index) from one host to another, with what it costs in the company of its wave."""
-
-    vm: int
-    source: int
-    destination: int
-    kind: str
-    transfer: Transfer
-    stopover: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,28 +43,81 @@ class Schedule:
     blocked: dict[int, str]
     split: tuple[Together | Near, ...]
 
+    @property
+    def cost(self) -> tuple[int, int]:
+        """What makes one schedule worse than another: VMs blocked, then steps."""
+        return len(self.blocked), sum(map(len, self.waves))
+
 
 def schedule(estimates: Estimates, rows: Sequence[Row], host_of: Ints, urgency: Sequence[int]) -> Schedule:
     """Order the migrations that turn `estimates.fleet.host_of` into `host_of` (V,).
 
-    `urgency` (V,): smaller goes first. VMs that are not blocked end exactly on `host_of`; blocked ones never leave home.
+    `urgency` (V,): smaller goes first. VMs that are not blocked end exactly on `host_of`; blocked ones never leave home. Who goes
+    first may shut others out: if somebody was blocked, or needed a stop-over, a search for an order without that follows.
     """
-    fleet = estimates.fleet
-    wanted = {v: int(host_of[v]) for v in (host_of != fleet.host_of).nonzero()[0].tolist()}
-    blocked: dict[int, str] = {}
+    home = estimates.fleet.host_of
+    wanted = {v: int(host_of[v]) for v in (host_of != home).nonzero()[0].tolist()}
+    hopeless = _hopeless(estimates, wanted)
+    best = _attempt(estimates, rows, wanted, hopeless, urgency)
+    late = {s.vm for wave in best.waves for s in wave if s.stopover} | best.blocked.keys() - hopeless.keys()
+    if late:
+        eager = sorted(wanted.keys() - hopeless.keys(), key=lambda v: (v not in late, urgency[v], v))
+        routed = _routed(estimates, rows, wanted, hopeless, eager, best.cost)
+        best = min(best, routed or best, key=lambda s: s.cost)
+    return best
+
+
+def _routed(
+    estimates: Estimates,
+    rows: Sequence[Row],
+    wanted: dict[int, int],
+    hopeless: dict[int, str],
+    eager: Sequence[int],
+    worst: tuple[int, int],
+) -> Schedule | None:
+    """Waves along a route that blocks nobody of `eager`, with as few stop-overs as may be; None if that is no better."""
+    target = estimates.fleet.host_of.copy()
+    target[list(eager)] = [wanted[v] for v in eager]
+    for stopovers in range(_STOPOVERS_SEARCHED + 1):
+        if worst <= (len(hopeless), len(eager) + stopovers):
+            return None
+        route = find_route(estimates, Flight(estimates.fleet, rows, target), target, eager, stopovers)
+        if route:
+            run = _Run(estimates, Flight(estimates.fleet, rows, target), target, [])
+            waves = run.follow(route)
+            if waves and not run.flight.worse_gatherings(target):
+                return _schedule_of(run.flight, waves, dict(hopeless))
+    return None
+
+
+def _schedule_of(flight: Flight, waves: list[tuple[Step, ...]], blocked: dict[int, str]) -> Schedule:
+    split = flight.split_on_the_way([[(s.vm, s.destination) for s in wave] for wave in waves])
+    return Schedule(tuple(waves), blocked, tuple(split))
+
+
+def _hopeless(estimates: Estimates, wanted: dict[int, int]) -> dict[int, str]:
+    """VMs that the platform does not move that way at all, and why."""
+    kinds = {v: estimates.kind(v, int(estimates.fleet.host_of[v]), h) for v, h in wanted.items()}
+    return {v: why for v, (kind, why) in kinds.items() if not kind}
+
+
+def _attempt(
+    estimates: Estimates, rows: Sequence[Row], wanted: dict[int, int], hopeless: dict[int, str], turns: Sequence[int]
+) -> Schedule:
+    """One attempt, with VMs let go in the order of `turns` (V,)."""
+    home = estimates.fleet.host_of
+    blocked = dict(hopeless)
     while True:
-        target = fleet.host_of.copy()
+        target = home.copy()
         for v in wanted.keys() - blocked.keys():
             target[v] = wanted[v]
-        run = _Run(estimates, Flight(fleet, rows, target), target, urgency)
-        waves, stuck = run.waves({v: h for v, h in wanted.items() if v not in blocked})
+        run = _Run(estimates, Flight(estimates.fleet, rows, target), target, turns)
+        waves, stuck = run.waves()
         blocked |= stuck
-        end = target.copy()
-        end[list(stuck)] = fleet.host_of[list(stuck)]
-        torn = _torn(run.flight, end, wanted, blocked)
+        target[list(stuck)] = home[list(stuck)]
+        torn = _torn(run.flight, target, wanted, blocked)
         if not torn:
-            split = run.flight.split_on_the_way([[(s.vm, s.destination) for s in wave] for wave in waves])
-            return Schedule(tuple(waves), blocked, tuple(split))
+            return _schedule_of(run.flight, waves, blocked)
         blocked |= torn
 
 
@@ -96,16 +137,15 @@ def _torn(flight: Flight, end: Ints, wanted: dict[int, int], blocked: dict[int, 
 class _Run:
     """One attempt to schedule; `flight` is left at its end."""
 
-    def __init__(self, estimates: Estimates, flight: Flight, target: Ints, urgency: Sequence[int]) -> None:
+    def __init__(self, estimates: Estimates, flight: Flight, target: Ints, turns: Sequence[int]) -> None:
         self.estimates = estimates
         self.flight = flight
         self.target = target
-        self.urgency = urgency
+        self.turns = turns
 
-    def waves(self, wanted: dict[int, int]) -> tuple[list[tuple[Step, ...]], dict[int, str]]:
-        """Waves for `wanted` (VM -> host), and why the VMs that are left out cannot move. Those never left home."""
-        blocked = self._hopeless(wanted)
-        pending = sorted(wanted.keys() - blocked.keys(), key=self._turn)
+    def waves(self) -> tuple[list[tuple[Step, ...]], dict[int, str]]:
+        """Waves that bring all to `target`, and why those that are left out cannot move. They never left home."""
+        pending = sorted((self.target != self.flight.home).nonzero()[0].tolist(), key=self._turn)
         detoured: set[int] = set()
         waves: list[tuple[Step, ...]] = []
         while pending:
@@ -113,30 +153,55 @@ class _Run:
             if not wave:
                 if any(self.flight.at[v] != self.flight.home[v] for v in pending):
                     raise RefereeError("a VM would be left on its stop-over: the look ahead and the schedule disagree")
-                return waves, blocked | {v: self._why(v) for v in pending}
+                return waves, {v: self._why(v) for v in pending}
             self.flight.arrive()
             waves.append(wave)
             detoured |= {s.vm for s in wave if s.stopover}
             done = {s.vm for s in wave if not s.stopover}
             pending = [v for v in pending if v not in done]
-        return waves, blocked
-
-    def _hopeless(self, wanted: dict[int, int]) -> dict[int, str]:
-        """VMs that the platform does not move that way at all."""
-        kinds = {v: self.estimates.kind(v, self.flight.at[v], h) for v, h in wanted.items()}
-        return {v: why for v, (kind, why) in sorted(kinds.items()) if not kind}
+        return waves, {}
 
     def _turn(self, vm: int) -> tuple[int, int, int]:
         """Urgent ones first, then long ones (a wave lasts as long as its longest), then by id."""
-        return self.urgency[vm], -int(self.estimates.fleet.memory_mib[vm]), vm
+        return self.turns[vm], -int(self.estimates.fleet.memory_mib[vm]), vm
 
     def _why(self, vm: int) -> str:
         words = self.flight.refusal(vm, int(self.target[vm]))
         return f"{words}, and no host can take a VM in between to make room"
 
+    def follow(self, route: Sequence[tuple[int, int]]) -> list[tuple[Step, ...]]:
+        """Waves along `route` (VM, host): nobody touches a host that somebody whose turn is earlier still waits for.
+
+        Empty if a rule stops the front one after all, because of others who went ahead.
+        """
+        waves: list[tuple[Step, ...]] = []
+        legs = list(route)
+        while legs:
+            wave = WaveInMaking(self.estimates)
+            kept: set[int] = set()
+            later: list[tuple[int, int]] = []
+            for v, host in legs:
+                source, stopover = self.flight.at[v], host != int(self.target[v])
+                free = v not in self.flight.going and not kept & {source, host} and wave.has_hands(source, host)
+                if (
+                    free
+                    and not self.flight.refusal(v, host, stopover=stopover)
+                    and wave.admit(v, source, host, stopover)
+                ):
+                    self.flight.depart(v, host, stopover=stopover)
+                else:
+                    kept |= {source, host}
+                    later.append((v, host))
+            if not wave.members:
+                return []
+            self.flight.arrive()
+            waves.append(wave.steps())
+            legs = later
+        return waves
+
     def _fill(self, pending: list[int]) -> tuple[Step, ...]:
         """The next wave of direct moves; they have set out in `flight`."""
-        wave = _WaveInMaking(self.estimates)
+        wave = WaveInMaking(self.estimates)
         for v in pending:
             source, host = self.flight.at[v], int(self.target[v])
             if wave.has_hands(source, host) and not self.flight.refusal(v, host) and wave.admit(v, source, host):
@@ -145,16 +210,14 @@ class _Run:
 
     def _detour(self, pending: list[int], detoured: set[int]) -> tuple[Step, ...]:
         """A wave of stop-overs, for when nobody can move directly; they have set out in `flight`."""
-        wave = _WaveInMaking(self.estimates)
+        wave = WaveInMaking(self.estimates)
         tries = _LOOKS_AHEAD
         for v in sorted(set(pending) - detoured, key=lambda v: (int(self.estimates.fleet.memory_mib[v]), v)):
-            for host in self._by_room(v):
+            for host in by_room(self.flight, v, int(self.target[v])):
                 source = self.flight.at[v]
                 if not wave.has_hands(source, host) or self.flight.refusal(v, host, stopover=True):
                     continue
-                if not (
-                    self.estimates.kind(v, source, host)[0] and self.estimates.kind(v, host, int(self.target[v]))[0]
-                ):
+                if not possible_stopover(self.estimates, v, source, host, int(self.target[v])):
                     continue
                 tries -= 1
                 if tries < 0:
@@ -164,83 +227,21 @@ class _Run:
                     break
         return wave.steps()
 
-    def _by_room(self, vm: int) -> list[int]:
-        """Third hosts, the one with most free memory first."""
-        fleet, memory = self.estimates.fleet, self.estimates.fleet.resources.index("memory")
-        free = fleet.capacity[:, memory] - self.flight.memory_use()
-        ends = {self.flight.at[vm], int(self.target[vm])}
-        return [h for h in sorted(range(fleet.n_hosts), key=lambda h: (-int(free[h]), h)) if h not in ends]
-
-    def _helps(self, vm: int, host: int, pending: list[int], wave: _WaveInMaking) -> bool:
+    def _helps(self, vm: int, host: int, pending: list[int], wave: WaveInMaking) -> bool:
         """Whether `vm`, set down on `host`, lets somebody go, and all on stop-overs reach their targets without another one."""
-        flight, before = self.flight, list(self.flight.at)
-        travelling = dict(flight.going)
+        flight, now = self.flight, self.flight.remember()
         flight.arrive()
         flight.put(vm, host)
-        waits = [u for u in pending if u != vm and u not in travelling]
+        waits = [u for u in pending if u != vm and u not in now.going]
         freed = any(
-            (int(self.target[u]) == before[vm] or flight.shares_rule(u, vm))
+            (int(self.target[u]) == now.at[vm] or flight.shares_rule(u, vm))
             and not flight.refusal(u, int(self.target[u]))
             for u in waits
         )
         reached = False
         while freed and not reached:
-            steps = self._fill([u for u in pending if flight.at[u] != self.target[u]])
+            freed = bool(self._fill([u for u in pending if flight.at[u] != self.target[u]]))
             flight.arrive()
-            reached = all(flight.at[u] == self.target[u] for u in (vm, *travelling))
-            freed = bool(steps)
-        for u, h in enumerate(before):
-            if flight.at[u] != h:
-                flight.put(u, h)
-        for u, h in travelling.items():
-            flight.depart(u, h)
+            reached = all(flight.at[u] == self.target[u] for u in (vm, *now.going))
+        flight.recall(now)
         return reached
-
-
-class _WaveInMaking:
-    """Who travels together, with the links they share."""
-
-    def __init__(self, estimates: Estimates) -> None:
-        self.estimates = estimates
-        self.busy: Counter[int] = Counter()
-        self.members: list[Step] = []
-
-    def has_hands(self, source: int, destination: int) -> bool:
-        """Whether both hosts may take part in one more migration."""
-        return max(self.busy[source], self.busy[destination]) < self.estimates.profile.per_host
-
-    def admit(self, vm: int, source: int, destination: int, stopover: bool = False) -> bool:
-        """Take the step in, unless sharing a link with it costs more than letting it wait for a later wave."""
-        kind, _ = self.estimates.kind(vm, source, destination)
-        shares = bool(self.busy[source] or self.busy[destination])
-        busy = self.busy + Counter((source, destination))
-        fresh = Step(vm, source, destination, kind, self.estimates.transfer(kind, vm, source, destination), stopover)
-        members = [
-            self._shared(s, busy) if {s.source, s.destination} & {source, destination} else s for s in self.members
-        ]
-        members.append(self._shared(fresh, busy))
-        longest = max(s.transfer.seconds for s in members)
-        if shares:
-            before = max(s.transfer.seconds for s in self.members)
-            if longest > SHARING_MAY_COST * (before + fresh.transfer.seconds) or not all(map(self._bearable, members)):
-                return False
-        self.members, self.busy = members, busy
-        return True
-
-    def _shared(self, step: Step, busy: Counter[int]) -> Step:
-        """`step` as it fares when its hosts' links carry `busy` migrations."""
-        sharers = (busy[step.source], busy[step.destination])
-        transfer = self.estimates.transfer(step.kind, step.vm, step.source, step.destination, sharers)
-        return replace(step, transfer=transfer)
-
-    def _bearable(self, step: Step) -> bool:
-        """Sharing must not keep a migration from converging that would alone, nor pause the VM beyond the limit."""
-        if step.kind != LIVE:
-            return True
-        alone = self.estimates.transfer(step.kind, step.vm, step.source, step.destination)
-        pause = step.transfer.blackout_s
-        return (step.transfer.converged or not alone.converged) and pause <= self.estimates.profile.max_blackout_s
-
-    def steps(self) -> tuple[Step, ...]:
-        """The wave as it stands."""
-        return tuple(self.members)
