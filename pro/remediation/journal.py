@@ -56,6 +56,10 @@ class Journal:
             self._db = sqlite3.connect(
                 f"{self.path.resolve().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=10.0
             )
+            if self._version() == 0:  # its first writer has not got round to the tables, or died before
+                self._db.close()
+                self._db = sqlite3.connect(":memory:", isolation_level=None)
+                self._prepare()
             self._db.execute("PRAGMA query_only=ON")
             self._check_version()
 
@@ -63,15 +67,18 @@ class Journal:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.execute("BEGIN IMMEDIATE")
-        if self._db.execute("PRAGMA user_version").fetchone()[0] == 0:
+        if self._version() == 0:
             for statement in _SCHEMA.split(";"):
                 self._db.execute(statement)
             self._db.execute(f"PRAGMA user_version={VERSION}")
         self._db.execute("COMMIT")
         self._check_version()
 
+    def _version(self) -> int:
+        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
+
     def _check_version(self) -> None:
-        found = self._db.execute("PRAGMA user_version").fetchone()[0]
+        found = self._version()
         if found != VERSION:
             raise InputError(
                 "this journal was written by another version of PRO", got=found, expected=VERSION, where=self.path

@@ -29,7 +29,9 @@ def plan(seen: World, *waves: list[tuple[str, str, str]], seconds: float = 4.0, 
     made = tuple(
         Wave(
             tuple(
-                Migration(vm, a, b, "live", seen.vms[vm].memory_mib, seconds, 0.3, seen.vms[vm].memory_mib, 0.0, "to test")
+                Migration(
+                    vm, a, b, "live", seen.vms[vm].memory_mib, seconds, 0.3, seen.vms[vm].memory_mib, 0.0, "to test"
+                )
                 for vm, a, b in wave
             )
         )
@@ -55,6 +57,7 @@ def plan(seen: World, *waves: list[tuple[str, str, str]], seconds: float = 4.0, 
         after={},
         in_flight={},
         facts=facts,
+        ends={m.vm: m.destination for m in steps},
     )
     return replace(draft, id=content_id(draft))
 

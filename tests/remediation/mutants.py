@@ -123,7 +123,9 @@ class RestartsFromTheTop(Executor):
         run = self.journal.latest()
         for step in self.journal.steps(run.run) if run is not None else []:
             if step.state in (*IN_FLIGHT, StepState.DONE):
-                self.journal._db.execute("UPDATE steps SET state='pending' WHERE run=? AND step=?", (step.run, step.step))
+                self.journal._db.execute(
+                    "UPDATE steps SET state='pending' WHERE run=? AND step=?", (step.run, step.step)
+                )
         return super().resume()
 
 

@@ -177,7 +177,9 @@ class Outcome:
 def run(case: Case, crashes: Sequence[int] = ()) -> Outcome:
     """Apply the plan, dying at each of `crashes` (the first counts from the apply, each other from its resume), and resume."""
     clock, rng = BoundedClock(START), random.Random(case.seed)
-    simulation = TrustingSimulation(**vars(Simulation.of(case.seen, START.timestamp(), Model(jitter=0.5, seed=case.seed), _copies(case.faults))))
+    simulation = TrustingSimulation(
+        **vars(Simulation.of(case.seen, START.timestamp(), Model(jitter=0.5, seed=case.seed), _copies(case.faults)))
+    )
     simulation.plan, simulation.blind, simulation.limits = case.plan, case.blind, case.limits
     journal = DyingJournal(":memory:", write=True)
     inner = SimulatedBackend(MemoryStore(simulation), clock)
@@ -246,7 +248,10 @@ def some_faults(seed: int, vms: Sequence[str], *, failing: bool) -> tuple[Fault,
     rng = random.Random(seed)
     kinds = ["lost_ack", "delay", "error", "slow"] + (["fail", "refuse"] if failing else [])
     chosen = rng.sample(sorted(vms), min(len(vms), rng.randint(1, 3)))
-    return tuple(Fault(rng.choice(kinds), vm=vm, attempt=rng.choice((1, 1, 2)), seconds=rng.choice((1.0, 4.0, 8.0))) for vm in chosen)
+    return tuple(
+        Fault(rng.choice(kinds), vm=vm, attempt=rng.choice((1, 1, 2)), seconds=rng.choice((1.0, 4.0, 8.0)))
+        for vm in chosen
+    )
 
 
 def driven_by(driver: type[Driver]) -> type[Executor]:
