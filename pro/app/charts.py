@@ -51,7 +51,7 @@ LIGHT = Palette(
 )
 DARK = Palette(
     ("#1d2831", "#21384b", "#2b5577", "#3f7fad", "#e0851f", "#ff6a2b"),
-    "#1d0c00",
+    "#ffffff",
     "#8cc6f7",
     "#1f3548",
     "#2f5d82",
@@ -70,7 +70,7 @@ def labels(report: Report) -> Mapping[str, str]:
 
 
 def heat_map(report: Report, *, planned: bool, cluster: str | None, palette: Palette) -> alt.Chart | alt.LayerChart:
-    """Expected processor use of hosts over the horizon; a dot marks slots that are likely hot."""
+    """Expected CPU use of hosts over the horizon; dots say in how many futures a slot is hot."""
     hosts = views.hosts_to_draw(report, report.fleet.n_hosts if cluster is not None else MAX_HOSTS)
     if cluster is not None:
         hosts = [h for h in hosts if views.cluster_of(report.fleet, h) == cluster][:MAX_HOSTS]
@@ -119,11 +119,16 @@ def heat_map(report: Report, *, planned: bool, cluster: str | None, palette: Pal
         ),
     )
     dots = (
-        base.transform_filter(f"datum.over >= {views.LIKELY}")
-        .mark_circle(size=7, opacity=1, color=palette.dot)
-        .encode(x=alt.X("middle:T", scale=UTC))
+        base.transform_filter(f"datum.over >= {views.RISK[0]}")
+        .mark_circle(opacity=1, color=palette.dot)
+        .encode(
+            x=alt.X("middle:T", scale=UTC),
+            size=alt.Size(
+                "over:Q", scale=alt.Scale(type="threshold", domain=list(views.RISK[1:]), range=[3, 10, 24]), legend=None
+            ),
+        )
     )
-    return (cells + dots).properties(height=_rows(len(order), 20, 70))
+    return (cells + dots).properties(height=_rows(len(order), 24, 80))
 
 
 def _ramp(palette: Palette, count: int) -> list[str]:
@@ -226,7 +231,7 @@ def timeline(report: Report, palette: Palette) -> alt.LayerChart:
         x="pause:Q", x2="to:Q"
     )
     words_ = base.mark_text(align="left", dx=8, color=palette.soft).encode(x="to:Q", text="route:N")
-    return alt.layer(bars, pauses, words_).properties(height=_rows(len(rows), 24, 60))
+    return alt.layer(bars, pauses, words_).properties(height=_rows(len(rows), 26, 60))
 
 
 def peaks(report: Report, resource: str, palette: Palette) -> alt.LayerChart:
@@ -242,7 +247,7 @@ def peaks(report: Report, resource: str, palette: Palette) -> alt.LayerChart:
     long = frame.melt("host", ["before", "after"], var_name="future", value_name="peak")
     long["future"] = long["future"].map({"before": "if nothing is done", "after": "with the plan"})
     y = alt.Y("host:N", sort=order, title=None, axis=_names_axis())
-    x = alt.Axis(format=".0%", title=None)
+    x = alt.Axis(format=".0%", title=None, tickCount=5)
     limit = views.limit_of(report, resource)
     links = (
         alt.Chart(frame)
@@ -272,7 +277,7 @@ def peaks(report: Report, resource: str, palette: Palette) -> alt.LayerChart:
     rule = (
         alt.Chart(pd.DataFrame([{"limit": limit}])).mark_rule(color=palette.hot, strokeDash=[4, 3]).encode(x="limit:Q")
     )
-    return alt.layer(rule, links, points).properties(height=_rows(len(order), 20, 70))
+    return alt.layer(rule, links, points).properties(height=_rows(len(order), 24, 80))
 
 
 def hours_between(starts: datetime, ends: datetime) -> str:

@@ -98,22 +98,22 @@ def frame(data: pd.DataFrame, *, alt: str, config: dict[str, Any] | None = None)
 
 
 def options(known: Mapping[str, Any]) -> None:
-    """What a plan's explanation of one VM says of every host."""
+    """What a plan's explanation of one VM says of every host: the chosen one, today's, the allowed, the refused."""
+    order = sorted(known.get("options", ()), key=lambda o: (not o["chosen"], not o["home"], bool(o["refusals"])))
     rows = [
         {
             "Host": o["host_name"],
             "": "chosen" if o["chosen"] else "today" if o["home"] else "",
             "Verdict": "refused" if o["refusals"] else "allowed",
-            "What it would mean": o["text"],
+            "What it would mean": "; ".join(r["text"] for r in o["refusals"])
+            or o["text"].partition(": ")[2]
+            or o["text"],
         }
-        for o in known.get("options", ())
+        for o in order
     ]
     if rows:
-        frame(
-            pd.DataFrame(rows),
-            alt="Every host for this VM",
-            config={"What it would mean": st.column_config.TextColumn(width="large")},
-        )
+        wide = {"What it would mean": st.column_config.TextColumn(width="large")}
+        frame(pd.DataFrame(rows), alt="Every host for this VM", config=wide)
 
 
 def chart(drawing: Any, *, alt: str) -> None:

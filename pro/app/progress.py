@@ -18,13 +18,15 @@ OVER = ("done", "skipped", "failed")
 
 
 def panel(report: Report) -> None:
-    """One of three: approve and apply; under way, with Stop; how it ended."""
+    """One of three: approve and apply; under way, with Stop; how the last run ended, and whatever there is to apply now."""
     hands = session.hands()
     status = hands.status()
     if hands.busy or (status is not None and status.driven):
+        components.section("Being applied")
         _under_way()
         return
     if status is not None and status.interrupted:
+        components.section("Interrupted")
         st.warning("A run was interrupted. Nothing new is applied before it has been taken up again.")
         _steps(status)
         if st.button("Resume", type="primary"):
@@ -32,10 +34,16 @@ def panel(report: Report) -> None:
             st.rerun()
         return
     if hands.ended is not None and getattr(hands.ended, "run", None) is None:
+        components.section("Last apply")
         _outcome(hands.ended)
     elif status is not None:
+        components.section("Last apply")
         _ended(status)
-    _approve(report, again=status is not None and status.plan_id == report.plan.id)
+    if report.plan.migrations:
+        components.section(
+            "Approve and apply", "On the simulator of this store, ten times as fast as real. Nothing real is touched."
+        )
+        _approve(report, again=status is not None and status.plan_id == report.plan.id)
 
 
 def _approve(report: Report, *, again: bool) -> None:
@@ -75,7 +83,8 @@ def _ended(status: RunStatus) -> None:
     done = sum(s.state.value == "done" for s in status.steps)
     words = f"Run {status.run} ended: {status.state.value.replace('_', ' ')}, {done} of {len(status.steps)} migrations done."
     (st.success if status.state.value == "done" else st.warning)(words)
-    _steps(status)
+    with st.expander("Steps"):
+        _steps(status)
 
 
 def _outcome(ended: object) -> None:

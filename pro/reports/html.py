@@ -61,13 +61,11 @@ def _context(report: Report) -> dict[str, Any]:
         "worst_blackout": max((m.blackout_s for m in report.plan.migrations), default=0.0),
         "fans": _fans(report),
         "timeline": pictures.timeline(report) if report.plan.migrations else None,
-        "heat_before": pictures.heat_map(
-            report, report.fleet.host_of, shown, "Expected processor use if nothing is done"
-        ),
-        "heat_after": pictures.heat_map(report, report.host_of_after, shown, "Expected processor use with the plan")
+        "heat_before": pictures.heat_map(report, report.fleet.host_of, shown, "Expected CPU use if nothing is done"),
+        "heat_after": pictures.heat_map(report, report.host_of_after, shown, "Expected CPU use with the plan")
         if report.plan.migrations
         else None,
-        "likely": views.LIKELY,
+        "risk": list(zip(views.RISK, pictures.DOTS, strict=True)),
         "legend": [
             (pictures.heat_kind(report, i), label) for i, (_, label) in enumerate(pictures.classes(report.threshold))
         ],

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 BELOW = (0.0, 0.3, 0.5, 0.65)
 """Lower bounds of the cool classes of the heat map; the last cool class ends at the threshold."""
 
+DOTS = (1.6, 3.0, 4.6)
+"""Sides of the marks for `views.RISK`."""
 MAX_HOSTS = 48
 MAX_STEPS = 80
 
@@ -49,10 +51,10 @@ def heat_kind(report: Report, index: int) -> str:
 
 
 def heat_map(report: Report, host_of: Ints, hosts: Sequence[int], title: str) -> Markup:
-    """Expected processor use of `hosts` over the horizon under `host_of`; a dot marks slots that are likely hot."""
+    """Expected CPU use of `hosts` over the horizon under `host_of`; dots say in how many futures a slot is hot."""
     left, right, top, width, row = 118.0, 78.0, 22.0, 960.0, 17.0
     expected = views.expected_use(report.fleet, report.demand, host_of)[:, 0]
-    likely = views.over_share(report, host_of, "cpu") >= views.LIKELY
+    risk = views.over_share(report, host_of, "cpu")
     plot, slots = width - left - right, expected.shape[1]
     cell = plot / slots
     bounds = [low for low, _ in classes(report.threshold)]
@@ -66,7 +68,10 @@ def heat_map(report: Report, host_of: Ints, hosts: Sequence[int], title: str) ->
         kinds = np.clip(np.searchsorted(bounds, expected[h], side="right") - 1, 0, None)
         for first, last in _runs(kinds):
             runs.setdefault(int(kinds[first]), []).append((left + first * cell, y, (last - first) * cell, row - 1.5))
-        dots += [(left + (t + 0.5) * cell - 1, y + row / 2 - 1.75, 2, 2) for t in np.flatnonzero(likely[h])]
+        dots += [
+            _dot(left + (t + 0.5) * cell, y + (row - 1.5) / 2, float(risk[h, t]))
+            for t in np.flatnonzero(risk[h] >= views.RISK[0])
+        ]
         peak = float(expected[h].max())
         words_.append(svg.label(left - 8, y + row - 5, report.fleet.host_names[h], "name", "end", 17))
         hot = "peak hot" if peak > report.threshold else "peak"
@@ -76,6 +81,12 @@ def heat_map(report: Report, host_of: Ints, hosts: Sequence[int], title: str) ->
     axis = _hour_axis(report.demand.start, slots * report.demand.step_s, left, plot, y + 16, 12)
     head = [svg.label(left, 12, title, "caption"), svg.label(width - right + 10, 12, "highest", "axis")]
     return svg.picture(width, y + 22, title, *head, *grid, svg.cells(dots, "dot"), *words_, *axis, least=680)
+
+
+def _dot(x: float, y: float, risk: float) -> tuple[float, float, float, float]:
+    """A square around a point, the larger the likelier."""
+    side = DOTS[sum(risk >= level for level in views.RISK) - 1]
+    return x - side / 2, y - side / 2, side, side
 
 
 def _runs(kinds: NDArray[np.int64]) -> list[tuple[int, int]]:

@@ -144,7 +144,7 @@ def hosts(report: Report) -> Table:
         ]
         for r in range(len(fleet.resources)):
             row += [int(fleet.capacity[h, r]), float(report.before.peak[h, r]), float(report.after.peak[h, r])]
-        row += [float(report.before.minutes[h].max()), float(report.after.minutes[h].max()), fleet.hosts[h]]
+        row += [round(report.before.minutes[h].max()), round(report.after.minutes[h].max()), fleet.hosts[h]]
         rows.append(tuple(row))
     columns = [
         Column("host", "Host"),
@@ -158,11 +158,11 @@ def hosts(report: Report) -> Table:
         columns += [
             Column(f"{name}_capacity", f"{title}, {RESOURCES[name].unit}", "whole"),
             Column(f"{name}_peak_before", f"{title} peak", "percent"),
-            Column(f"{name}_peak_after", f"{title} peak after", "percent"),
+            Column(f"{name}_peak_after", f"{title} after", "percent"),
         ]
     columns += [
-        Column("hot_minutes_before", "Minutes hot", "number"),
-        Column("hot_minutes_after", "Minutes hot after", "number"),
+        Column("hot_minutes_before", "Min. hot", "whole"),
+        Column("hot_minutes_after", "Min. after", "whole"),
     ]
     columns.append(Column("host_id", "Host id"))
     return Table("hosts", "How full is every host, before and after?", tuple(columns), tuple(rows))

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 
-LIKELY = 0.3
-"""The share of futures from which a picture marks a slot as likely to be hot; what `find_hotspots` reports from, too."""
+RISK = (0.1, 0.3, 0.5)
+"""Shares of futures from which a picture marks a slot as one in which the host may be hot: a small dot, a larger, the largest."""
 
 
 def expected_use(fleet: Fleet, demand: Demand, host_of: Ints) -> Floats:

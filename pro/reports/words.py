@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pro.reports.report import Report
 
 
-RESOURCE_TITLES = {"cpu": "Processor", "memory": "Memory", "disk": "Disk", "net": "Network"}
+RESOURCE_TITLES = {"cpu": "CPU", "memory": "Memory", "disk": "Disk", "net": "Network"}
 
 
 def percent(fraction: float, digits: int = 0) -> str:

@@ -17,8 +17,8 @@ st.subheader(components.md(words.headline(report), 400), anchor=False)
 components.figures(report)
 
 components.section(
-    "Expected processor use",
-    f"A dot marks time slots that are above {100 * report.threshold:.0f} % in {100 * views.LIKELY:.0f} % of the futures or more.",
+    "Expected CPU use",
+    f"Dots mark slots above {100 * report.threshold:.0f} % in at least 1, 3 or 5 of 10 futures: the larger, the likelier.",
 )
 left, right = st.columns([3, 1])
 futures = ("If nothing is done", "With the plan")
@@ -31,7 +31,7 @@ cluster = right.selectbox(
 )
 components.chart(
     charts.heat_map(report, planned=future == futures[1], cluster=cluster, palette=colours),
-    alt="Expected processor use of every host over the horizon. The table below gives each host's peak.",
+    alt="Expected CPU use of every host over the horizon. The table below gives each host's peak.",
 )
 if cluster is None and report.fleet.n_hosts > charts.MAX_HOSTS:
     st.caption(

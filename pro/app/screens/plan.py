@@ -20,21 +20,19 @@ components.figures(report)
 if plan.migrations:
     components.section(
         "Migrations",
-        "Those of one wave run side by side; the dark end of a bar is the blackout, when the VM is paused.",
+        "Those of one wave run side by side; the mark at the end of a bar is the blackout, when the VM is paused.",
     )
     components.chart(charts.timeline(report, colours), alt="Migrations over time; the table below says the same")
-    shown = ("wave", "vm", "source", "destination", "kind", "memory_mib", "seconds", "blackout_s", "reason")
+    shown = ["wave", "vm", "source", "destination", "memory_mib", "seconds", "blackout_s", "reason"]
+    if any(m.kind != "live" or m.stopover for m in plan.migrations):
+        shown.insert(4, "kind")
     components.table(tables.migrations(report), alt="Migrations in order", columns=shown)
 if plan.blocked:
     components.section("Blocked")
     blocked = [{"VM": report.vm_label.get(b.vm, b.vm), "Because": b.reason} for b in plan.blocked]
     components.frame(pd.DataFrame(blocked), alt="VMs that should move and cannot")
 
-if plan.migrations:
-    components.section(
-        "Approve and apply", "On the simulator of this store, where a minute takes a second. Nothing real is touched."
-    )
-    progress.panel(report)
+progress.panel(report)
 
 components.section("Before and after", "Expected peak of every host. The dashed line is where a host counts as hot.")
 for column, resource in zip(st.columns(2), report.fleet.resources[:2], strict=True):
