@@ -145,7 +145,7 @@ def cut(grid: Grid, until: datetime | None) -> Grid:
 
 def _one(grid: Grid, past: History, frame: _Frame, drawn: Draw, free: float) -> Scenarios:
     entities = len(grid.entities)
-    low, top = _bounds(grid)
+    bounds = _bounds(grid)
     known = past.seen.any(axis=1)
     keep = persistence(past.values[known], frame.slots, frame.span)
     paths = np.zeros((entities, frame.scenarios, frame.slots), dtype=np.float32)
@@ -153,14 +153,15 @@ def _one(grid: Grid, past: History, frame: _Frame, drawn: Draw, free: float) -> 
     days = (past.values.shape[1] - frame.slots) // frame.per_day
     for begin in range(0, rows.size, CHUNK):
         part = rows[begin : begin + CHUNK]
-        paths[part] = level_paths(past.values[part], past.seen[part], keep[begin : begin + CHUNK], drawn, frame.span)
-    won, better = _learned_where_it_wins(past, rows, frame, drawn, free)
-    paths[won] = better
+        plain = level_paths(past.values[part], past.seen[part], keep[begin : begin + CHUNK], drawn, frame.span)
+        paths[part] = bounds.apply(plain, part)
+    won, better = _learned_where_it_wins(past, rows, frame, drawn, free, bounds)
+    paths[won] = bounds.apply(better, won)
     for begin in range(0, rows.size, CHUNK):
         part = rows[begin : begin + CHUNK]
-        paths[part] = np.clip(widen(paths[part], days), low, top[part, None, None])
+        paths[part] = bounds.apply(widen(paths[part], days), part)
     if rows.size < entities:
-        paths[~known] = np.median(paths[known], axis=0) if rows.size else np.float32(max(low, 0.0))
+        paths[~known] = np.median(paths[known], axis=0) if rows.size else np.float32(max(bounds.low, 0.0))
     model = np.where(known, LEVEL, UNKNOWN).astype(object)
     model[won] = LEARNED
     point = np.median(paths, axis=1).astype(np.float32)
@@ -170,16 +171,26 @@ def _one(grid: Grid, past: History, frame: _Frame, drawn: Draw, free: float) -> 
     )
 
 
-def _bounds(grid: Grid) -> tuple[float, NDArray[np.float32]]:
+@dataclass(frozen=True)
+class _Bounds:
     """Lowest possible value, and (E,) the highest credible one: what was seen, or 100 % for a percentage, within physics."""
+
+    low: float
+    top: Floats
+
+    def apply(self, paths: Floats, entities: NDArray[Any]) -> Floats:
+        return np.asarray(np.clip(paths, np.float32(self.low), self.top[entities, None, None]), dtype=np.float32)
+
+
+def _bounds(grid: Grid) -> _Bounds:
     counter = COUNTERS[grid.counter]
     seen = np.max(grid.values, axis=1, initial=-np.inf, where=np.isfinite(grid.values))
     top = np.maximum(seen, 100.0) if counter.unit == "%" else seen
-    return counter.low, np.clip(top, counter.low, counter.high).astype(np.float32)
+    return _Bounds(counter.low, np.clip(top, counter.low, counter.high).astype(np.float32))
 
 
 def _learned_where_it_wins(
-    past: History, rows: NDArray[Any], frame: _Frame, drawn: Draw, free: float
+    past: History, rows: NDArray[Any], frame: _Frame, drawn: Draw, free: float, bounds: _Bounds
 ) -> tuple[NDArray[Any], Floats]:
     """Entities (indices) for which the learned model beat the plain one on held-back days, and its paths for them."""
     nobody = np.zeros(0, dtype=np.int64), np.zeros((0, frame.scenarios, frame.slots), dtype=np.float32)
@@ -202,8 +213,8 @@ def _learned_where_it_wins(
         trial = draw(draw_origins(end, frame.slots, TRIAL_PATHS, frame.per_day, free, rng), rng)
         keep = persistence(values, frame.slots, frame.span)
         truth = np.where(past.seen[able, end : end + frame.slots], past.values[able, end : end + frame.slots], np.nan)
-        plain = crps_each(truth, level_paths(values, seen, keep, trial, frame.span))
-        losses.append((plain, crps_each(truth, model.paths(values, trial.origins))))
+        plain = crps_each(truth, bounds.apply(level_paths(values, seen, keep, trial, frame.span), able))
+        losses.append((plain, crps_each(truth, bounds.apply(model.paths(values, trial.origins), able))))
     plain_loss, learned_loss = np.moveaxis(np.array(losses), 1, 0)
     wins = (learned_loss.sum(axis=0) < MARGIN * plain_loss.sum(axis=0)) & (learned_loss <= plain_loss).all(axis=0)
     if not wins.any():

@@ -1,10 +1,11 @@
-"""The plain model: an entity stays as it is for a while, then it lives through a past day again.
+"""The plain model: an entity stays near its recent level for a while, then it lives through a past day again.
 
-Each path keeps the entity's recent level until a moment of its own, then follows the replayed past. How long is learned: the
-share of paths still at the recent level after t slots is the entity's own correlation with itself over t slots, shrunk
-towards that of all entities. That is a discrete autoregression (Jacobs & Lewis 1978) with the past days as its marginal
-distribution: machines that jump between idle and busy stay credible, where adding a decaying level difference to past days
-invents half-busy ones. The moment is drawn once per path for all entities, so their joint behaviour survives the switch.
+Each path first takes the recent level as its forecast and adds what changed at the replayed past instants; from a moment of its
+own on it takes the replayed past as it was. How long it stays is learned: the share of paths still at the level after t slots is
+the entity's own correlation with itself over t slots, shrunk towards that of all entities. That is a discrete autoregression
+(Jacobs & Lewis 1978) with the past days as its marginal distribution: machines that jump between idle and busy stay credible,
+where a level difference that fades out over a past day invents half-busy ones. The leaving moment is drawn once per path for
+all entities, so their joint behaviour survives the switch.
 """
 
 from __future__ import annotations
@@ -50,19 +51,29 @@ def replay(values: NDArray[np.float32], origins: NDArray[np.int64], slots: int) 
 def level_paths(
     values: NDArray[np.float32], seen: NDArray[np.bool_], keep: NDArray[np.float64], drawn: Draw, span: int
 ) -> NDArray[np.float32]:
-    """(E, S, T) paths that hold the recent level, then replay the past. `keep` (E, T) from `persistence`.
+    """(E, S, T) paths that hold the recent level, then replay the past; within what the entity has ever done.
+
+    `keep` (E, T) comes from `persistence`.
 
     The level is that of the last `span` slots that ended with a known one; the older it is, the shorter it is held.
     """
     slots = keep.shape[1]
     n = values.shape[1]
     age = np.where(seen.any(axis=1), np.argmax(seen[:, ::-1], axis=1), slots)
-    recent = np.maximum((n - age)[:, None] - 1 - np.arange(span)[None, :], 0)
-    level = np.take_along_axis(values, recent, axis=1).mean(axis=1)
+    now = np.take_along_axis(values, _before((n - age)[:, None], span), axis=1).mean(axis=1)
+    then = values[:, _before((n - drawn.origins)[:, None], span)].mean(axis=2)
     later = age[:, None] + np.arange(slots)[None, :]
     held = np.where(later < slots, np.take_along_axis(keep, np.minimum(later, slots - 1), axis=1), 0.0)
     stays = drawn.stay[None, :, None] < held[:, None, :]
-    return np.where(stays, level[:, None, None], replay(values, drawn.origins, slots)).astype(np.float32)
+    paths = replay(values, drawn.origins, slots)
+    paths += np.where(stays, (now[:, None] - then)[:, :, None], np.float32(0.0))
+    # A machine that is at its top cannot rise with the replayed past: two that alternate must not both end up busy.
+    return np.asarray(np.clip(paths, values.min(axis=1)[:, None, None], values.max(axis=1)[:, None, None]))
+
+
+def _before(end: NDArray[np.int64], span: int) -> NDArray[np.int64]:
+    """Indices (n, span) of the `span` slots before each `end` (n, 1)."""
+    return np.asarray(np.maximum(end - 1 - np.arange(span)[None, :], 0))
 
 
 def persistence(values: NDArray[np.float32], slots: int, span: int) -> NDArray[np.float64]:
