@@ -55,7 +55,7 @@ def test_killed_at_every_write_of_the_resume_as_well(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs SIGSTOP")
 def test_a_paused_holder_keeps_the_lock_and_a_killed_one_loses_it(tmp_path: Path) -> None:
-    prepare(tmp_path, seed=1, speed=2.0)
+    prepare(tmp_path, seed=1, speed=5.0)
     holder = start("apply", tmp_path)
     wait_until_moving(tmp_path)
     pause(holder.pid, tmp_path)
@@ -79,7 +79,7 @@ def test_killed_at_a_few_moments_of_the_clock(tmp_path: Path) -> None:
     counted = Count()
     for n, moment in enumerate((0.15, 0.3, 0.5)):
         folder = tmp_path / str(n)
-        prepare(folder, seed=n, speed=10.0, faults=("slow,attempt=0",))
+        prepare(folder, seed=n, speed=30.0, faults=("slow,attempt=0",))
         victim = start("apply", folder)
         wait_until_moving(folder)
         time.sleep(moment)
