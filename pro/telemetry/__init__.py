@@ -10,3 +10,4 @@ from pro.telemetry.samples import Reader as Reader
 from pro.telemetry.samples import ReadReport as ReadReport
 from pro.telemetry.samples import Rejected as Rejected
 from pro.telemetry.samples import samples_schema as samples_schema
+from pro.telemetry.store import Store as Store

@@ -9,11 +9,15 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pro.core.units import COUNTERS
 from pro.telemetry.readers.catalogue import GROUP_ORDER, find
-from pro.telemetry.store import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pro.telemetry.store import Store
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Key = tuple[int, str, str, str, int]

@@ -6,7 +6,7 @@ import csv
 import gzip
 import io
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import TYPE_CHECKING
 from unittest import mock
 
 import pytest
@@ -18,6 +18,9 @@ from pro.telemetry import ReadReport
 from pro.telemetry.readers import stream
 from pro.telemetry.readers.scom_csv import ScomCsv
 from tests.telemetry.oracles import EPOCH, Key, read_scom, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HEADER = "DateTime,ManagementGroup,Path,ObjectName,CounterName,InstanceName,SampleValue\r\n"
 CPU = "Processor,% Processor Time,_Total"

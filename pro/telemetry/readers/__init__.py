@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pro.telemetry.readers.options import ReadOptions
+
 if TYPE_CHECKING:
-    from pro.telemetry.readers.options import ReadOptions
     from pro.telemetry.samples import Reader
+
+__all__ = ["ReadOptions", "readers"]
 
 
 def readers(options: ReadOptions | None = None) -> tuple[Reader, ...]:
     """Every reader, in the order they are tried. A new format is one module and one line here."""
-    from pro.telemetry.readers.options import ReadOptions
     from pro.telemetry.readers.pdh_csv import PdhCsv
     from pro.telemetry.readers.scom_csv import ScomCsv
 
