@@ -57,7 +57,7 @@ $(DEV): $(RUN) requirements-dev.lock
 
 $(WARM): $(RUN) $(KERNELS)
 	@echo 'compiling the search, once'
-	@$(PY) -m pro.placement.engines.warm
+	@$(PY) -c 'from pro.placement.engines.warm import warm; warm()'
 	@touch $@
 
 .venv/.browser: tools/browser.sh $(RUN)
