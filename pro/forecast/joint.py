@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pro.forecast.base import Forecaster
+
     Floats = NDArray[np.float32]
 
 UNKNOWN, LEVEL, LEARNED = "unknown", "level", "learned"
@@ -73,7 +75,8 @@ def forecast(
 
     Raises ValueError for a horizon or a slot that does not fit.
     """
-    return JointForecaster(slot_s=slot_s, cutoff=cutoff).fit(grids).scenarios(horizon_s, scenarios, seed)
+    forecaster: Forecaster = JointForecaster(slot_s=slot_s, cutoff=cutoff)
+    return forecaster.fit(grids).scenarios(horizon_s, scenarios, seed)
 
 
 class JointForecaster:
