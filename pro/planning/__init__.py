@@ -8,6 +8,7 @@ the platform's own words. Never: decides where a VM should stand, calls a hyperv
 from pro.planning.facts import changes as changes
 from pro.planning.facts import facts_after as facts_after
 from pro.planning.facts import facts_from_world as facts_from_world
+from pro.planning.facts import facts_now as facts_now
 from pro.planning.facts import fingerprint as fingerprint
 from pro.planning.io import dumps as dumps
 from pro.planning.io import loads as loads

@@ -26,28 +26,29 @@ def facts(fleet: Fleet, vms: Iterable[str], hosts: Iterable[str]) -> dict[str, A
     moving = set(vms)
     reached = sorted(set(hosts))
     memory = fleet.resources.index("memory")
-    rules = [r for r in fleet.rules if moving & set(r.members)]
+    companions = {m for r in fleet.rules if moving & set(r.members) for m in r.members}
     stands: dict[str, list[str]] = {h: [] for h in reached}
     for vm, h in zip(fleet.vms, fleet.host_of.tolist(), strict=True):
         if fleet.hosts[h] in stands:
             stands[fleet.hosts[h]].append(vm)
-    known = set(fleet.vms)
-    watched = (
-        moving | {vm for there in stands.values() for vm in there} | {m for r in rules for m in r.members if m in known}
-    )
+    watched = moving | {vm for there in stands.values() for vm in there} | (companions & set(fleet.vms))
     return {
         "vms": {vm: _vm(fleet, vm) for vm in sorted(watched)},
         "hosts": {
             h: [bool(fleet.accepting[i]), int(fleet.capacity[i, memory]), stands[h]]
             for h, i in ((h, fleet.host_index(h)) for h in reached)
         },
-        "rules": {
-            name: sorted(
-                [r.kind, r.scope, r.least, sorted(r.members), sorted(r.hosts)] for r in rules if r.name == name
-            )
-            for name in sorted({r.name for r in rules})
-        },
+        "rules": _rules(fleet, moving),
     }
+
+
+def _rules(fleet: Fleet, moving: set[str]) -> dict[str, list[Any]]:
+    """Rules about `moving`, by name; several may have one name."""
+    found: dict[str, list[Any]] = {}
+    for r in fleet.rules:
+        if moving & set(r.members):
+            found.setdefault(r.name, []).append([r.kind, r.scope, r.least, sorted(r.members), sorted(r.hosts)])
+    return {name: sorted(found[name]) for name in sorted(found)}
 
 
 def _vm(fleet: Fleet, vm: str) -> list[Any]:
@@ -75,6 +76,17 @@ def facts_from_world(
         "hosts": {h: [*hosts[h], sorted(stands[h])] if h in hosts else None for h in sorted(then["hosts"])},
         "rules": {name: list(rule) for name, rule in then["rules"].items()},
     }
+
+
+def facts_now(then: Mapping[str, Any], fleet: Fleet, moving: Iterable[str]) -> dict[str, Any]:
+    """The same facts as `then`, as `fleet` knows them; `moving` are the VMs (ids) of the plan, `plan.ends`."""
+    vms = {
+        vm: (fleet.hosts[h], int(m), RUNNING)
+        for vm, h, m in zip(fleet.vms, fleet.host_of, fleet.memory_mib, strict=True)
+    }
+    memory = fleet.capacity[:, fleet.resources.index("memory")].tolist()
+    hosts = dict(zip(fleet.hosts, zip(fleet.accepting.tolist(), memory, strict=True), strict=True))
+    return {**facts_from_world(then, vms, hosts), "rules": _rules(fleet, set(moving))}
 
 
 def facts_after(then: Mapping[str, Any], done: Iterable[Migration]) -> dict[str, Any]:

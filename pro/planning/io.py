@@ -12,7 +12,7 @@ from pro.planning.identity import content_id
 from pro.planning.plan import Blocked, Migration, Plan, Wave
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 SCHEMA = "plan/1"
 
@@ -172,6 +172,35 @@ def _blocked(value: Any, path: str) -> tuple[Blocked, ...]:
     return tuple(Blocked(**_object(b, f"{path}[{i}]", fields)) for i, b in enumerate(_list(value, path)))
 
 
+def _facts(value: Any, path: str) -> dict[str, Any]:
+    found = _object(value, path, {"vms": _free_object, "hosts": _free_object, "rules": _free_object})
+    for vm, fact in found["vms"].items():
+        _tuple(fact, f"{path}.vms.{vm}", (_text, _whole, _text))
+    for host, fact in found["hosts"].items():
+        _tuple(fact, f"{path}.hosts.{host}", (_flag, _whole, _texts))
+    for rule, facts in found["rules"].items():
+        for i, fact in enumerate(_list(facts, f"{path}.rules.{rule}")):
+            _tuple(fact, f"{path}.rules.{rule}[{i}]", (_text, _text, _whole, _texts, _texts))
+    return found
+
+
+def _tuple(value: Any, path: str, readers: Sequence[Callable[[Any, str], Any]]) -> None:
+    if len(_list(value, path)) != len(readers):
+        raise InputError("wrong number of entries", got=len(value), expected=len(readers), where=path)
+    for i, (read, entry) in enumerate(zip(readers, value, strict=True)):
+        read(entry, f"{path}[{i}]")
+
+
+def _texts(value: Any, path: str) -> list[str]:
+    return [_text(v, f"{path}[{i}]") for i, v in enumerate(_list(value, path))]
+
+
+def _hex(value: Any, path: str) -> str:
+    if len(_text(value, path)) != 64 or not set(value) <= set("0123456789abcdef"):
+        raise InputError("not a SHA-256 in hex", got=value, where=path)
+    return str(value)
+
+
 def _ends(value: Any, path: str) -> dict[str, str]:
     return {vm: _name(host, f"{path}.{vm}") for vm, host in _free_object(value, path).items()}
 
@@ -212,10 +241,10 @@ _MIGRATION: dict[str, Callable[[Any, str], Any]] = {
 
 _PLAN: dict[str, Callable[[Any, str], Any]] = {
     "schema": _schema,
-    "id": _name,
+    "id": _hex,
     "created_at": _text,
     "now": _text,
-    "fleet_fingerprint": _name,
+    "fleet_fingerprint": _hex,
     "goal": _text,
     "profile": _text,
     "waves": _waves,
@@ -225,7 +254,7 @@ _PLAN: dict[str, Callable[[Any, str], Any]] = {
     "before": _free_object,
     "after": _free_object,
     "in_flight": _free_object,
-    "facts": _free_object,
+    "facts": _facts,
     "explain": _free_object,
     "violations": _free_objects,
     "ends": _ends,
