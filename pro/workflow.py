@@ -114,10 +114,11 @@ def look_ahead(
 def read_history(store: Any, fleet: Fleet, now: datetime, config: Config) -> dict[str, Grid]:
     """Grids of the counters this fleet is judged by; nothing after `now`."""
     from pro.core.units import CPU, DISK, NET
+    from pro.fleet.entities import unite
 
     of = {CPU: ("cpu_pct", "host_cpu_pct"), DISK: ("disk_bps",), NET: ("net_bps",)}
     wanted = [name for resource in fleet.resources for name in of.get(resource, ())]
-    grids = {name: store.grid(name, now, config.forecast.history_days) for name in wanted}
+    grids = {name: unite(fleet, store.grid(name, now, config.forecast.history_days)) for name in wanted}
     return {name: grid for name, grid in grids.items() if grid.entities or name == "cpu_pct"}
 
 

@@ -13,7 +13,7 @@ from pro.placement.constraints import build
 from pro.placement.language import cost
 from pro.placement.objectives import Balance, Heat, HostsOn, Moves
 from pro.placement.placement import Placement, TierCost
-from pro.placement.policy import Policy, budget, percent_hours, tiers
+from pro.placement.policy import Policy, budget, percent_hours, rounds, tiers
 from pro.placement.problem import Problem, Stop, Tier, compile_problem
 from pro.placement.referee import check, require
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pro.fleet import Demand, Fleet
-    from pro.placement.engines.exact import Proof
+    from pro.placement.engines.exact import Coarse
     from pro.placement.problem import Engine, Objective
     from pro.placement.rules import Constraint
 
@@ -74,15 +74,13 @@ def place(
     verdict = require(fleet, question.constraints, found.host_of)
     problem = question.problem
     after = problem.costs(found.host_of)
-    bound = proof.bounds[1] if proof is not None else None
-    moved = int((found.host_of != fleet.host_of).sum())
     return Placement(
         host_of=found.host_of,
         tiers=account(question, found.host_of),
         violations=verdict.still,
-        bound=bound,
-        gap=None if bound is None else (after[1] - bound) / max(after[1], 1),
-        minimal_moves=True if moved == 0 or (proof is not None and proof.optimal[1]) else None,
+        bound=proof.bound,
+        gap=None if proof.bound is None else round((after[1] - proof.bound) / max(after[1], 1), 6),
+        minimal_moves=proof.minimal_moves,
         engine=found.engine,
         seed=policy.seed,
         seconds=time.monotonic() - begun,
@@ -95,29 +93,30 @@ class _Answer:
     engine: str
 
 
-def _run(question: Question, tell: Callable[[str], None]) -> tuple[_Answer, Proof | None]:
+def _run(question: Question, tell: Callable[[str], None]) -> tuple[_Answer, Coarse]:
+    """Greedy, local search, then CP-SAT: on the whole problem if that is small, else on a coarser one for a bound."""
     from pro.placement.engines import Exact, Greedy, Local, warm
+    from pro.placement.engines.exact import Coarse
 
     problem, policy = question.problem, question.policy
     tell("preparing the engines")
     warm()
     rng = np.random.default_rng(policy.seed)
-    exact = Exact()
-    small = exact.entries(problem) <= exact.most_entries
-    share = 0.6 if small else 0.95
-    chain: Sequence[tuple[Engine, float]] = ((Greedy(), 1.0), (Local(), share))
     host_of, names = problem.home, []
-    for engine, part in chain:
+    chain: Sequence[tuple[Engine, float]] = ((Greedy(), 1.0), (Local(), 0.6))
+    for engine, share in chain:
         tell(engine.name)
-        host_of = engine.improve(problem, host_of, Stop(policy.seconds * part, policy.steps), rng)
+        host_of = engine.improve(problem, host_of, Stop(policy.seconds * share, rounds(policy, question.fleet)), rng)
         names.append(engine.name)
-    proof = None
-    if small:
-        tell(exact.name)
-        proof = exact.prove(problem, host_of, Stop(policy.seconds * (1 - share)), policy.seed)
-        host_of = proof.host_of
-        names.append(exact.name)
-    return _Answer(host_of, " + ".join(names)), proof
+    exact, rest = Exact(), Stop(policy.seconds * 0.4)
+    tell(exact.name)
+    if exact.entries(problem) > exact.most_entries:
+        return _Answer(host_of, " + ".join(names)), exact.coarse(problem, host_of, rest, policy.seed)
+    proof = exact.prove(problem, host_of, rest, policy.seed)
+    moved = int((proof.host_of != problem.home).sum())
+    # The goal's tier charges for migrations, so where it is solved to the end no placement as good has fewer.
+    fewest = moved == 0 or proof.optimal[1] or None
+    return _Answer(proof.host_of, " + ".join([*names, exact.name])), Coarse(proof.bounds[1], fewest)
 
 
 def _movable(fleet: Fleet, policy: Policy) -> NDArray[np.bool_]:

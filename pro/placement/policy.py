@@ -15,12 +15,15 @@ if TYPE_CHECKING:
 
 Goal = Literal["balance", "consolidate", "repair"]
 
-WORTH = {1: 24.0, 2: 10.0, 3: 4.0, 4: 1.5, 5: 0.5}
+WORTH = {1: 10.0, 2: 3.0, 3: 1.0, 4: 0.5, 5: 0.2}
 """Aggressiveness -> the least heat, in expected per cent x hours over the threshold, that one migration must take away.
-4 means: one host 4 % over the threshold for an hour, or 8 % over it for half an hour."""
+1 means: one host 1 % over the threshold for an hour, or 10 % over it for six minutes."""
 
-HOST_WORTH = 12.0
-"""Consolidation: what switching one host off is worth, in the same unit; so at aggressiveness 3 up to three migrations."""
+HOST_WORTH = 8.0
+"""Consolidation: what switching one host off is worth, in the same unit; so at aggressiveness 3 up to eight migrations."""
+
+ROUNDS = 200_000
+"""VM x host pairs that the search looks at again and again; decides how many rounds it gets when nobody says."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +33,9 @@ class Policy:
     Parameters
     ----------
     goal
-        "balance": cool hosts that are expected to run hot, and where nothing is hot leave things alone (from
-        aggressiveness 4 on, also even out the load of a cluster). "consolidate": empty hosts as well, as long as none gets
-        hot. "repair": only bring broken rules back into force.
+        "balance": cool hosts that are expected to run hot, and where nothing is hot leave things alone; of equally good
+        answers the more even one. "consolidate": empty hosts as well, as long as none gets hot. "repair": only bring
+        broken rules back into force.
     threshold
         Fraction of capacity from which a host is hot.
     aggressiveness
@@ -46,7 +49,8 @@ class Policy:
     memory_reserve_mib
         Memory every host keeps for itself (VMM's host reserve).
     seconds, steps
-        When the engines stop; `steps` for an answer that does not depend on the machine's speed.
+        When the engines stop, whichever comes first. `steps` None: by the size of the fleet (`rounds`), so that on any
+        machine that is fast enough for `seconds` the answer is the same.
     seed
         Of the search.
     """
@@ -60,7 +64,7 @@ class Policy:
     cluster: str | None = None
     memory_reserve_mib: int = 2048
     seconds: float = 5.0
-    steps: int = 1_000_000_000
+    steps: int | None = None
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -84,6 +88,13 @@ def budget(policy: Policy, vms: int) -> int | None:
     return None if policy.evacuate else default_moves(vms)
 
 
+def rounds(policy: Policy, fleet: Fleet) -> int:
+    """Rounds of search: what was said, or 8 to 400 by the size of the fleet."""
+    if policy.steps is not None:
+        return policy.steps
+    return int(min(400, max(8, ROUNDS // max(fleet.n_vms * fleet.n_hosts, 1))))
+
+
 def percent_hours(demand: Demand) -> float:
     """How many units of heat one expected per cent x hour over the threshold on one host is."""
     return 0.01 * BILLION * 3600 / demand.step_s * demand.scenarios
@@ -95,12 +106,9 @@ def tiers(policy: Policy, fleet: Fleet, demand: Demand) -> list[tuple[str, list[
     worth = Moves(per_move=round(WORTH[policy.aggressiveness] * unit))
     heat = Heat(threshold=policy.threshold, resources=tuple(r for r in fleet.resources if r != MEMORY))
     smaller: tuple[str, list[Objective]] = ("memory moved", [Moves(per_move=0, per_gib=1)])
-    even = Balance(resources=(CPU,))
     if policy.goal == "repair":
         return [("moves", [Moves()]), smaller, ("heat", [heat])]
     goal: list[Objective] = [heat, worth]
     if policy.goal == "consolidate":
         goal.append(HostsOn(cost=round(HOST_WORTH * unit)))
-    elif policy.aggressiveness >= 4:
-        goal.append(Balance(resources=(CPU,), knots=tuple((f, w * demand.moments / 8) for f, w in even.knots)))
-    return [("heat and moves", goal), smaller, ("balance", [even])]
+    return [("heat and moves", goal), smaller, ("balance", [Balance(resources=(CPU,))])]

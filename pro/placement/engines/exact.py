@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 import numpy as np
 
+from pro.placement.engines.bound import coarsen, quality
 from pro.placement.language import (
     Allow,
     AtLeast,
@@ -24,6 +25,7 @@ from pro.placement.language import (
     Steps,
     Term,
     Together,
+    cost,
 )
 
 if TYPE_CHECKING:
@@ -91,6 +93,35 @@ class Exact:
             optimal.append(proven)
             model.hold(tier, problem.costs(best)[tier], best)
         return Proof(best, tuple(bounds), tuple(optimal))
+
+    def coarse(self, problem: Problem, start: Ints, stop: Stop, seed: int, groups: int = 24) -> Coarse:
+        """What can be said about `start` (V,) by a smaller problem that never costs more; see bound.py."""
+        from ortools.sat.python import cp_model
+
+        small = coarsen(problem, groups, (problem.home, start))
+        if len(problem.tiers) < 2 or self.entries(small) > self.most_entries:
+            return Coarse(None, None)
+        model = _Model(small, start)
+        costs = problem.costs(start)
+        model.hold(0, costs[0], start)
+        moved = int((start != problem.home).sum())
+        fewer: bool | None = moved == 0
+        if moved:
+            held = _Model(small, start)
+            held.hold(0, costs[0], start)
+            at_most = sum(cost(t, problem.home, start) for t in quality(problem.tiers[1].terms))
+            status = held.fewer(moved, quality(small.tiers[1].terms), at_most, stop.seconds / 2, seed)
+            fewer = True if status == cp_model.INFEASIBLE else None
+        return Coarse(model.minimise(1, stop.seconds / 2, seed).bound, fewer)
+
+
+@dataclass(frozen=True)
+class Coarse:
+    """`bound`: the goal tier cannot cost less, given what rules are repaired. `minimal_moves`: True when it is proven that no
+    placement that repairs and cools as much needs fewer migrations; None when it is not known."""
+
+    bound: int | None
+    minimal_moves: bool | None
 
 
 @dataclass(frozen=True)
@@ -182,12 +213,7 @@ class _Model:
     def minimise(self, tier: int, seconds: float, seed: int) -> _Found:
         """Solve for one tier."""
         self.model.minimize(self._expression(self.costs[tier]))
-        solver = self.cp.CpSolver()
-        solver.parameters.num_workers = 2
-        solver.parameters.interleave_search = True
-        solver.parameters.random_seed = seed
-        solver.parameters.max_deterministic_time = seconds
-        solver.parameters.max_time_in_seconds = 4 * seconds + 1
+        solver = self._solver(seconds, seed)
         status = solver.solve(self.model)
         known = status in (self.cp.OPTIMAL, self.cp.FEASIBLE)
         host_of = None
@@ -197,6 +223,27 @@ class _Model:
                  for choices in self.on], np.int64,
             )  # fmt: skip
         return _Found(status, host_of, int(np.ceil(solver.best_objective_bound - 1e-6)) if known else None)
+
+    def fewer(self, moved: int, terms: tuple[Term, ...], at_most: int, seconds: float, seed: int) -> Any:
+        """Look for a placement with fewer than `moved` migrations under which `terms` cost no more than `at_most`."""
+        away = _Sum()
+        for v, choices in enumerate(self.on):
+            for h, x in choices.items():
+                away.add(x, int(h != self.problem.home[v]))
+        self.model.add(self._expression(away) <= moved - 1)
+        self.model.add(self._expression(self._tier(terms)) <= at_most)
+        self.model.clear_hints()
+        return self._solver(seconds, seed).solve(self.model)
+
+    def _solver(self, seconds: float, seed: int) -> Any:
+        """Two workers, interleaved; the deterministic limit comes first unless the machine is slow or busy."""
+        solver = self.cp.CpSolver()
+        solver.parameters.num_workers = 2
+        solver.parameters.interleave_search = True
+        solver.parameters.random_seed = seed
+        solver.parameters.max_deterministic_time = seconds / 2
+        solver.parameters.max_time_in_seconds = seconds
+        return solver
 
     def hold(self, tier: int, value: int, host_of: Ints) -> None:
         """From now on `tier` may cost no more than `value`; go on from `host_of`."""
