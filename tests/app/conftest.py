@@ -1,0 +1,31 @@
+"""One small store for all tests of the dashboard, and settings that keep the walk short."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.app.stores import make_store
+from tests.conftest import HOSTILE_NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SHORT = {"PRO__PLACEMENT__SECONDS": "0.5", "PRO__FORECAST__SCENARIOS": "8", "PRO__FORECAST__HISTORY_DAYS": "3"}
+
+
+@pytest.fixture(scope="session")
+def short_walk() -> Iterator[dict[str, str]]:
+    """Environment in which a recommendation takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in SHORT.items():
+            patch.setenv(key, value)
+        yield SHORT
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory, short_walk: dict[str, str]) -> Path:
+    """A store whose VMs and hosts bear hostile names."""
+    return make_store(tmp_path_factory.mktemp("dashboard"), HOSTILE_NAMES)

@@ -1,0 +1,204 @@
+"""Every page runs and says what the library found; a decision is passed on. Hostile names everywhere."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import pro.app
+from pro.app import components, service
+from pro.core.errors import InputError
+from pro.remediation.tips import TipBook
+from tests.conftest import HOSTILE_NAMES
+from tests.reports.fixtures import NOW, make_report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pro.reports.report import Report
+
+PAGES = ("fleet", "hot", "plan", "tips")
+
+
+@pytest.fixture
+def visit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
+    """Open a page on a hand-made report (or on what a function of the options returns)."""
+    (tmp_path / "inventory" / "x").mkdir(parents=True)
+    monkeypatch.setenv("PRO_STORE", str(tmp_path))
+    asked: list[service.Options] = []
+
+    def go(page: str, found: Report | Exception) -> AppTest:
+        def recommend(store: Path, now: object, options: service.Options) -> Report:
+            asked.append(options)
+            if isinstance(found, Exception):
+                raise found
+            return found
+
+        monkeypatch.setattr(service, "recommend", recommend)
+        at = AppTest.from_file(str(pro.app.SCRIPT), default_timeout=60).run()
+        at.switch_page(f"screens/{page}.py").run()
+        return at
+
+    go.asked = asked  # type: ignore[attr-defined]
+    go.store = tmp_path  # type: ignore[attr-defined]
+    return go
+
+
+def raise_tips(store: Path, report: Report) -> None:
+    with TipBook(store / service.TIPS) as book:
+        book.raise_or_refresh(report.hotspots, report.plan, NOW, names={**report.host_label, **report.vm_label})
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("names", [None, HOSTILE_NAMES])
+def test_every_page_opens(visit: Callable[..., AppTest], page: str, names: tuple[str, ...] | None) -> None:
+    at = visit(page, make_report(names))
+    assert not at.exception
+    assert len(at.title) == 1
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_name_reaches_a_markdown_surface_unescaped(visit: Callable[..., AppTest], page: str) -> None:
+    report = make_report(HOSTILE_NAMES)
+    raise_tips(visit.store, report)  # type: ignore[attr-defined]
+    at = visit(page, report)
+    if page == "tips":
+        assert at.selectbox(key="tip").options
+    surfaces = [
+        *at.title,
+        *at.header,
+        *at.subheader,
+        *at.caption,
+        *at.markdown,
+        *at.error,
+        *at.warning,
+        *at.success,
+        *at.info,
+    ]
+    for element in surfaces:
+        bare = re.sub(r"\\.", "", str(element.value))
+        assert "![](" not in bare
+        assert "<script" not in bare
+        assert "=cmd" not in bare
+
+
+def test_the_fleet_page_says_the_headline_in_figures(visit: Callable[..., AppTest]) -> None:
+    at = visit("fleet", make_report())
+    assert {m.label: m.value for m in at.metric} == {
+        "Hot hosts": "2 \u2192 1",
+        "Minutes above 85 %": "315 \u2192 142",
+        "Rules broken": "2 \u2192 1",
+        "Migrations": "3",
+    }
+    hosts = at.dataframe[0].value
+    assert list(hosts["host"]) == [f"HV{i:02d}" for i in range(1, 9)]
+
+
+def test_the_hot_page_shows_causes_of_the_chosen_host(visit: Callable[..., AppTest]) -> None:
+    report = make_report()
+    at = visit("hot", report)
+    at.selectbox(key="hotspot").set_value(f"{report.hotspots[1].host}/cpu").run()
+    assert not at.exception
+    causes = at.dataframe[1].value
+    assert set(causes["VM"]) <= {report.vm_label[c.vm] for c in report.hotspots[1].vms}
+
+
+def test_the_plan_page_explains_a_vm(visit: Callable[..., AppTest]) -> None:
+    report = make_report()
+    at = visit("plan", report)
+    at.selectbox(key="why").set_value(report.fleet.vms[13]).run()
+    assert not at.exception
+    options = next(d.value for d in at.dataframe if "Verdict" in d.value.columns)
+    assert options.iloc[0][""] == "chosen"
+    assert options.iloc[0]["Host"] == "HV02"
+    assert set(options["Verdict"]) == {"allowed", "refused"}
+
+
+def test_apply_needs_an_approval_of_this_plan(visit: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+    monkeypatch.setattr(service.Hands, "start", lambda self, plan, url: begun.append(plan.id))
+    report = make_report()
+    at = visit("plan", report)
+    button = next(b for b in at.button if b.label == "Apply on the simulator")
+    assert button.disabled
+    at.checkbox(key=f"approve-{report.plan.id}").check().run()
+    button = next(b for b in at.button if b.label == "Apply on the simulator")
+    assert not button.disabled
+    button.click().run()
+    assert begun == [report.plan.id]
+
+
+def test_a_quiet_fleet_has_pages_too(visit: Callable[..., AppTest]) -> None:
+    from dataclasses import replace
+
+    report = make_report(moves=())
+    calm = replace(report, hotspots=(), hotspots_after=(), repaired=(), readiness=None, baselines=None)
+    for page in ("fleet", "hot", "plan"):
+        assert not visit(page, calm).exception
+
+
+def test_without_a_store_the_sample_is_offered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PRO_STORE", str(tmp_path / "nowhere"))
+    at = AppTest.from_file(str(pro.app.SCRIPT), default_timeout=60).run()
+    for page in PAGES:
+        at.switch_page(f"screens/{page}.py").run()
+        assert not at.exception
+    at.switch_page("screens/fleet.py").run()
+    assert at.title[0].value == "No estate yet"
+    assert any("pro demo" in c.value for c in at.code)
+
+
+def test_an_error_for_people_is_shown_as_text(visit: Callable[..., AppTest]) -> None:
+    at = visit("fleet", InputError("no samples", got="![](http://127.0.0.1:9/x)"))
+    assert not at.exception
+    assert [e.value for e in at.error] == ["This could not be done."]
+    assert any("no samples" in t.value for t in at.text)
+
+
+def test_the_sidebar_is_what_is_asked_for(visit: Callable[..., AppTest]) -> None:
+    at = visit("fleet", make_report())
+    at.slider(key="threshold").set_value(70)
+    at.selectbox(key="goal").set_value("repair")
+    at.number_input(key="moves").set_value(4)
+    next(b for b in at.button if b.label == "Recommend").click()
+    at.run()
+    assert visit.asked[-1] == service.Options(86400, 0.7, "repair", 4)  # type: ignore[attr-defined]
+
+
+def test_a_tip_is_approved_by_name_and_dismissed_with_a_reason(visit: Callable[..., AppTest]) -> None:
+    report = make_report(HOSTILE_NAMES)
+    folder: Path = visit.store  # type: ignore[attr-defined]
+    raise_tips(folder, report)
+    at = visit("tips", report)
+    assert not at.exception
+    next(b for b in at.button if b.label == "Approve").click()
+    at.run()
+    assert any("needs the name" in t.value for t in at.text)
+    at.text_input(key="who").set_value("ann")
+    at.text_input(key="reason").set_value("known")
+    next(b for b in at.button if b.label == "Dismiss").click()
+    at.run()
+    assert not at.exception
+    states = {t.state.value for t in service.tips(folder, active=False)}
+    assert "dismissed" in states
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_md_leaves_nothing_that_formats(name: str) -> None:
+    bare = re.sub(r"\\.", "", components.md(name))
+    assert not set(bare) & set("*_[]()<>!`#$:")
+    assert "\n" not in bare
+
+
+def test_the_real_walk_fills_every_page(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRO_STORE", str(store))
+    at = AppTest.from_file(str(pro.app.SCRIPT), default_timeout=120).run()
+    for page in PAGES:
+        at.switch_page(f"screens/{page}.py").run()
+        assert not at.exception, page
+    at.switch_page("screens/plan.py").run()
+    assert any(m.label == "Migrations" for m in at.metric)
