@@ -71,7 +71,8 @@ class Flight:
 class Driver:
     """Carries out one run. Holds no truth of its own: all of it can be lost and read again from journal and world.
 
-    `steps` is the journal's table, read once and kept in step with every write; nobody else writes.
+    `steps` is the journal's table, read once and kept in step with every write; nobody else writes. `recheck`, in a resumed
+    run, says what has changed since the plan was made; it is asked once, before the first new start.
     """
 
     journal: Journal
@@ -80,6 +81,7 @@ class Driver:
     limits: Limits
     settle_s: float
     on_event: Callable[[Event], None] | None = None
+    recheck: Callable[[World], list[str]] | None = None
     flights: dict[int, Flight] = field(default_factory=dict)
     steps: dict[int, Step] = field(default_factory=dict)
     _held_back: dict[int, int] = field(default_factory=dict)
@@ -213,7 +215,10 @@ class Driver:
         open_steps = [s for s in self.steps.values() if s.state in (StepState.PENDING, *IN_FLIGHT)]
         present = min((s.wave for s in open_steps), default=0)
         waiting = []
-        for step in [s for s in open_steps if s.state == StepState.PENDING and s.wave == present]:
+        pending = [s for s in open_steps if s.state == StepState.PENDING and s.wave == present]
+        if pending and self.recheck is not None and not self._still_fits(pending[0], world):
+            return
+        for step in pending:
             if self._halted() or self.journal.stop_asked(run):
                 return
             if self._settled_without_a_call(step, world):
@@ -224,6 +229,16 @@ class Driver:
                 waiting.append(step)
         if waiting and not self.flights:
             self._write(waiting[0], StepState.FAILED, reason="the destination has no room for the VM")
+
+    def _still_fits(self, first: Step, world: World) -> bool:
+        """Ask `recheck`, as soon as nothing is under way; False: not yet, or the rest of the plan does not fit any more."""
+        if self.flights or self._halted() or self.recheck is None:
+            return False
+        changed = self.recheck(world)
+        self.recheck = None
+        if changed:
+            self._write(first, StepState.SKIPPED, reason=f"the plan no longer fits: {'; '.join(changed)}")
+        return not changed
 
     def _halted(self) -> bool:
         bad = (StepState.FAILED, StepState.SKIPPED, StepState.IN_DOUBT)

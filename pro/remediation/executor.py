@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pro.core.errors import RefusedError
 from pro.core.text import plain
-from pro.planning.io import dumps
+from pro.planning.io import dumps, loads
 from pro.planning.plan import Wave
 from pro.remediation.driver import Driver, Limits
 from pro.remediation.gates import refusals
@@ -71,7 +71,8 @@ def resume(
 ) -> ApplyResult:
     """Take up the newest run where it was left: interrupted, stopped or in doubt. One that has ended is only told of again.
 
-    Nothing is asked for until every request that may still be on its way has had its time and the world has been read.
+    Nothing is asked for until every request that may still be on its way has had its time and the world has been read; and
+    nothing new is started if the world has changed so that the rest of the plan no longer fits.
     """
     limits = limits or Limits()
     try:
@@ -186,7 +187,12 @@ class Executor:
                     step, StepState.SENT if step.ticket else StepState.INTENT, now, reason="looking again"
                 )
         self.journal.end_run(run.run, RunState.RUNNING, now, "resumed")
-        return self._drive(run.run)
+        plan = loads(run.plan)
+
+        def recheck(world: World) -> list[str]:
+            return self._balancers(world) + changes(plan, world, done_already(plan, world), self.backend)
+
+        return self._drive(run.run, recheck)
 
     def _balancers(self, world: World) -> list[str]:
         if self.limits.ignore_balancer:
@@ -224,8 +230,8 @@ class Executor:
         )
         return run
 
-    def _drive(self, run: int) -> ApplyResult:
-        driver = self.driver(self.journal, self.backend, self.clock, self.limits, self.settle_s, self.on_event)
+    def _drive(self, run: int, recheck: Callable[[World], list[str]] | None = None) -> ApplyResult:
+        driver = self.driver(self.journal, self.backend, self.clock, self.limits, self.settle_s, self.on_event, recheck)
         state = driver.run(run)
         result = self._result(run, state)
         if state != RunState.RUNNING:

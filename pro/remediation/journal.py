@@ -125,8 +125,7 @@ class Journal:
         rows = [(f"INSERT INTO runs ({_RUN_COLUMNS}) VALUES ({marks})", tuple(vars(run).values()))]
         marks = ",".join("?" * len(Step.__dataclass_fields__))
         rows += [(f"INSERT INTO steps ({_STEP_COLUMNS}) VALUES ({marks})", tuple(vars(s).values())) for s in steps]
-        sealed = hashlib.sha256(run.plan.encode()).hexdigest()
-        self._commit(rows, (run.started, run.run, -1, "run started", f"plan {run.plan_id} ({sealed}) on {run.backend}"))
+        self._commit(rows, (run.started, run.run, -1, "run started", seal(run)))
 
     def next_run(self) -> int:
         """The number of the run to come."""
@@ -202,10 +201,11 @@ class Journal:
     def verify(self, anchor: tuple[int, str] | None = None) -> list[str]:
         """What is wrong with the audit trail; an empty list when every row is as it was written.
 
-        Finds rows edited, dropped or reordered, and steps that are not in the state their last event says. Cutting off
+        Finds rows edited, dropped or reordered, plans edited, and steps not in the state their last event says. Cutting off
         the tail shows only against an `anchor`: a (seq, hash) from `head`, kept elsewhere.
         """
         problems, previous, last = [], GENESIS, {}
+        runs = {r.run: r for r in self.runs()}
         for expected, row in enumerate(self.events(), start=1):
             content = (row["at"], row["run"], row["step"], row["kind"], row["text"])
             if row["seq"] != expected:
@@ -216,11 +216,14 @@ class Journal:
                 break
             previous = row["hash"]
             last[row["run"], row["step"]] = row["kind"]
+            run = runs.get(row["run"])
+            if row["kind"] == "run started" and (run is None or row["text"] != seal(run)):
+                problems.append(f"the plan or the backend of run {row['run']} is not what was written")
             if anchor is not None and row["seq"] == anchor[0] and row["hash"] != anchor[1]:
                 problems.append(f"event {anchor[0]} is not the one that was anchored")
         if anchor is not None and self.head()[0] < anchor[0]:
             problems.append(f"the trail ends at event {self.head()[0]}, before the anchor at {anchor[0]}")
-        for step in [s for r in self.runs() for s in self.steps(r.run)]:
+        for step in [s for r in runs for s in self.steps(r)]:
             said = last.get((step.run, step.step))
             if said is not None and said != step.state.value and not problems:
                 problems.append(f"step {step.step} of run {step.run} is {step.state.value}, its last event says {said}")
@@ -236,6 +239,11 @@ def chain(previous: str, content: Sequence[object]) -> str:
     """The hash of an event: SHA-256 over its predecessor's hash and its own content as canonical JSON."""
     body = json.dumps([previous, *content], ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(body.encode()).hexdigest()
+
+
+def seal(run: Run) -> str:
+    """What the trail says of a run: enough to notice another plan in its place."""
+    return f"plan {run.plan_id} ({hashlib.sha256(run.plan.encode()).hexdigest()}) on {run.backend}"
 
 
 def _step(row: Sequence[Any]) -> Step:

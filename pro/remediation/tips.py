@@ -201,11 +201,14 @@ class TipBook:
         )
         return any(SEVERITIES.index(concern.severity) <= SEVERITIES.index(r[0]) for r in rows)
 
-    def clear_missing(self, keys: Iterable[str], now: datetime) -> list[Tip]:
-        """Close, as CLEARED, every tip whose trouble is not among `keys` any more: it went away by itself."""
-        return self._close(
-            [t for t in self._waiting() if t.key not in set(keys)], TipState.CLEARED, now, "healthy again by itself"
-        )
+    def clear_missing(self, keys: Iterable[str], now: datetime, *, cluster: str | None = None) -> list[Tip]:
+        """Close, as CLEARED, every tip whose trouble is not among `keys` any more: it went away by itself.
+
+        `cluster`: only tips of this one (None: of all).
+        """
+        present = set(keys)
+        gone = [t for t in self._waiting() if t.key not in present and cluster in (None, t.cluster)]
+        return self._close(gone, TipState.CLEARED, now, "healthy again by itself")
 
     def expire(self, now: datetime, minutes: float = 60.0) -> list[Tip]:
         """Close, as EXPIRED, every tip that was neither refreshed nor carried out for `minutes`."""

@@ -333,6 +333,17 @@ def test_an_interrupted_run_is_resumed_and_nothing_else_is_applied_before(scene:
     assert scene.resume().state == "done"
 
 
+def test_a_resumed_run_ends_what_is_under_way_and_starts_nothing_if_the_world_has_changed(scene: Scene) -> None:
+    halfway(scene)
+    with scene.backend.edit() as simulation:
+        simulation.hosts["h3"].accepting = False
+        simulation.changed = True
+    result = scene.resume()
+    assert (result.state, result.moved) == ("partial", 2)
+    assert [s.state for s in result.steps] == [StepState.DONE, StepState.DONE, StepState.SKIPPED]
+    assert "h3" in result.reasons[0]
+
+
 def test_resume_goes_to_the_same_estate_only(scene: Scene, tmp_path: Path) -> None:
     halfway(scene)
     other = open_backend(f"simulated:{tmp_path / 'other.json'}", world=scene.seen, clock=scene.clock)

@@ -36,18 +36,18 @@ def case(seed: int, executor: type[Executor] | None = None, *, must_finish: bool
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_crash_at_every_single_point_comes_to_the_same_end(seed: int) -> None:
-    tried = explore(case(seed), every=1 if seed < 3 else 2)
+    tried = explore(case(seed), every=1 if seed in (1, 3) else 3)
     assert tried > 10
 
 
 def test_crashes_during_resume_too_come_to_the_same_end() -> None:
     tried = 0
-    for seed in range(40):
+    for seed in range(20):
         rng = random.Random(seed)
         for _ in range(10):
             run(case(seed), [rng.randint(1, 120)] + [rng.randint(1, 50) for _ in range(rng.randint(1, 3))])
             tried += 1
-    assert tried == 400
+    assert tried == 200
 
 
 def test_whatever_goes_wrong_is_left_in_order() -> None:
