@@ -11,6 +11,7 @@ import numpy as np
 from pro.core.text import plain
 from pro.placement.language import Allow, AtLeast, Limit, Near, Row, Together, broken, counted
 from pro.placement.problem import loosen
+from pro.planning.load import Load
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,15 +23,6 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 MEMORY_LABEL = "memory"
-
-
-@dataclass
-class _Load:
-    """A Limit while VMs move: a travelling VM counts at both ends, so any order of arrivals is safe."""
-
-    row: Limit
-    use: Ints
-    upper: Ints
 
 
 @dataclass
@@ -57,7 +49,7 @@ class _Places:
     """Indices of the rows that speak about one VM."""
 
     allow: list[Allow] = field(default_factory=list)
-    loads: list[tuple[_Load, int]] = field(default_factory=list)
+    loads: list[tuple[Load, int]] = field(default_factory=list)
     budgets: list[tuple[_Budget, int]] = field(default_factory=list)
     spans: list[_Span] = field(default_factory=list)
 
@@ -122,8 +114,7 @@ class Flight:
                 for i, v in enumerate(row.vms.tolist()):
                     self._places[v].budgets.append((budget, i))
             case Limit():
-                use = counted(row, self.home, self.home)
-                load = _Load(row, use, np.maximum(row.upper, use))
+                load = Load(row, self.home)
                 for i, v in enumerate(row.vms.tolist()):
                     self._places[v].loads.append((load, i))
             case AtLeast():
@@ -149,26 +140,16 @@ class Flight:
             if item >= 0 and np.any(spent[item] + budget.row.weight[i] > budget.row.upper[item]):
                 return f"{plain(budget.row.label)} leaves no room for {'a stop-over' if stopover else 'it'}"
         for load, i in places.loads:
-            words = self._overload(load, i, self.at[vm], host)
-            if words:
-                return words
+            lack = load.lack(i, self.at[vm], host)
+            if lack and load.row.label == MEMORY_LABEL:
+                return f"{self._host(host)} lacks {lack:,} MiB of memory"
+            if lack:
+                return f"{plain(load.row.label)} is full at {self._host(host)}"
         for span in places.spans:
             words = self._narrows(span, self.at[vm], host)
             if words:
                 return words
         return ""
-
-    def _overload(self, load: _Load, i: int, source: int, host: int) -> str:
-        new = int(load.row.scope[host])
-        if new < 0 or new == int(load.row.scope[source]):
-            return ""
-        lack = load.use[new] + load.row.weight[i] - load.upper[new]
-        # A VM that adds nothing to a full host does no harm there.
-        if not np.any((lack > 0) & (load.row.weight[i] > 0)):
-            return ""
-        if load.row.label == MEMORY_LABEL:
-            return f"{self._host(host)} lacks {int(lack[0]):,} MiB of memory"
-        return f"{plain(load.row.label)} is full at {self._host(host)}"
 
     def _narrows(self, span: _Span, source: int, host: int) -> str:
         old, new = int(span.row.scope[source]), int(span.row.scope[host])
@@ -186,7 +167,7 @@ class Flight:
         """Let `vm` set out for `host`: it counts at both ends until `arrive`."""
         self.going[vm] = host
         for load, i in self._places[vm].loads:
-            self._weigh(load, i, self.at[vm], host, 1)
+            load.weigh(i, self.at[vm], host, 1)
         for span in self._places[vm].spans:
             if span.row.scope[self.at[vm]] != span.row.scope[host]:
                 span.crossing = vm
@@ -201,7 +182,7 @@ class Flight:
         """End the wave: everybody under way has arrived."""
         for vm, host in self.going.items():
             for load, i in self._places[vm].loads:
-                self._weigh(load, i, host, self.at[vm], -1)
+                load.weigh(i, host, self.at[vm], -1)
             self._settle(vm, host)
             for span in self._places[vm].spans:
                 span.crossing = None
@@ -225,8 +206,8 @@ class Flight:
     def put(self, vm: int, host: int) -> None:
         """Set `vm` down on `host` without a journey, in a look ahead."""
         for load, i in self._places[vm].loads:
-            self._weigh(load, i, self.at[vm], host, 1)
-            self._weigh(load, i, host, self.at[vm], -1)
+            load.weigh(i, self.at[vm], host, 1)
+            load.weigh(i, host, self.at[vm], -1)
         self._settle(vm, host)
 
     def _settle(self, vm: int, host: int) -> None:
@@ -234,13 +215,6 @@ class Flight:
             span.members[int(span.row.scope[self.at[vm]])] -= 1
             span.members[int(span.row.scope[host])] += 1
         self.at[vm] = host
-
-    @staticmethod
-    def _weigh(load: _Load, i: int, stays: int, host: int, sign: int) -> None:
-        """Add (or take away) the weight at `host`, unless `stays` is in the same scope item."""
-        item = int(load.row.scope[host])
-        if item >= 0 and item != int(load.row.scope[stays]):
-            load.use[item] += sign * load.row.weight[i]
 
     def memory_use(self) -> Ints:
         """(H,) MiB held on every host now, VMs under way at both ends."""

@@ -11,7 +11,7 @@ from hypothesis import event, given
 
 from pro.fleet import Groups
 from pro.placement.constraints import Capacity, Gather, MoveBudget, Spread
-from pro.placement.language import AtLeast, Near
+from pro.placement.language import AtLeast, Limit, Near
 from pro.planning import final_host_of, make_plan
 from pro.planning.physics import Dirtying
 from pro.planning.profiles import PROFILES
@@ -389,3 +389,37 @@ def reachable(f: Any, target: Any, hosts: list[list[int]]) -> bool:
                     seen.add(after)
                     front.append(after)
     return False
+
+
+def test_a_limit_of_several_dimensions_holds_in_each() -> None:
+    f = fleet("h1: a | h2: b | h3: c", memory=8192)
+    weight = np.array([[1, 5], [1, 0], [0, 0]])
+    limit = Limit(
+        np.arange(3),
+        weight,
+        np.arange(3),
+        np.zeros((3, 2), np.int64),
+        np.array([[9, 9], [9, 4], [9, 9]]),
+        "after",
+        "two",
+    )
+    plan = make_plan(f, None, stand(f, "h2: a c | h3: b"), replace(CONTEXT, rows=[limit]))
+    assert {b.vm: b.reason.split(",")[0] for b in plan.blocked} == {"a": "two is full at h2"}
+    assert sorted(m.vm for m in plan.migrations) == ["b", "c"]
+
+
+def test_a_scope_item_of_two_hosts_counts_a_vm_once_while_it_moves_inside() -> None:
+    f = fleet("h1: a | h2: | h3:", racks={"h1": "r1", "h2": "r1", "h3": "r3"}, memory=8192)
+    for weight in (np.ones((1, 1), np.int64), np.ones((1, 2), np.int64)):
+        one = np.ones((2, weight.shape[1]), np.int64)
+        rack = Limit(np.array([0]), weight, np.array([0, 0, 1]), 0 * one, one, "after", "one a rack")
+        assert make_plan(f, None, stand(f, "h2: a"), replace(CONTEXT, rows=[rack])).blocked == ()
+
+
+def test_a_measured_dirty_rate_of_the_fleet_is_used() -> None:
+    f = fleet("h1: a | h2:", vm_memory=8192, memory=65_536)
+    slow = make_plan(replace(f, dirty_mib_s=np.array([60.0])), None, stand(f, "h2: a"), CONTEXT).migrations[0]
+    fast = make_plan(f, None, stand(f, "h2: a"), CONTEXT).migrations[0]
+    assert slow.seconds > 1.5 * fast.seconds
+    told = replace(CONTEXT, dirtying={"a": Dirtying()})
+    assert make_plan(replace(f, dirty_mib_s=np.array([60.0])), None, stand(f, "h2: a"), told).migrations[0] == fast
