@@ -45,7 +45,10 @@ def start_dashboard(store: Path, port: int) -> int:
 
     import pro
 
-    entry = File(pro.__file__).parent / "app" / "serve.py"
+    package = File(pro.__file__).parent
+    # Streamlit reads its settings beside the script: in a checkout they lie beside app.py, in a wheel beside serve.py.
+    checkout = package.parent / ".streamlit" / "config.toml"
+    entry = package.parent / "app.py" if checkout.is_file() else package / "app" / "serve.py"
     command = [
         sys.executable, "-m", "streamlit", "run", str(entry), "--server.address", "127.0.0.1", "--server.port", str(port),
         "--server.headless", "true", "--browser.gatherUsageStats", "false", "--client.showErrorDetails", "none",
