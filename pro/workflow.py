@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pro.fleet.tables import Inventory
     from pro.forecast import Scenarios
     from pro.heat import Hotspot
+    from pro.heat.baselines import Comparison
     from pro.placement.place import Question
     from pro.placement.placement import Placement
     from pro.placement.policy import Policy
@@ -180,9 +181,26 @@ def decide(
         hotspots=outlook.hotspots, hotspots_after=hot_after, placement=placement, plan=plan, before=before,
         after=summary(fleet, demand, host_of, threshold), warnings=(*fleet.warnings, *demand.warnings),
         repaired=judge(fleet, question.constraints, host_of).repaired, readiness=outlook.readiness,
+        baselines=baselines(outlook, threshold),
     )  # fmt: skip
     broken = tuple(violations_of(fleet, question.constraints, fleet.host_of))
     return Recommendation(outlook, question, placement, plan, report, broken)
+
+
+def baselines(outlook: Outlook, threshold: float) -> Comparison | None:
+    """Who would be flagged by what people use today, on measured host CPU; None where hosts are not counted."""
+    import numpy as np
+
+    from pro.fleet.entities import entity_of
+    from pro.heat.baselines import compare
+
+    grid = outlook.history.get("host_cpu_pct")
+    if grid is None or not grid.entities:
+        return None
+    use = np.full((outlook.fleet.n_hosts, grid.values.shape[1]), np.nan)
+    host = entity_of(outlook.fleet, grid.entities).host
+    use[host[host >= 0]] = grid.values[host >= 0] / 100
+    return compare(outlook.fleet.hosts, use, outlook.hotspots, threshold=threshold, step_s=grid.step_s)
 
 
 def hold_back(outlook: Outlook, policy: Policy) -> Fleet:

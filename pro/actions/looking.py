@@ -20,9 +20,15 @@ if TYPE_CHECKING:
 def hotspots_document(outlook: Outlook, config: Config) -> dict[str, Any]:
     """hotspots.json."""
     from pro.heat.hotspots import to_json
+    from pro.workflow import baselines
 
     seconds = outlook.demand.slots * outlook.demand.step_s
-    return {**to_json(outlook.hotspots, outlook.now, seconds), "threshold": config.heat.threshold}
+    beside = baselines(outlook, config.heat.threshold)
+    return {
+        **to_json(outlook.hotspots, outlook.now, seconds),
+        "threshold": config.heat.threshold,
+        "baselines": None if beside is None else asdict(beside),
+    }
 
 
 def forecast_record(
@@ -38,7 +44,7 @@ def forecast_record(
         tell(f"rolling origins of {name}")
         horizon_s = outlook.demand.slots * outlook.demand.step_s
         record = rolling(outlook.history[name], horizon_s=horizon_s, origins=origins, seed=config.forecast.seed)
-        counters.append({"counter": name, "origins": origins, **record.to_json()})
+        counters.append(record.to_json())
     if output is not None:
         write_quantiles(outlook, output)
     return {

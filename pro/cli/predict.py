@@ -54,19 +54,17 @@ def forecast(
         say(f"now {record['now']}, {record['series']} series, {record['horizon_h']:g} h ahead")
         for counter in record["counters"]:
             say()
-            say(f"{counter['counter']}: {counter['origins']} rolling origins")
-            head = ("model", "MAE", "pinball .5", "pinball .9", "pinball .95", "90 % interval covers")
+            say(f"{counter['counter']}: {counter['series']} series, {len(counter['origins'])} rolling origins")
+            if not counter["rows"]:
+                say("too little history to keep a record: a day to learn from and a day to be judged by are needed")
+                continue
+            head = ("model", "MAE", "pinball .5", "pinball .9", "pinball .95", "CRPS", "90 % interval covers")
+            losses = ("mae", "pinball_50", "pinball_90", "pinball_95", "crps")
             rows = [
-                (
-                    r["model"],
-                    *(
-                        f"{r[k]:.3f}" if r[k] is not None else "-"
-                        for k in ("mae", "pinball_50", "pinball_90", "pinball_95")
-                    ),
-                    f"{r['coverage_90']:.1%}" if r["coverage_90"] is not None else "-",
-                )
+                (r["model"], *("-" if r[k] is None else f"{r[k]:.3f}" for k in losses),
+                 "-" if r["coverage"] is None else f"{r['coverage']:.1%}")
                 for r in counter["rows"]
-            ]
+            ]  # fmt: skip
             say(table(rows, head))
         if output:
             remark(f"written: {output}")
@@ -86,7 +84,7 @@ def hotspots(
     with errors():
         from pro.actions.looking import hotspots_document
         from pro.core.text import plain
-        from pro.workflow import look_ahead
+        from pro.workflow import baselines, look_ahead
 
         progress = Progress()
         conf = settings(config, heat={"threshold": threshold}, forecast={"horizon_h": hours(horizon)})
@@ -107,5 +105,11 @@ def hotspots(
                 for h in outlook.hotspots
             ]  # fmt: skip
             say(table(rows, ("host", "of", "from (UTC)", "to", "surely", "peak", "hot min", "severity", "because of")))
+        if not json and (beside := baselines(outlook, conf.heat.threshold)) is not None:
+            for name, hosts in (
+                ("SCOM's rule, 3 samples in a row", beside.scom_rule),
+                ("last hour's average", beside.hourly_average),
+            ):
+                say(f"over {conf.heat.threshold:.0%} now by {name}: {', '.join(map(plain, hosts)) or 'no host'}")
         if check and outlook.hotspots:
             raise SystemExit(SOMETHING_TO_DO)
