@@ -43,16 +43,18 @@ def numbers(column: pa.ChunkedArray) -> NDArray[Any]:
 
 def floats(column: pa.ChunkedArray) -> NDArray[np.float64]:
     """A float64 column as numpy, NaN where it is null."""
+    if column.null_count == 0:
+        plain: NDArray[np.float64] = numbers(column)
+        return plain
     pieces = []
     for chunk in column.chunks:
         validity, data = chunk.buffers()
         span = slice(chunk.offset, chunk.offset + len(chunk))
-        values = np.frombuffer(data, dtype=np.float64)[span].copy() if len(chunk) else np.zeros(0)
+        values = np.frombuffer(data, dtype=np.float64)[span].copy()
         if chunk.null_count:
-            valid = np.unpackbits(np.frombuffer(validity, dtype=np.uint8), bitorder="little")[span]
-            values[valid == 0] = np.nan
+            values[np.unpackbits(np.frombuffer(validity, dtype=np.uint8), bitorder="little")[span] == 0] = np.nan
         pieces.append(values)
-    return np.concatenate(pieces) if pieces else np.zeros(0)
+    return np.concatenate(pieces)
 
 
 def column(values: NDArray[Any], kind: pa.DataType | None = None) -> pa.Array:

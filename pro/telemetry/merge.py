@@ -37,7 +37,7 @@ class Piece:
     series: NDArray[np.int32]
     value: NDArray[np.float64]
 
-    def pick(self, rows: NDArray[np.int64]) -> Piece:
+    def pick(self, rows: NDArray[np.int64] | slice) -> Piece:
         return Piece(self.time_us[rows], self.series[rows], self.value[rows])
 
 
@@ -48,6 +48,20 @@ def joined(pieces: Sequence[Piece]) -> Piece:
         np.concatenate([piece.series for piece in pieces]),
         np.concatenate([piece.value for piece in pieces]),
     )
+
+
+def in_order(values: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """The stable order that sorts `values`; None when they are sorted already, as samples mostly come."""
+    return None if (values[1:] >= values[:-1]).all() else np.argsort(values, kind="stable")
+
+
+def sorted_by(rank: NDArray[np.int64], time_us: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The order by (rank, time). Ranks are few: as 16-bit numbers numpy sorts them by counting, in linear time."""
+    small = rank.astype(np.uint16) if len(rank) and int(rank.max()) < 65_536 else rank
+    order = in_order(time_us)
+    if order is None:
+        return np.argsort(small, kind="stable")
+    return order[np.argsort(small[order], kind="stable")]
 
 
 @dataclass
@@ -101,12 +115,13 @@ class Merger:
             return
         every = joined(self._pieces)
         self._pieces, self._rows = [], 0
-        day = (every.time_us // DAY_US).astype(np.int32)
-        first, last = int(day.min()), int(day.max())
-        for number in range(first, last + 1) if last - first < 400 else np.unique(day).tolist():
-            mine = np.flatnonzero(day == number)
-            if len(mine):
-                self._merge(number, every.pick(mine))
+        day = every.time_us // DAY_US
+        order = in_order(day)
+        if order is not None:
+            every, day = every.pick(order), day[order]
+        starts = np.flatnonzero(np.r_[True, day[1:] != day[:-1]]).tolist()
+        for start, stop in zip(starts, [*starts[1:], len(day)], strict=True):
+            self._merge(int(day[start]), every.pick(slice(start, stop)))
 
     def _merge(self, number: int, new: Piece) -> None:
         """Merge the samples of one day (`number` days after 1970-01-01) into its partition."""
@@ -121,9 +136,9 @@ class Merger:
         rank[ordered] = np.arange(len(ordered))
         identities = [names[k] for k in ordered]
         self.known.update((name[0], name[1]) for name in identities)
-        key = rank[every.series] * DAY_US + every.time_us % DAY_US
-        order = np.argsort(key)  # not stable, and need not be: of equal keys the largest value is kept
-        key, value = key[order], every.value[order]
+        order = sorted_by(rank[every.series], every.time_us)
+        key = rank[every.series[order]] * DAY_US + every.time_us[order] % DAY_US
+        value = every.value[order]
         first = np.empty(len(key), dtype=bool)
         first[0] = True
         np.not_equal(key[1:], key[:-1], out=first[1:])

@@ -1,22 +1,24 @@
 """SCOM raw and hourly rows as CSV (Perf.vPerfRaw, vPerfHourly, PerformanceDataAllView, and long files that look like them).
 
-Two paths, one meaning. The fast path lets Arrow parse a whole block; when anything in the block is not plain, the block
-is split, and only the piece with the oddity goes through `RowReader`, row by row, which is the definition.
+Two paths, one meaning. The fast path lets Arrow parse a whole block; rows in it that are not plain go through `RowReader`,
+one by one, which is the definition. Where even the rows cannot be told apart, the block is split first.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pro.core.errors import InputError
-from pro.telemetry.arrow import codes, distinct, numbers
+from pro.telemetry.arrow import codes, distinct
 from pro.telemetry.readers import times
 from pro.telemetry.readers.scom_layout import Layout, layout_of
+from pro.telemetry.readers.scom_parse import NAMES, Parsed, parse, single_out
 from pro.telemetry.readers.scom_rows import TOLERANCE, RowReader, storable
-from pro.telemetry.readers.series import NAMELESS, SeriesBook
-from pro.telemetry.readers.stream import Block, Source, blocks, lone_returns, refine
+from pro.telemetry.readers.series import IGNORED, NAMELESS, SeriesBook
+from pro.telemetry.readers.stream import Block, Source, blocks, refine
 from pro.telemetry.samples import Rejected
 
 if TYPE_CHECKING:
@@ -29,10 +31,21 @@ if TYPE_CHECKING:
     from pro.telemetry.samples import ReadReport
 
     Floats = NDArray[np.float64]
-    Arrays = tuple[NDArray[np.int64], NDArray[np.int32], Floats, Floats | None]
-    """time_us, series, value, maximum"""
 
 HOUR_S, DAY_US = 3600, 86_400_000_000
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Good rows as arrays (n,): microseconds since 1970, series, value, and the maximum inside the hour."""
+
+    time_us: NDArray[np.int64]
+    series: NDArray[np.int32]
+    value: Floats
+    maximum: Floats
+
+    def pick(self, mask: NDArray[np.bool_]) -> Rows:
+        return Rows(self.time_us[mask], self.series[mask], self.value[mask], self.maximum[mask])
 
 
 class ScomCsv:
@@ -91,134 +104,83 @@ class _Rows:
         self._days: set[int] = set()
         self._off_midnight = False
 
-    # fast ------------------------------------------------------------------------------------------------------
-
     def fast(self, block: Block) -> list[pa.Table] | None:
-        arrays = self._fast(block)
-        return None if arrays is None else self._tables(*arrays)
+        """Tables of a block, by Arrow but for its odd rows; None when they cannot be told apart."""
+        for strict in (True, False):
+            parsed = parse(block, self._layout, strict=strict)
+            if parsed is not None and (tables := self._take(block, parsed)) is not None:
+                return tables
+        return None
 
     def slow(self, block: Block) -> list[pa.Table]:
-        return self._tables(*self._by_row(block))
+        """Tables of a block, row by row."""
+        return self._tables(self._by_row([block]))
 
-    def _by_row(self, block: Block) -> Arrays:
-        rows = self._rows.rows(block)
+    def _by_row(self, odd: list[Block]) -> Rows:
+        rows = [row for block in odd for row in self._rows.rows(block)]
         time_us = np.array([row[0] for row in rows], dtype=np.int64)
         series = np.array([row[1] for row in rows], dtype=np.int32)
         value, maximum = (np.array([row[k] for row in rows], dtype=np.float64) for k in (2, 3))
-        return time_us, series, value, maximum if self._layout.peaked else None
+        return Rows(time_us, series, value, maximum)
 
-    def _parse(self, block: Block) -> pa.Table | None:
-        import pyarrow as pa
-        from pyarrow import csv as arrow_csv
-
-        data = block.data
-        quoted = b'"' in data
-        if quoted and lone_returns(data):
-            return None
-        layout = self._layout
-        if layout.order == "iso" and layout.digits <= 9:
-            stamp = pa.timestamp("us" if layout.digits <= 6 else "ns")
-        else:
-            stamp = pa.dictionary(pa.int32(), pa.string())
-        kinds = dict.fromkeys(("path", "object", "counter", "instance"), pa.dictionary(pa.int32(), pa.string()))
-        kinds |= dict.fromkeys(("value", "average", "maximum", "count"), pa.float64()) | {"time": stamp}
-        if layout.hourly:
-            wanted = layout.where
-        else:
-            wanted = {role: k for role, k in layout.where.items() if role not in ("average", "maximum", "count")}
-        names = [f"c{k}" for k in range(layout.width)]
-        try:
-            table = arrow_csv.read_csv(
-                pa.BufferReader(data),
-                read_options=arrow_csv.ReadOptions(use_threads=False, column_names=names, block_size=len(data) + 1),
-                parse_options=arrow_csv.ParseOptions(delimiter=layout.delimiter, newlines_in_values=quoted),
-                convert_options=arrow_csv.ConvertOptions(
-                    column_types={f"c{k}": kinds[role] for role, k in wanted.items()},
-                    include_columns=[f"c{k}" for k in wanted.values()],
-                    null_values=["", "NULL"],
-                ),
-            ).rename_columns(list(wanted))
-        except pa.ArrowInvalid:
-            return None
-        # a lone carriage return ends a row for Arrow, but not for us
-        return None if not quoted and table.num_rows != block.lines and lone_returns(data) else table
-
-    def _fast(self, block: Block) -> Arrays | None:
-        """Arrays (time_us, series, value, maximum) of a block in which nothing is odd; None when something is."""
-        table = self._parse(block)
-        if table is None:
-            return None
-        if any(table.column(role).null_count for role in table.column_names):
-            return None
-        time_us = self._times(table.column("time"))
-        series = self._series(table)
-        if time_us is None or bool((series == NAMELESS).any()):
-            return None
-        value = numbers(table.column("average" if self._layout.hourly else "value"))
-        maximum = numbers(table.column("maximum")) if "maximum" in table.column_names else None
-        count = numbers(table.column("count")) if "count" in table.column_names else None
-        used = series >= 0
-        if not used.all():
-            time_us, series, value = time_us[used], series[used], value[used]
-            maximum = None if maximum is None else maximum[used]
-            count = None if count is None else count[used]
-        if len(series):
-            factor, low, high = (self._book.column(k)[series] for k in (4, 5, 6))
-            value = value * factor
-            sane = (value >= low) & (value <= high) & (time_us >= times.EARLIEST_US) & (time_us < times.LATEST_US)
-            if maximum is not None:
-                maximum = maximum * factor
-                sane &= (maximum <= high) & (maximum >= value - TOLERANCE * np.abs(value))
-            if count is not None:
-                sane &= count >= 1
-            if not sane.all():
+    def _take(self, block: Block, parsed: Parsed) -> list[pa.Table] | None:
+        series = self._series(parsed.table)
+        value, maximum, sane = self._judge(series, parsed)
+        odd = np.flatnonzero((series == NAMELESS) | ((series >= 0) & ~sane)).tolist()
+        single: list[Block] | None = []
+        if odd or parsed.skipped:
+            single = single_out(block, len(series) + len(parsed.skipped), parsed.skipped, odd)
+            if single is None:
                 return None
-        self._report.rows += len(used)
-        self._report.ignored += len(used) - len(series)
-        return time_us, series, value, maximum
+        self._report.rows += len(series) - len(odd)
+        self._report.ignored += int((series == IGNORED).sum())
+        good = (series >= 0) & sane
+        taken = Rows(parsed.time_us, series, value, maximum)
+        tables = self._tables(taken if good.all() else taken.pick(good))
+        return tables + self._tables(self._by_row(single)) if single else tables
 
-    def _times(self, column: pa.ChunkedArray) -> NDArray[np.int64] | None:
-        import pyarrow as pa
-
-        if pa.types.is_timestamp(column.type):
-            ticks: NDArray[np.int64] = numbers(column)
-            return ticks // 1000 if column.type.unit == "ns" else ticks
-        which, texts = codes(column)
-        try:
-            known = np.array([self._layout.parse_time(text) for text in texts], dtype=np.int64)
-        except (ValueError, OverflowError):
-            return None
-        return known[which]
+    def _judge(self, series: NDArray[np.int32], parsed: Parsed) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+        """(value, maximum, sane) in canonical units, where `series` >= 0; the value is its own maximum where none is given."""
+        if not self._book:
+            return np.zeros(len(series)), np.zeros(len(series)), np.zeros(len(series), dtype=bool)
+        which = np.maximum(series, 0)
+        factor, low, high = (self._book.column(k)[which] for k in (4, 5, 6))
+        value = parsed.numbers["average" if self._layout.hourly else "value"] * factor
+        time_us = parsed.time_us
+        sane = (value >= low) & (value <= high) & (time_us >= times.EARLIEST_US) & (time_us < times.LATEST_US)
+        maximum = value
+        if "maximum" in parsed.numbers:
+            maximum = parsed.numbers["maximum"] * factor
+            sane &= (maximum <= high) & (maximum >= value - TOLERANCE * np.abs(value))
+        if "count" in parsed.numbers:
+            sane &= parsed.numbers["count"] >= 1
+        return value, maximum, sane
 
     def _series(self, table: pa.Table) -> NDArray[np.int32]:
         """Series of every row: names are looked up once per distinct combination, rows only index."""
-        roles = ("path", "object", "counter", "instance")
-        have = [role for role in roles if role in table.column_names]
+        have = [role for role in NAMES if role in table.column_names]
         which, words = zip(*(codes(table.column(role)) for role in have), strict=True)
         found, back = distinct(which, [len(w) for w in words])
         series = []
         for combination in found:
-            names = dict.fromkeys(roles, "")
+            names = dict.fromkeys(NAMES, "")
             names.update(zip(have, (w[k] for w, k in zip(words, combination, strict=True)), strict=True))
             series.append(self._book.series(**names))
         return np.array(series, dtype=np.int32)[back]
 
-    # both ------------------------------------------------------------------------------------------------------
-
-    def _tables(
-        self, time_us: NDArray[np.int64], series: NDArray[np.int32], value: Floats, maximum: Floats | None
-    ) -> list[pa.Table]:
-        if not len(series):
+    def _tables(self, rows: Rows) -> list[pa.Table]:
+        if not len(rows.series):
             return []
         if not self._layout.hourly:
-            return [self._book.table(time_us, series, value, 0)]
-        ends = time_us + HOUR_S * 1_000_000
-        self._held.append(self._book.table(ends, series, value, HOUR_S))
-        if maximum is not None:
-            self._held.append(self._book.table(ends, series, np.maximum(maximum, value), HOUR_S, maximum=True))
+            return [self._book.table(rows.time_us, rows.series, rows.value, 0)]
+        ends = rows.time_us + HOUR_S * 1_000_000
+        self._held.append(self._book.table(ends, rows.series, rows.value, HOUR_S))
+        if self._layout.peaked:
+            highest = np.maximum(rows.maximum, rows.value)
+            self._held.append(self._book.table(ends, rows.series, highest, HOUR_S, maximum=True))
         if not self._off_midnight:
-            self._off_midnight = bool((time_us % DAY_US).any())
-            self._days.update(np.unique(time_us // DAY_US).tolist())
+            self._off_midnight = bool((rows.time_us % DAY_US).any())
+            self._days.update(np.unique(rows.time_us // DAY_US).tolist())
         return self._release() if self._off_midnight else []
 
     def _release(self) -> list[pa.Table]:

@@ -36,6 +36,9 @@ class SeriesBook:
         self._rows: list[tuple[int, int, int, int, float, float, float]] = []
         self._columns: tuple[NDArray[np.float64], ...] | None = None
 
+    def __len__(self) -> int:
+        return len(self._rows)
+
     def series(self, path: str, object: str, counter: str, instance: str) -> int:
         """The series of a raw combination of names."""
         names = (path, object, counter, instance)

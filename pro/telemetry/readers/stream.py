@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 HEAD = 64 * 1024
-BLOCK = 8 * 1024 * 1024
+BLOCK = 16 * 1024 * 1024
 SMALL, PIECES = 48 * 1024, 16
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -114,8 +114,9 @@ def _salvage(path: Path, skip: int) -> bytes:
 
 
 def newlines(data: bytes) -> int:
-    """How many lines end in `data`. (`bytes.count` is ten times slower on short lines.)"""
-    return int(np.count_nonzero(np.frombuffer(data, dtype=np.uint8) == 10))
+    """How many lines end in `data`. (`bytes.count` takes ten times as long on short lines; pieces stay in the cache.)"""
+    bytes_, piece = np.frombuffer(data, dtype=np.uint8), 256 * 1024
+    return sum(int(np.count_nonzero(bytes_[at : at + piece] == 10)) for at in range(0, len(bytes_), piece))
 
 
 def lone_returns(data: bytes) -> bool:
