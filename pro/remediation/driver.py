@@ -141,7 +141,12 @@ class Driver:
         """Judge every step under way by what is seen."""
         for flight in list(self.flights.values()):
             step = flight.step
-            task = self._task(step)
+            try:
+                task = self._task(step)
+            except BackendError as error:  # of this one only: the others must not wait for it
+                self._tell(step.run, step.step, "no answer", str(error))
+                self._mind_deadline(flight, None)
+                continue
             if task is not None and task.state == TicketState.RUNNING:
                 flight.quiet_since = self.clock.monotonic()
             quiet_s = self.clock.monotonic() - flight.quiet_since
@@ -203,10 +208,10 @@ class Driver:
         if flight.cancelled:
             self._finish(flight, StepState.IN_DOUBT, "not over in time, and it cannot be cancelled")
             return
-        flight.cancelled, flight.deadline = True, self.clock.monotonic() + self.limits.grace_s
         if task is not None and task.state == TicketState.RUNNING:
             self._tell(flight.step.run, flight.step.step, "cancelling", "not over in time")
             self.backend.cancel(task.id)
+        flight.cancelled, flight.deadline = True, self.clock.monotonic() + self.limits.grace_s
 
     # -- starting -----------------------------------------------------------------------------------------------
 

@@ -430,6 +430,26 @@ def test_a_backend_that_stops_answering_leaves_the_run_for_resume(scene: Scene) 
     assert scene.resume().exit_code == 0
 
 
+def test_a_backend_that_is_silent_about_one_vm_does_not_hold_up_the_others(scene: Scene) -> None:
+    class Silent:
+        """Never says anything about tickets of VM a."""
+
+        url, settle_s = scene.backend.url, scene.backend.settle_s
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(scene.backend, name)
+
+        def status(self, ticket: str) -> Any:
+            known = scene.backend.status(ticket)
+            if known.vm == "a":
+                raise BackendError("500")
+            return known
+
+    result = apply(scene.plan, Silent(), scene.journal, clock=scene.clock, limits=LIMITS)  # type: ignore[arg-type]
+    assert [s.state for s in result.steps] == [StepState.IN_DOUBT, StepState.DONE, StepState.PENDING]
+    assert scene.resume().exit_code == 0
+
+
 def test_a_call_that_hangs_is_given_up_and_remembered() -> None:
     class Hung:
         url = "hung:"
