@@ -125,14 +125,21 @@ class Flight:
             case Together() | Near():
                 self.gathering.append(row)
 
-    def refusal(self, vm: int, host: int, *, stopover: bool = False) -> str:
-        """Why `vm` may not set out for `host` now, in words; "" if it may."""
+    def barred(self, vm: int, host: int) -> str:
+        """Why `vm` may never go to `host`, whoever stands where; "" if it may."""
         if not self.fleet.accepting[host]:
             return f"{self._host(host)} does not accept VMs"
-        places = self._places[vm]
-        for allow in places.allow:
+        for allow in self._places[vm].allow:
             if not allow.hosts[host]:
                 return f"{plain(allow.label)} keeps it off {self._host(host)}"
+        return ""
+
+    def refusal(self, vm: int, host: int, *, stopover: bool = False) -> str:
+        """Why `vm` may not set out for `host` now, in words; "" if it may."""
+        barred = self.barred(vm, host)
+        if barred:
+            return barred
+        places = self._places[vm]
         for budget, i in places.budgets:
             item = int(budget.row.scope[host])
             # A stop-over must not take what a planned move will need.

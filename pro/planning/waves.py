@@ -166,8 +166,9 @@ class _Run:
         return self.turns[vm], -int(self.estimates.fleet.memory_mib[vm]), vm
 
     def _why(self, vm: int) -> str:
-        words = self.flight.refusal(vm, int(self.target[vm]))
-        return f"{words}, and no host can take a VM in between to make room"
+        host = int(self.target[vm])
+        room = f"{self.flight.refusal(vm, host)}, and no host can take a VM in between to make room"
+        return self.flight.barred(vm, host) or room
 
     def follow(self, route: Sequence[tuple[int, int]]) -> list[tuple[Step, ...]]:
         """Waves along `route` (VM, host): nobody touches a host that somebody whose turn is earlier still waits for.

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import event, given
 
 from pro.fleet import Groups
-from pro.placement.constraints import Capacity, Gather, MoveBudget, Spread
+from pro.placement.constraints import Ban, Capacity, Gather, MoveBudget, Spread
 from pro.placement.language import AtLeast, Limit, Near
 from pro.planning import final_host_of, make_plan
 from pro.planning.physics import Dirtying
@@ -423,3 +423,10 @@ def test_a_measured_dirty_rate_of_the_fleet_is_used() -> None:
     assert slow.seconds > 1.5 * fast.seconds
     told = replace(CONTEXT, dirtying={"a": Dirtying()})
     assert make_plan(replace(f, dirty_mib_s=np.array([60.0])), None, stand(f, "h2: a"), told).migrations[0] == fast
+
+
+def test_a_vm_that_may_never_stand_there_is_blocked_without_talk_of_room() -> None:
+    closed = plan_of("h1: a | h2: | h3:", "h2: a", closed=["h2"])
+    assert closed.blocked[0].reason == "h2 does not accept VMs"
+    banned = plan_of("h1: a | h2: | h3:", "h2: a", Ban("not there", ("a",), ("h2",)))
+    assert banned.blocked[0].reason == "not there keeps it off h2"
