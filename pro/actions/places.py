@@ -68,6 +68,8 @@ def absolute(url: str) -> str:
     if scheme != "simulated" or not colon:
         return url
     path, mark, query = rest.partition("?")
+    if not path:
+        return url
     return f"{scheme}:{Path(path).resolve()}{mark}{query}"
 
 

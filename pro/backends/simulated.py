@@ -61,7 +61,11 @@ class FileStore:
         if not lock.acquire(LOCK_WAIT_S):
             raise BackendError(f"another process has kept {self._lock_path} locked for {LOCK_WAIT_S:.0f} s")
         with lock:
-            simulation = Simulation.loads(self.path.read_bytes(), where=str(self.path))
+            try:
+                data = self.path.read_bytes()
+            except OSError as error:
+                raise InputError(f"the simulator's state cannot be read ({error})", where=self.path) from None
+            simulation = Simulation.loads(data, where=str(self.path))
             refusal = None
             try:
                 yield simulation

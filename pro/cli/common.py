@@ -12,7 +12,7 @@ import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -34,6 +34,11 @@ Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 Settings = Annotated[
     Path | None, typer.Option("--config", help="Settings file; default: $PRO_CONFIG, then ./pro.toml.")
 ]
+Goal = Annotated[
+    Literal["balance", "consolidate", "repair"],
+    typer.Option("--goal", help="Cool hot hosts; also empty hosts; or only bring broken rules back into force."),
+]
+MaxMoves = Annotated[int | None, typer.Option("--max-moves", min=0, help="At most so many migrations.")]
 Horizon = Annotated[str | None, typer.Option("--horizon", help="How far ahead, as 24h, 90m or 2d.")]
 
 

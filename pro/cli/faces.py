@@ -9,8 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from pro.cli.common import (
+    Goal,
     Horizon,
     Json,
+    MaxMoves,
     Now,
     Progress,
     Settings,
@@ -60,8 +62,8 @@ def report(
         ),
     ] = None,
     now: Now = None,
-    goal: Annotated[str, typer.Option(help="balance | consolidate | repair")] = "balance",
-    max_moves: Annotated[int | None, typer.Option(help="At most so many migrations.")] = None,
+    goal: Goal = "balance",
+    max_moves: MaxMoves = None,
     threshold: Annotated[float | None, typer.Option(help="Fraction of capacity from which a host is hot.")] = None,
     horizon: Horizon = None,
     json: Json = False,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pro.cli.common import USAGE, Json, Progress, Settings, Store, emit, errors, remark, say, seconds, settings
+from pro.cli.common import USAGE, Goal, Json, Progress, Settings, Store, emit, errors, remark, say, seconds, settings
 
 if TYPE_CHECKING:
     from pro.actions.watching import Cycle, Watch
@@ -23,7 +23,6 @@ ContractFile = Annotated[
     Path | None,
     typer.Option("--contract", envvar="PRO_CONTRACT", help="What may be applied alone; without one, nothing."),
 ]
-Goal = Annotated[str, typer.Option(help="balance | consolidate | repair")]
 _ALERT = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from pro.cli.common import (
     ERROR,
     SOMETHING_TO_DO,
+    Goal,
     Horizon,
     Json,
+    MaxMoves,
     Now,
     Progress,
     Settings,
@@ -38,13 +40,15 @@ PlanFile = Annotated[Path, typer.Argument(metavar="PLAN.JSON", help="A plan that
 def plan(
     store: Store = Path("pro-store"),
     now: Now = None,
-    goal: Annotated[str, typer.Option(help="balance | consolidate | repair")] = "balance",
+    goal: Goal = "balance",
     evacuate: Annotated[list[str] | None, typer.Option(help="Empty this host; may be given several times.")] = None,
     cluster: Annotated[str | None, typer.Option(help="Touch only this cluster.")] = None,
-    seconds: Annotated[float | None, typer.Option(help="Time for the search.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0, help="Time for the search.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the search.")] = None,
-    max_moves: Annotated[int | None, typer.Option(help="At most so many migrations.")] = None,
-    aggressiveness: Annotated[int | None, typer.Option(help="1 only what hurts, 5 almost any gain.")] = None,
+    max_moves: MaxMoves = None,
+    aggressiveness: Annotated[
+        int | None, typer.Option(min=1, max=5, help="1 only what hurts, 5 almost any gain.")
+    ] = None,
     threshold: Annotated[float | None, typer.Option(help="Fraction of capacity from which a host is hot.")] = None,
     horizon: Horizon = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write plan.json here.")] = None,
@@ -141,7 +145,9 @@ def verify(plan: PlanFile, store: Store = Path("pro-store"), now: Now = None, js
 @group.command()
 def script(
     plan: PlanFile,
-    dialect: Annotated[str, typer.Option(help="scvmm | cluster | hyperv")] = "scvmm",
+    dialect: Annotated[
+        Literal["scvmm", "cluster", "hyperv"], typer.Option(help="Whose commands the script is made of.")
+    ] = "scvmm",
     tip: Annotated[str, typer.Option(help="GUID of the PRO tip that asked for it, for VMM's job log.")] = "",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the script here.")] = None,
 ) -> None:

@@ -90,6 +90,8 @@ def hotspots(
         conf = settings(config, heat={"threshold": threshold}, forecast={"horizon_h": hours(horizon)})
         outlook = look_ahead(store, conf, instant(now), progress)
         progress.end()
+        for warning in (*outlook.fleet.warnings, *outlook.demand.warnings):
+            remark(f"warning: {warning}")
         if json:
             emit(hotspots_document(outlook, conf))
         elif not outlook.hotspots:

@@ -1,0 +1,139 @@
+"""Bringing data in: counters, inventory, and what the doctor says of them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.conftest import Pro
+    from tests.small import Estate
+
+
+def test_the_same_file_twice_adds_nothing(pro: Pro, home: Path, small: Estate) -> None:
+    first = pro("ingest", small.counters, "--store", home / "s", "--json").json("ingest/1")
+    again = pro("ingest", small.counters, "--store", home / "s", "--json").json("ingest/1")
+    assert first["kept"] > 10_000
+    assert first["quarantined"] == 0
+    assert (again["read"], again["kept"]) == (first["read"], 0)
+    assert again["duplicate"] == first["kept"] + first["duplicate"]
+
+
+def test_ingest_counts_for_people_too(pro: Pro, small: Estate, home: Path) -> None:
+    said = pro("ingest", small.counters)
+    assert said.code == 0
+    assert said.out.startswith("read ")
+    assert "kept" in said.out
+    assert (home / "pro-store").is_dir()
+
+
+def test_what_cannot_be_read_is_counted_and_kept_with_its_reason(pro: Pro, home: Path) -> None:
+    rows = "DateTime,ManagementGroup,Path,ObjectName,CounterName,InstanceName,SampleValue\r\n"
+    rows += "2024-06-02 00:00:00,OM,a.test,Processor,% Processor Time,_Total,9.09\r\n"
+    rows += "yesterday,OM,a.test,Processor,% Processor Time,_Total,9.09\r\n"
+    (home / "c.csv").write_text(rows, encoding="utf-8")
+    said = pro("ingest", "c.csv", "--store", "s")
+    assert said.code == 0
+    assert "quarantined 1" in said.out
+    assert str(home.joinpath("s", "quarantine").relative_to(home)) in said.out
+    assert list((home / "s" / "quarantine").glob("*.parquet"))
+
+
+def test_a_file_of_no_known_format_is_named(pro: Pro, home: Path) -> None:
+    (home / "photo.csv").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
+    said = pro("ingest", "photo.csv", "--store", "s")
+    assert (said.code, said.out) == (1, "")
+    assert "photo.csv" in said.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("ingest", "none.csv"),
+        ("inventory", "import", "none.csv"),
+        ("show", "none.json"),
+        ("explain", "none.json", "vm"),
+        ("verify", "none.json"),
+        ("script", "none.json"),
+        ("apply", "none.json", "--backend", "simulated:x.json"),
+        ("watch", "--once", "--backend", "simulated:x.json", "--contract", "none.toml"),
+    ],
+    ids=" ".join,
+)
+def test_a_file_that_is_not_there_is_named(words: tuple[str, ...], pro: Pro) -> None:
+    said = pro(*words)
+    assert (said.code, said.out) == (1, "")
+    assert "error: " in said.err
+    assert "none." in said.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("forecast",), ("hotspots",), ("plan",), ("report",), ("hotspots", "--json"), ("plan", "--json")],
+    ids=" ".join,
+)
+def test_an_empty_store_is_an_error_that_says_what_is_missing(words: tuple[str, ...], pro: Pro) -> None:
+    said = pro(*words, "--store", "nothing-here")
+    assert (said.code, said.out) == (1, "")
+    assert "inventory" in said.err
+
+
+def test_the_inventory_comes_in_once(pro: Pro, home: Path, small: Estate) -> None:
+    words = ("inventory", "import", *small.tables, "--at", small.now.isoformat(), "--store", "s")
+    first = pro(*words, "--json").json("inventory-import/1")
+    assert (first["hosts"], first["vms"], first["stored"]) == (6, 30, True)
+    assert "already known" in pro(*words).out
+
+
+def test_contradictions_are_told_all_at_once(pro: Pro, home: Path, small: Estate) -> None:
+    hosts, vms = (small.folder / n for n in ("hosts.csv", "vms.csv"))
+    text = vms.read_text("utf-8").splitlines()
+    text[1] = text[1].replace("HV0", "NOWHERE", 1)
+    text[2] = text[3]
+    (home / "vms.csv").write_text("\n".join(text), encoding="utf-8")
+    said = pro("inventory", "import", hosts, "vms.csv", "--store", "s")
+    assert (said.code, said.out) == (1, "")
+    assert "problems in the inventory" in said.err
+    assert "NOWHERE" in said.err
+    assert "2 VMs have the id" in said.err
+    left_out = pro("inventory", "import", hosts, "vms.csv", "--store", "s", "--leave-out", "--json")
+    assert left_out.code == 0
+    assert left_out.json("inventory-import/1")["stored"]
+    assert "error: " in left_out.err
+
+
+def test_the_doctor_says_what_there_is(pro: Pro, store: Path, small: Estate) -> None:
+    found = pro("doctor", "--store", store, "--now", small.now.isoformat(), "--json").json("doctor/1")
+    assert found["usable"]
+    assert found["now"] == small.now.isoformat()
+    said = pro("doctor", "--store", store)
+    assert said.code == 0
+    assert "6 hosts, 30 VMs" in said.out
+
+
+def test_the_doctor_fails_where_there_is_nothing(pro: Pro) -> None:
+    assert pro("doctor", "--store", "nothing-here").code == 1
+    told = pro("doctor", "--store", "nothing-here", "--json")
+    assert told.code == 1
+    assert not told.json("doctor/1")["usable"]
+
+
+def test_a_backend_says_where_vms_stand(pro: Pro, store: Path, home: Path) -> None:
+    words = ("inventory", "discover", "--backend", "simulated:sim.json", "--store", store)
+    world = pro(*words, "--json").json("inventory/1")
+    assert len(world["vms"]) == 30
+    assert {v["host"] for v in world["vms"]} <= {h["host"] for h in world["hosts"]}
+    assert pro(*words).out.startswith("vm")
+    assert json.loads((home / "sim.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("url", ["simulated:", "telepathy:x", "x", "simulated:absent.json", "simulated:vms.csv", "simulated:."])
+def test_a_backend_that_is_none_is_an_error(url: str, pro: Pro, home: Path, small: Estate) -> None:
+    (home / "vms.csv").write_bytes((small.folder / "vms.csv").read_bytes())
+    said = pro("inventory", "discover", "--backend", url)
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith("error: ")

@@ -1,0 +1,160 @@
+"""Looking ahead: forecasts, hotspots, plans, reports; and that nothing after `--now` is read."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.conftest import Pro
+    from tests.small import Estate
+
+
+def test_a_forecast_comes_with_its_record(pro: Pro, store: Path, small: Estate, home: Path) -> None:
+    words = ("forecast", "--store", store, "--now", small.now.isoformat(), "--origins", 2, "-o", "q.parquet")
+    record = pro(*words, "--json").json("forecast/1")
+    assert record["now"] == small.now.isoformat()
+    models = {row["model"] for c in record["counters"] if c["counter"] == "cpu_pct" for row in c["rows"]}
+    assert len(models) >= 3
+    quantiles = pq.read_table(home / "q.parquet").to_pylist()
+    assert all(q["q05"] <= q["q50"] <= q["q95"] for q in quantiles)
+    assert min(q["time"] for q in quantiles) > small.now
+    said = pro("forecast", "--store", store, "--now", small.now.isoformat(), "--origins", 1)
+    assert "MAE" in said.out
+    assert all(model in said.out for model in models)
+
+
+def test_hotspots_for_programs_and_for_people(pro: Pro, store: Path, small: Estate) -> None:
+    words = ("hotspots", "--store", store, "--now", small.now.isoformat())
+    found = pro(*words, "--json").json("hotspots/1")
+    assert found["now"] == small.now.isoformat()
+    assert found["hotspots"]
+    for spot in found["hotspots"]:
+        assert set(spot) >= {"host", "resource", "starts", "ends", "probability", "expected_peak", "severity", "vms"}
+        assert 0 < spot["probability"] <= 1
+    said = pro(*words)
+    assert said.code == 0
+    assert found["hotspots"][0]["host"] in said.out
+    assert "{" not in said.out
+
+
+def test_check_says_whether_there_is_something_to_do(pro: Pro, store: Path, small: Estate) -> None:
+    at = ("--store", store, "--now", small.now.isoformat())
+    assert pro("hotspots", *at, "--check").code == 3
+    assert pro("hotspots", *at, "--check", "--threshold", 1).code in (0, 3)
+    assert pro("plan", *at, "--check").code == 3
+    assert pro("plan", *at, "--check", "--max-moves", 0).code == 0
+
+
+def test_check_and_json_go_together(pro: Pro, store: Path, small: Estate) -> None:
+    said = pro("plan", "--store", store, "--now", small.now.isoformat(), "--check", "--json")
+    assert said.code == 3
+    assert said.json("plan/1")["waves"]
+
+
+def test_nothing_after_now_is_read(pro: Pro, store: Path, past: Path, small: Estate) -> None:
+    def seen(at: Path) -> Any:
+        return pro("hotspots", "--store", at, "--now", small.now.isoformat(), "--json").json("hotspots/1")
+
+    assert seen(store) == seen(past)
+    newest = pro("hotspots", "--store", store, "--json").json("hotspots/1")
+    assert newest["now"] > small.now.isoformat()
+    before_all = pro("hotspots", "--store", store, "--now", (small.now - timedelta(days=300)).isoformat())
+    assert before_all.code == 0
+    assert "no counters" in before_all.err
+    assert "no inventory is as old" in before_all.err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--now", "tomorrow"), "--now"),
+        (("--horizon", "soon"), "--horizon"),
+        (("--horizon", "0h"), "--horizon"),
+        (("--horizon", "900d"), "horizon"),
+        (("--threshold", "85"), "--threshold"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_named(words: tuple[str, str], says: str, pro: Pro, store: Path) -> None:
+    said = pro("hotspots", "--store", store, *words)
+    assert (said.code, said.out) == (1, "")
+    assert says in said.err
+    assert words[1] in said.err or words[0] == "--horizon"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--evacuate", "hv9"), "hv9"),
+        (("--cluster", "none"), "none"),
+        (("--config", "none.toml"), "none.toml"),
+    ],
+)
+def test_a_plan_nobody_can_make_is_refused_in_words(words: tuple[str, str], says: str, pro: Pro, store: Path) -> None:
+    said = pro("plan", "--store", store, *words)
+    assert (said.code, said.out) == (1, "")
+    assert says in said.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--goal", "peace"), ("--aggressiveness", "9"), ("--max-moves", "-1"), ("--seconds", "-1"), ("--seed", "x")],
+)
+def test_a_plan_that_makes_no_sense_is_a_usage_error(words: tuple[str, str], pro: Pro) -> None:
+    said = pro("plan", *words)
+    assert (said.code, said.out) == (2, "")
+    assert words[0] in said.err
+
+
+def test_a_plan_goes_to_a_file_to_people_and_to_programs(pro: Pro, store: Path, small: Estate, home: Path) -> None:
+    words = ("plan", "--store", store, "--now", small.now.isoformat(), "--seed", 1)
+    said = pro(*words, "-o", "out/plan.json")
+    assert said.code == 0
+    assert "out" in said.err
+    assert "{" not in said.out
+    written = json.loads((home / "out" / "plan.json").read_text("utf-8"))
+    assert written["schema"] == "plan/1"
+    assert pro(*words, "-o", "-").json("plan/1")["waves"]
+    assert pro(*words, "--json").json("plan/1")["fleet_fingerprint"] == written["fleet_fingerprint"]
+
+
+def test_an_evacuated_host_is_empty_in_the_plan(pro: Pro, store: Path, small: Estate) -> None:
+    at = ("--store", store, "--now", small.now.isoformat())
+    world = pro("inventory", "discover", "--backend", "simulated:s.json", "--store", store, "--json").json("inventory/1")
+    counts = {h["host"]: sum(v["host"] == h["host"] for v in world["vms"]) for h in world["hosts"]}
+    host = min(counts, key=lambda h: counts[h] or 99)
+    made = pro("plan", *at, "--evacuate", host.lower(), "--max-moves", 30, "--json").json("plan/1")
+    moved = {m["vm"]: m["destination"] for wave in made["waves"] for m in wave["migrations"]}
+    blocked = {b["vm"] for b in made["blocked"]}
+    there = {v["vm"] for v in world["vms"] if v["host"] == host}
+    assert there
+    assert there <= set(moved) | blocked
+    assert host not in moved.values()
+
+
+def test_repair_moves_less_than_balance_or_as_much(pro: Pro, store: Path, small: Estate) -> None:
+    def moves(goal: str) -> int:
+        words = ("plan", "--store", store, "--now", small.now.isoformat(), "--goal", goal, "--json")
+        return sum(len(w["migrations"]) for w in pro(*words).json("plan/1")["waves"])
+
+    assert 0 < moves("repair") <= moves("balance")
+
+
+def test_reports_in_every_form(pro: Pro, store: Path, small: Estate, home: Path) -> None:
+    words = ("report", "--store", store, "--now", small.now.isoformat())
+    said = pro(*words, "-o", "r.html", "-o", "r.xlsx", "-o", "r.json", "-o", "tables")
+    assert said.code == 0
+    assert (home / "r.html").read_text("utf-8").startswith("<!doctype html>")
+    assert (home / "r.xlsx").read_bytes().startswith(b"PK")
+    assert json.loads((home / "r.json").read_text("utf-8"))["schema"] == "report/1"
+    assert list((home / "tables").glob("*.csv"))
+    assert pro(*words, "--json", "-o", "r.json").json("report/1")
+    refused = pro(*words, "-o", "r.pdf")
+    assert (refused.code, refused.out) == (1, "")
+    assert ".pdf" in refused.err
