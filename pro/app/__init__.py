@@ -10,4 +10,3 @@ from pathlib import Path
 
 SCRIPT = Path(__file__).with_name("main.py")
 """The script Streamlit runs for every visitor."""
-

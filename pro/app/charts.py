@@ -120,11 +120,12 @@ def heat_map(report: Report, *, planned: bool, cluster: str | None, palette: Pal
     )
     dots = (
         base.transform_filter(f"datum.over >= {views.RISK[0]}")
-        .mark_circle(opacity=1, color=palette.dot)
+        .mark_circle(opacity=1)
         .encode(
             x=alt.X("middle:T", scale=UTC),
+            color=alt.condition(f"datum.use > {report.threshold}", alt.value(palette.dot), alt.value(palette.hot)),
             size=alt.Size(
-                "over:Q", scale=alt.Scale(type="threshold", domain=list(views.RISK[1:]), range=[3, 10, 24]), legend=None
+                "over:Q", scale=alt.Scale(type="threshold", domain=list(views.RISK[1:]), range=[5, 16, 36]), legend=None
             ),
         )
     )
@@ -140,7 +141,16 @@ def _rows(count: int, each: int, extra: int) -> int:
 
 
 def _names_axis() -> alt.Axis:
-    return alt.Axis(labelLimit=200, labelOverlap=False, labelPadding=8, ticks=False, domain=False, grid=False)
+    return alt.Axis(
+        labelLimit=200,
+        labelOverlap=False,
+        labelFlush=False,
+        labelBound=False,
+        labelPadding=8,
+        ticks=False,
+        domain=False,
+        grid=False,
+    )
 
 
 def _time_axis() -> alt.Axis:

@@ -67,7 +67,7 @@ def section(title: str, note: str = "") -> None:
         st.caption(note)
 
 
-def table(rows: Table, *, alt: str, columns: Sequence[str] | None = None, height: int | str = "auto") -> None:
+def table(rows: Table, *, alt: str, columns: Sequence[str] | None = None) -> None:
     """A table of `reports.tables`, some of its columns, with units and formats."""
     frame = pd.DataFrame(
         [dict(zip((c.name for c in rows.columns), row, strict=True)) for row in rows.rows],
@@ -88,13 +88,15 @@ def table(rows: Table, *, alt: str, columns: Sequence[str] | None = None, height
         else:
             config[c.name] = st.column_config.TextColumn(c.title)
             frame[c.name] = [text.plain(v, 200) if isinstance(v, str) else v for v in frame[c.name]]
-    st.dataframe(frame, hide_index=True, column_config=config, column_order=columns, alt=alt, height=height)
+    st.dataframe(
+        frame, hide_index=True, column_config=config, column_order=columns, alt=alt, height=_height(len(frame))
+    )
 
 
 def frame(data: pd.DataFrame, *, alt: str, config: dict[str, Any] | None = None) -> None:
     """A small table; text cells are made visible characters only."""
     shown = data.map(lambda v: text.plain(v, 300) if isinstance(v, str) else v)
-    st.dataframe(shown, hide_index=True, column_config=config, alt=alt)
+    st.dataframe(shown, hide_index=True, column_config=config, alt=alt, height=_height(len(shown)))
 
 
 def options(known: Mapping[str, Any]) -> None:
@@ -114,6 +116,11 @@ def options(known: Mapping[str, Any]) -> None:
     if rows:
         wide = {"What it would mean": st.column_config.TextColumn(width="large")}
         frame(pd.DataFrame(rows), alt="Every host for this VM", config=wide)
+
+
+def _height(rows: int) -> str:
+    """Short tables are shown whole, long ones scroll."""
+    return "content" if rows <= 16 else "auto"
 
 
 def chart(drawing: Any, *, alt: str) -> None:

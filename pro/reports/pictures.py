@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
+    Mark = tuple[float, float, float, float]
 
 BELOW = (0.0, 0.3, 0.5, 0.65)
 """Lower bounds of the cool classes of the heat map; the last cool class ends at the threshold."""
@@ -58,8 +59,10 @@ def heat_map(report: Report, host_of: Ints, hosts: Sequence[int], title: str) ->
     plot, slots = width - left - right, expected.shape[1]
     cell = plot / slots
     bounds = [low for low, _ in classes(report.threshold)]
-    runs: dict[int, list[tuple[float, float, float, float]]] = {}
-    words_, dots = [], []
+    runs: dict[int, list[Mark]] = {}
+    words_: list[Markup] = []
+    on_hot: list[Mark] = []
+    on_cool: list[Mark] = []
     y, cluster = top, None
     for h in hosts:
         if (name := views.cluster_of(report.fleet, h)) != cluster:
@@ -68,10 +71,9 @@ def heat_map(report: Report, host_of: Ints, hosts: Sequence[int], title: str) ->
         kinds = np.clip(np.searchsorted(bounds, expected[h], side="right") - 1, 0, None)
         for first, last in _runs(kinds):
             runs.setdefault(int(kinds[first]), []).append((left + first * cell, y, (last - first) * cell, row - 1.5))
-        dots += [
-            _dot(left + (t + 0.5) * cell, y + (row - 1.5) / 2, float(risk[h, t]))
-            for t in np.flatnonzero(risk[h] >= views.RISK[0])
-        ]
+        for t in np.flatnonzero(risk[h] >= views.RISK[0]):
+            mark = _dot(left + (t + 0.5) * cell, y + (row - 1.5) / 2, float(risk[h, t]))
+            (on_hot if expected[h, t] > report.threshold else on_cool).append(mark)
         peak = float(expected[h].max())
         words_.append(svg.label(left - 8, y + row - 5, report.fleet.host_names[h], "name", "end", 17))
         hot = "peak hot" if peak > report.threshold else "peak"
@@ -80,10 +82,21 @@ def heat_map(report: Report, host_of: Ints, hosts: Sequence[int], title: str) ->
     grid = [svg.cells(r, heat_kind(report, k)) for k, r in sorted(runs.items())]
     axis = _hour_axis(report.demand.start, slots * report.demand.step_s, left, plot, y + 16, 12)
     head = [svg.label(left, 12, title, "caption"), svg.label(width - right + 10, 12, "highest", "axis")]
-    return svg.picture(width, y + 22, title, *head, *grid, svg.cells(dots, "dot"), *words_, *axis, least=680)
+    return svg.picture(
+        width,
+        y + 22,
+        title,
+        *head,
+        *grid,
+        svg.cells(on_cool, "risk"),
+        svg.cells(on_hot, "dot"),
+        *words_,
+        *axis,
+        least=680,
+    )
 
 
-def _dot(x: float, y: float, risk: float) -> tuple[float, float, float, float]:
+def _dot(x: float, y: float, risk: float) -> Mark:
     """A square around a point, the larger the likelier."""
     side = DOTS[sum(risk >= level for level in views.RISK) - 1]
     return x - side / 2, y - side / 2, side, side
