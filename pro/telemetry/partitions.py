@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pro.core.errors import InputError
 from pro.core.units import COUNTERS
 from pro.telemetry.arrow import as_boolean, codes, column, numbers
 from pro.telemetry.readers.times import from_us, to_us
@@ -19,11 +22,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pyarrow as pa
+    import pyarrow.parquet as pq
     from numpy.typing import NDArray
 
     from pro.telemetry.store import Store
 
 FILE = "samples.parquet"
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -43,9 +48,8 @@ def path_of(root: Path, day: date) -> Path:
 
 def stored_days(root: Path) -> list[date]:
     """Days with a partition, ascending."""
-    return sorted(
-        date.fromisoformat(path.parent.name.removeprefix("date=")) for path in root.glob(f"samples/date=*/{FILE}")
-    )
+    names = (path.parent.name.removeprefix("date=") for path in root.glob(f"samples/date=*/{FILE}"))
+    return sorted(date.fromisoformat(name) for name in names if _DAY.fullmatch(name))
 
 
 def replace(path: Path, write: object) -> None:
@@ -88,12 +92,35 @@ def write(path: Path, table: pa.Table, groups: Sequence[int]) -> None:
     replace(path, put)
 
 
-def read(path: Path, counters: Sequence[str] | None = None) -> pa.Table:
-    """One partition, or only the row groups of some counters."""
+@contextmanager
+def opened(path: Path) -> Iterator[pq.ParquetFile]:
+    """A partition to read from.
+
+    Raises
+    ------
+    InputError
+        The file is damaged (a kill cannot do that; a bad disk or another program can).
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
+    try:
+        with pq.ParquetFile(path) as file:
+            yield file
+    except (pa.ArrowInvalid, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"a partition of the store is damaged ({reason})",
+            expected="delete it and ingest that day again",
+            where=path,
+        ) from None
+
+
+def read(path: Path, counters: Sequence[str] | None = None) -> pa.Table:
+    """One partition, or only the row groups of some counters."""
+    import pyarrow as pa
+
+    with opened(path) as file:
         at = file.schema_arrow.get_field_index("counter")
         chosen = [
             k
@@ -160,13 +187,11 @@ def ranked(table: pa.Table, name: str) -> tuple[NDArray[np.int64], list[str]]:
 
 def newest(root: Path, until: datetime | None) -> datetime | None:
     """The newest instant stored, at or before `until`."""
-    import pyarrow.parquet as pq
-
     limit = None if until is None else to_us(until)
     for day in reversed(stored_days(root)):
         if until is not None and day > until.date():
             continue
-        with pq.ParquetFile(path_of(root, day)) as file:
+        with opened(path_of(root, day)) as file:
             time_us = numbers(file.read(columns=["time"], use_threads=False).column("time"))
         if limit is not None:
             time_us = time_us[time_us <= limit]

@@ -112,6 +112,21 @@ def test_reader_agrees_with_the_csv_module(tmp_path_factory, rows, odd, block, s
     assert [reject.line for reject in report.rejected] == want.rejected
 
 
+@given(st.text('",\n\r a1;_', max_size=200), st.sampled_from([7, 64, 8 << 20]), st.sampled_from([1, 50]))
+def test_no_garbage_makes_it_fail_or_lose_a_row(tmp_path_factory, garbage, block, small):
+    good = f"2013-08-12 00:05:02,MG,web1.test,{CPU},12.5\r\n"
+    path = tmp_path_factory.mktemp("garbage") / "f"
+    path.write_bytes((HEADER + good + garbage).encode())
+    with mock.patch.multiple(stream, BLOCK=block, SMALL=small, PIECES=2):
+        got, report = read(path)
+    assert list(got.values()) == [12.5]
+    assert report.rows == 1 + report.ignored + report.rejected_count
+    lines = [reject.line for reject in report.rejected]
+    assert lines == sorted(lines)
+    kept = "".join(reject.text for reject in report.rejected)
+    assert sorted("".join(kept.split())) == sorted("".join(garbage.split()))
+
+
 hourly_values = st.sampled_from(["10", "20.5", "99", "101", "NULL", "", "x"])
 hourly_rows = st.lists(
     st.tuples(

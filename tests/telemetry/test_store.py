@@ -353,3 +353,28 @@ def test_contoso(shared, tmp_path):
     assert (again.kept, again.duplicate) == (0, 816_870)
     assert store_.grid("cpu_pct", days=7).values.shape == (120, 2016)
     assert len(store_.grid("host_cpu_pct").entities) == 12
+
+
+def test_a_damaged_partition_is_named(tmp_path):
+    store_ = Store(tmp_path / "store")
+    store_.ingest([write(tmp_path / "a", text([["2013-08-12 10:00:00", "w", *CPU, "10"]]))])
+    [path] = (tmp_path / "store" / "samples").rglob("*.parquet")
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(InputError, match=r"2013-08-12.*damaged"):
+        store_.grid("cpu_pct")
+
+
+def test_the_room_opens_without_heavy_libraries():
+    code = "import sys, pro.telemetry; print(sorted({'numpy', 'pyarrow', 'pandas'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_ingest_does_not_pull_in_pandas(tmp_path):
+    source = write(tmp_path / "a", text([["2013-08-12 10:00:00", "w", *CPU, "10"], ["x", "w", *CPU, "1"]]))
+    code = (
+        "import sys; from pathlib import Path; from pro.telemetry import Store\n"
+        "s = Store(Path(sys.argv[1])); s.ingest([Path(sys.argv[2])]); s.grid('cpu_pct'); print('pandas' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "store"), str(source)]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "False"

@@ -125,8 +125,11 @@ def lenient(column: pa.ChunkedArray) -> Floats:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    plain = pc.match_substring_regex(column, pattern=_PLAIN)
-    return floats(pc.cast(pc.if_else(plain, column, pa.scalar(None, pa.string())), pa.float64()))
+    chunks = []
+    for chunk in column.chunks:
+        plain = pc.match_substring_regex(chunk, pattern=_PLAIN)
+        chunks.append(pc.cast(pc.if_else(plain, chunk, pa.nulls(len(chunk), pa.string())), pa.float64()))
+    return floats(pa.chunked_array(chunks, pa.float64()))
 
 
 def single_out(block: Block, count: int, skipped: list[int], odd: list[int]) -> list[Block] | None:
