@@ -14,7 +14,7 @@ from pro.heat.fans import host_fan
 from pro.reports import pictures, views, words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from datetime import datetime
 
     from pro.reports.report import Report
@@ -293,9 +293,3 @@ def peaks(report: Report, resource: str, palette: Palette) -> alt.LayerChart:
 def hours_between(starts: datetime, ends: datetime) -> str:
     """A window as people read it."""
     return f"{starts:%d %b %H:%M} to {ends:%d %b %H:%M}"
-
-
-def host_rows(report: Report, ids: Sequence[str]) -> list[str]:
-    """Labels of host ids, in order."""
-    names = labels(report)
-    return [names.get(i, i) for i in ids]

@@ -126,6 +126,11 @@ def test_nothing_to_do_is_said_and_not_drawn() -> None:
     assert "Migrations over time" not in [v for _, name, v in page.attributes if name == "aria-label"]
 
 
+def test_what_people_use_today_stands_beside_the_forecast(plain_page: Page) -> None:
+    (note,) = [w for w in plain_page.words if "SCOM's rule" in w]
+    assert note.replace("\u00a0", " ").endswith("flags 1 host, the one-hour average 0 hosts; the forecast 1 host.")
+
+
 def test_a_large_fleet_is_cut_and_says_so() -> None:
     shown = " ".join(Page(html.render(make_report(hosts=60))).words)
     assert "The 48 hosts that matter most of 60" in shown

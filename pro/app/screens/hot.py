@@ -24,7 +24,7 @@ rows = [
         "Resource": s.resource,
         "Severity": s.severity,
         "When (UTC)": charts.hours_between(s.starts, s.ends),
-        "Probability": s.probability,
+        "Probability": round(s.probability, 2),
         "Expected peak": s.expected_peak,
         "Minutes hot": s.expected_hot_minutes,
     }
@@ -61,7 +61,9 @@ with right:
 left, right = st.columns(2)
 with left:
     components.section("Caused by", "Share of the use by VMs while the host is hot.")
-    causes = pd.DataFrame([{"VM": report.vm_label.get(c.vm, c.vm), "Share": round(c.share, 2)} for c in spot.vms])
+    causes = pd.DataFrame(
+        [{"VM": report.vm_label.get(c.vm, c.vm), "Share": round(c.share, 2)} for c in spot.vms if c.share >= 0.005]
+    )
     shares = {"Share": st.column_config.ProgressColumn("Share", min_value=0.0, max_value=1.0, format="percent")}
     components.frame(causes, alt="VMs that cause the heat", config=shares)
 with right:
@@ -77,9 +79,9 @@ with right:
         flags = [
             {
                 "Host": names.get(h, h),
-                "Forecast": "hot" if h in said.forecast else "",
-                "SCOM rule": "hot" if h in said.scom_rule else "",
-                "1 h average": "hot" if h in said.hourly_average else "",
+                "Forecast": "hot" if h in said.forecast else "no",
+                "SCOM rule": "hot" if h in said.scom_rule else "no",
+                "1 h average": "hot" if h in said.hourly_average else "no",
             }
             for h in hosts
         ]
