@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 HEAD = 64 * 1024
-BLOCK = 16 * 1024 * 1024
+BLOCK = 8 * 1024 * 1024
 SMALL, PIECES = 48 * 1024, 16
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
