@@ -7,15 +7,15 @@ idempotent, tips and journal are transactions, and the next cycle resumes an int
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pro.actions.applying import apply_plan, limits_of, note_placement
-from pro.actions.places import JOURNAL, TIPS, WATCH, WATCH_LOCK, absolute, journal_in, world_in
+from pro.actions.inbox import read_ledger, take_in, write_ledger
+from pro.actions.places import JOURNAL, TIPS, WATCH_LOCK, absolute, journal_in, world_in
 from pro.core.clock import SystemClock
-from pro.core.errors import InputError, RefusedError
-from pro.core.files import OsLock, write_atomically
+from pro.core.errors import RefusedError
+from pro.core.files import OsLock
 from pro.workflow import Recommendation, decide, look_ahead, policy_of, silent
 
 if TYPE_CHECKING:
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from pro.planning.plan import Plan
     from pro.remediation.contract import Contract
     from pro.remediation.gates import Gate
-    from pro.remediation.result import ApplyResult
+    from pro.remediation.result import ApplyResult, RunStatus
     from pro.remediation.tip import Tip
+    from pro.remediation.tips import TipBook
     from pro.workflow import Tell
 
 
@@ -59,6 +60,7 @@ class Cycle:
     migrations: int = 0
     tips: list[dict[str, Any]] = field(default_factory=list)
     cleared: list[int] = field(default_factory=list)
+    expired: list[int] = field(default_factory=list)
     applied: list[dict[str, Any]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     """Why what could have been applied alone was not."""
@@ -93,18 +95,18 @@ def cycle(watch: Watch, cause: str = "schedule", tell: Tell = silent) -> Cycle:
 
     clock = SystemClock()
     done = Cycle(at=clock.now().isoformat(timespec="seconds"), cause=cause)
-    ledger = _read_ledger(watch.store)
     journal = journal_in(watch.store)
     tell("taking in what is new")
-    _take_in(watch, ledger, done)
+    done.ingested, done.left = take_in(watch.inbox, watch.store)
     backend = open_backend(absolute(watch.backend), world=world_in(watch.store), clock=clock)
     before = executor.status(journal)
-    if before is not None and before.interrupted:
-        tell("taking up an interrupted run")
-        result = executor.resume(backend, journal, clock=clock, limits=limits_of(watch.config))
-        done.resumed = result.to_json()
-        with TipBook(watch.store / TIPS) as book:
+    with TipBook(watch.store / TIPS) as book:
+        if before is not None and before.interrupted:
+            tell("taking up an interrupted run")
+            result = executor.resume(backend, journal, clock=clock, limits=limits_of(watch.config))
+            done.resumed = result.to_json()
             _finish(book, before.plan_id, result, clock.now())
+        _settle(book, before, clock.now())
     world = backend.inventory()
     note_placement(watch.store, world, clock.now())
     inventory = load_inventory(watch.store)
@@ -120,44 +122,32 @@ def cycle(watch: Watch, cause: str = "schedule", tell: Tell = silent) -> Cycle:
     )
     with TipBook(watch.store / TIPS) as book:
         tips = _tip(book, found, clock.now(), done)
-        _apply_approved(watch, book, done, tell)
-        fresh = ledger.get("acted_on", "") < done.now
-        _apply_alone(watch, book, (found, tips), fresh, done)
+        done.expired = [t.id for t in book.expire(clock.now(), watch.config.apply.expires_minutes)]
+        if before is not None and before.driven:
+            done.asked.append(f"{before.driver} is at work: nothing is applied beside it")
+        else:
+            _apply_approved(watch, book, done, tell)
+            _apply_alone(watch, book, (found, tips), done)
         done.tips = [t.to_json() for t in book.tips(active=True)]
-    if any(a["run"] is not None for a in done.applied):
-        ledger["acted_on"] = done.now
-    _write_ledger(watch.store, ledger)
     return done
 
 
-def _take_in(watch: Watch, ledger: dict[str, Any], done: Cycle) -> None:
-    """Ingest files of the inbox that are new or have changed. Files are left where they lie."""
-    from pro.telemetry.store import Store
+def _settle(book: TipBook, last: RunStatus | None, now: datetime) -> None:
+    """Close tips that a look began to carry out and did not live to close. The journal knows whether they were."""
+    from pro.remediation.tip import TipState
 
-    if watch.inbox is None:
-        return
-    if not watch.inbox.is_dir():
-        raise InputError("the inbox is no folder", got=str(watch.inbox), where="--inbox")
-    seen: dict[str, list[int]] = ledger.setdefault("files", {})
-    total = {"read": 0, "kept": 0, "duplicate": 0, "ignored": 0, "quarantined": 0}
-    for path in sorted(p for p in watch.inbox.rglob("*") if p.is_file()):
-        name, stat = path.relative_to(watch.inbox).as_posix(), path.stat()
-        mark = [stat.st_size, stat.st_mtime_ns]
-        if seen.get(name) == mark or path.name.startswith(".") or path.suffix in (".tmp", ".part"):
+    begun = [t for t in book.tips(active=True) if t.state in (TipState.AUTO, TipState.RUNNING)]
+    for plan_id in {t.plan_id for t in begun}:
+        ran = last if last is not None and last.plan_id == plan_id else None
+        if ran is not None and ran.driven:
             continue
-        try:
-            report = Store(watch.store).ingest([path])
-        except InputError as error:
-            done.left.append(str(error))
-        else:
-            for key in total:
-                total[key] += getattr(report, key)
-        seen[name] = mark
-        _write_ledger(watch.store, ledger)
-    done.ingested = total
+        if any(t.plan_id == plan_id and t.state == TipState.AUTO for t in begun):
+            book.start(plan_id, now)
+        resolved = ran is not None and ran.state == "done"
+        book.finish(plan_id, resolved=resolved, now=now, reason="the look that began it was interrupted")
 
 
-def _tip(book: Any, found: Recommendation, now: datetime, done: Cycle) -> list[Tip]:
+def _tip(book: TipBook, found: Recommendation, now: datetime, done: Cycle) -> list[Tip]:
     """Raise or refresh what there is, close what is over."""
     from pro.remediation.tip import of_hotspot, of_rule
 
@@ -175,7 +165,7 @@ def _tip(book: Any, found: Recommendation, now: datetime, done: Cycle) -> list[T
     return tips
 
 
-def _apply_approved(watch: Watch, book: Any, done: Cycle, tell: Tell) -> None:
+def _apply_approved(watch: Watch, book: TipBook, done: Cycle, tell: Tell) -> None:
     """Carry out what a person has approved, as long as it still fits the world."""
     from pro.remediation.tip import TipState
 
@@ -188,7 +178,7 @@ def _apply_approved(watch: Watch, book: Any, done: Cycle, tell: Tell) -> None:
         _apply(watch, book, plan, (), done)
 
 
-def _apply_alone(watch: Watch, book: Any, found: tuple[Recommendation, list[Tip]], fresh: bool, done: Cycle) -> None:
+def _apply_alone(watch: Watch, book: TipBook, found: tuple[Recommendation, list[Tip]], done: Cycle) -> None:
     """Carry out the new plan if the contract and every gate permit; else leave it to a person and say why."""
     from pro.remediation.tip import TipState
 
@@ -200,7 +190,7 @@ def _apply_alone(watch: Watch, book: Any, found: tuple[Recommendation, list[Tip]
     if watch.contract is None:
         done.asked.append("there is no contract, so a person has to approve")
         return
-    if not fresh:
+    if read_ledger(watch.store).get("acted_on", "") >= done.now:
         done.asked.append(f"no counters newer than {done.now} since PRO last acted: a person has to approve")
         return
     now = SystemClock().now()
@@ -258,33 +248,21 @@ def _refusals(watch: Watch, plan: Plan, gates: Sequence[Gate], now: datetime) ->
     return refusals(gates, plan, backend.inventory(), now)
 
 
-def _apply(watch: Watch, book: Any, plan: Plan, gates: Sequence[Gate], done: Cycle) -> None:
+def _apply(watch: Watch, book: TipBook, plan: Plan, gates: Sequence[Gate], done: Cycle) -> None:
+    """Apply, noting first on which counters PRO acts: even if it is killed now, it will not act on them twice."""
     now = SystemClock().now()
     book.start(plan.id, now)
+    ledger = read_ledger(watch.store)
+    write_ledger(watch.store, {**ledger, "acted_on": done.now})
     result = apply_plan(plan, watch.backend, watch.store, watch.config, gates=gates)
+    if result.run is None:
+        write_ledger(watch.store, ledger)
     done.applied.append({"plan": plan.id, **result.to_json()})
     _finish(book, plan.id, result, SystemClock().now())
 
 
-def _finish(book: Any, plan_id: str, result: ApplyResult, now: datetime) -> None:
+def _finish(book: TipBook, plan_id: str, result: ApplyResult, now: datetime) -> None:
     good = result.exit_code == 0
     book.finish(
         plan_id, resolved=good, now=now, reason="; ".join(result.reasons) or ("applied" if good else result.state)
     )
-
-
-def _read_ledger(store: Path) -> dict[str, Any]:
-    path = store / WATCH
-    if not path.is_file():
-        return {}
-    try:
-        ledger = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"the watch ledger cannot be read ({error})", where=path) from None
-    if not isinstance(ledger, dict):
-        raise InputError("the watch ledger is no table of keys", where=path)
-    return ledger
-
-
-def _write_ledger(store: Path, ledger: dict[str, Any]) -> None:
-    write_atomically(store / WATCH, json.dumps(ledger, indent=1).encode())

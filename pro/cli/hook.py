@@ -41,6 +41,7 @@ def watch(
     """Take in what is new, forecast, raise or close tips, plan, and apply alone only what the contract allows."""
     with errors():
         from pro.actions.watching import alone
+        from pro.core.errors import ProError
 
         pause = seconds(every, "--every")
         watched = _watch(store, inbox, backend, contract, goal, config)
@@ -48,7 +49,12 @@ def watch(
         try:
             while True:
                 begun = time.monotonic()
-                code = _look(watched, "schedule", json)
+                try:
+                    code = _look(watched, "schedule", json)
+                except ProError as error:
+                    if once:
+                        raise
+                    remark(f"this look failed, the next one is due: {error}")
                 if once:
                     raise SystemExit(code)
                 time.sleep(max(pause - (time.monotonic() - begun), 1.0))
@@ -116,6 +122,8 @@ def _say(done: Cycle) -> None:
         say(f"  tip {tip['id']} {tip['state']}: {tip['title']}. {tip['action']} ({tip['cost']})")
     if done.cleared:
         say(f"  cleared: {', '.join(map(str, done.cleared))}")
+    if done.expired:
+        say(f"  expired: {', '.join(map(str, done.expired))}")
     for run in done.applied:
         say(
             f"  applied plan {run['plan'][:12]}: {run['state']}, {run['moved']} migrations; {'; '.join(run['reasons'])}".rstrip(

@@ -131,7 +131,9 @@ def test_a_backend_says_where_vms_stand(pro: Pro, store: Path, home: Path) -> No
     assert json.loads((home / "sim.json").read_text("utf-8"))
 
 
-@pytest.mark.parametrize("url", ["simulated:", "telepathy:x", "x", "simulated:absent.json", "simulated:vms.csv", "simulated:."])
+@pytest.mark.parametrize(
+    "url", ["simulated:", "telepathy:x", "x", "simulated:absent.json", "simulated:vms.csv", "simulated:."]
+)
 def test_a_backend_that_is_none_is_an_error(url: str, pro: Pro, home: Path, small: Estate) -> None:
     (home / "vms.csv").write_bytes((small.folder / "vms.csv").read_bytes())
     said = pro("inventory", "discover", "--backend", url)

@@ -126,7 +126,9 @@ def test_a_plan_goes_to_a_file_to_people_and_to_programs(pro: Pro, store: Path, 
 
 def test_an_evacuated_host_is_empty_in_the_plan(pro: Pro, store: Path, small: Estate) -> None:
     at = ("--store", store, "--now", small.now.isoformat())
-    world = pro("inventory", "discover", "--backend", "simulated:s.json", "--store", store, "--json").json("inventory/1")
+    world = pro("inventory", "discover", "--backend", "simulated:s.json", "--store", store, "--json").json(
+        "inventory/1"
+    )
     counts = {h["host"]: sum(v["host"] == h["host"] for v in world["vms"]) for h in world["hosts"]}
     host = min(counts, key=lambda h: counts[h] or 99)
     made = pro("plan", *at, "--evacuate", host.lower(), "--max-moves", 30, "--json").json("plan/1")

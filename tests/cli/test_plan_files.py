@@ -1,0 +1,116 @@
+"""Looking at a plan: show, explain, verify, script; and files that are no plan."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.conftest import Pro
+    from tests.small import Estate
+
+
+def migrations(plan: Path) -> list[dict[str, Any]]:
+    """All migrations of a plan, in order."""
+    return [m for wave in json.loads(plan.read_text("utf-8"))["waves"] for m in wave["migrations"]]
+
+
+def test_a_plan_is_shown(pro: Pro, plan: Path) -> None:
+    said = pro("show", plan)
+    assert said.code == 0
+    for m in migrations(plan):
+        assert m["vm_name"] in said.out
+    assert pro("show", plan, "--json").json("plan/1") == json.loads(plan.read_text("utf-8"))
+
+
+def test_a_plan_may_come_through_a_pipe(pro: Pro, plan: Path) -> None:
+    assert pro("show", "-", stdin=plan.read_text("utf-8")).out == pro("show", plan).out
+
+
+def test_a_move_is_explained_by_id_and_by_name(pro: Pro, plan: Path) -> None:
+    move = migrations(plan)[0]
+    told = pro("explain", plan, move["vm"], "--json").json("explain/1")
+    assert told["moves"][0]["destination"] == move["destination"]
+    assert len(told["options"]) == 6
+    assert pro("explain", plan, move["vm_name"], "--json").json("explain/1") == told
+    said = pro("explain", plan, move["vm"])
+    assert "Without this move" in said.out
+    assert "Refused" in said.out or "Also allowed" in said.out
+
+
+def test_staying_is_explained_too(pro: Pro, plan: Path, small: Estate) -> None:
+    moving = {m["vm"] for m in migrations(plan)}
+    known = json.loads(plan.read_text("utf-8"))["explain"]
+    stays = next(vm for vm in known if vm not in moving)
+    assert "stays on" in pro("explain", plan, stays).out
+
+
+def test_a_vm_the_plan_does_not_know_brings_the_nearest_name(pro: Pro, plan: Path) -> None:
+    name = migrations(plan)[0]["vm_name"]
+    said = pro("explain", plan, name[:-1])
+    assert (said.code, said.out) == (1, "")
+    assert "perhaps" in said.err
+
+
+def test_a_plan_holds_on_the_store_it_was_made_from(pro: Pro, plan: Path, store: Path) -> None:
+    assert pro("verify", plan, "--store", store).out.startswith("the plan holds")
+    assert pro("verify", plan, "--store", store, "--json").json("verify/1") == {
+        "schema": "verify/1",
+        "ok": True,
+        "faults": [],
+    }
+
+
+def test_a_plan_that_breaks_something_does_not_verify(pro: Pro, plan: Path, store: Path, home: Path) -> None:
+    document = json.loads(plan.read_text("utf-8"))
+    first = document["waves"][0]["migrations"][0]
+    first["destination"] = first["source"]
+    (home / "bent.json").write_text(json.dumps(document), encoding="utf-8")
+    bent = pro("verify", "bent.json", "--store", store)
+    assert bent.code == 1
+    assert bent.out + bent.err
+
+
+@pytest.mark.parametrize("dialect", ["scvmm", "cluster", "hyperv"])
+def test_a_script_in_every_dialect(dialect: str, pro: Pro, plan: Path, home: Path) -> None:
+    said = pro("script", plan, "--dialect", dialect)
+    assert said.code == 0
+    for m in migrations(plan):
+        assert m["vm"] in said.out
+    assert pro("script", plan, "--dialect", dialect, "-o", "s.ps1").out == ""
+    assert (home / "s.ps1").read_text("utf-8").strip() == said.out.strip()
+
+
+def test_an_unknown_dialect_is_a_usage_error(pro: Pro, plan: Path) -> None:
+    said = pro("script", plan, "--dialect", "esperanto")
+    assert (said.code, said.out) == (2, "")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"schema": "plan/9"}', '{"schema": "plan/1"}', "\ufeff{}"])
+@pytest.mark.parametrize("command", ["show", "verify", "script", "apply"])
+def test_what_is_no_plan_is_refused_in_words(command: str, text: str, pro: Pro, home: Path) -> None:
+    (home / "p.json").write_text(text, encoding="utf-8")
+    more = ("--backend", "simulated:s.json", "--yes") if command == "apply" else ()
+    said = pro(command, "p.json", *more)
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith("error: ")
+    assert not (home / "s.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [("destination", "elsewhere", "do not end"), ("blackout_s", 0.0, "plan.id"), ("memory_mib", "much", "memory_mib")],
+)
+def test_a_plan_that_was_changed_by_hand_is_refused(
+    field: str, value: object, says: str, pro: Pro, plan: Path, home: Path
+) -> None:
+    document = json.loads(plan.read_text("utf-8"))
+    document["waves"][0]["migrations"][0][field] = value
+    (home / "p.json").write_text(json.dumps(document), encoding="utf-8")
+    said = pro("show", "p.json")
+    assert (said.code, said.out) == (1, "")
+    assert says in said.err
