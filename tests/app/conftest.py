@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +13,6 @@ from tests.conftest import HOSTILE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 SHORT = {"PRO__PLACEMENT__SECONDS": "0.5", "PRO__FORECAST__SCENARIOS": "8", "PRO__FORECAST__HISTORY_DAYS": "3"}
 
@@ -27,5 +28,11 @@ def short_walk() -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory, short_walk: dict[str, str]) -> Path:
-    """A store whose VMs and hosts bear hostile names."""
+    """A store whose VMs and hosts bear hostile names. To be read only; `copied` for tests that write."""
     return make_store(tmp_path_factory.mktemp("dashboard"), HOSTILE_NAMES)
+
+
+@pytest.fixture(scope="module")
+def copied(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of `store` that the tests of one file may write to."""
+    return Path(shutil.copytree(store, tmp_path_factory.mktemp("copy") / "store"))

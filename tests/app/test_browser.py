@@ -93,9 +93,9 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def server(store: Path, short_walk: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server(copied: Path, short_walk: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     report = make_report(HOSTILE_NAMES)
-    with TipBook(store / service.TIPS) as book:
+    with TipBook(copied / service.TIPS) as book:
         book.raise_or_refresh(report.hotspots, report.plan, NOW, names={**report.host_label, **report.vm_label})
     port, log = free_port(), tmp_path_factory.mktemp("server") / "log"
     command = [
@@ -108,7 +108,7 @@ def server(store: Path, short_walk: dict[str, str], tmp_path_factory: pytest.Tem
         str(port),
         "--",
         "--store",
-        str(store),
+        str(copied),
     ]
     with log.open("wb") as out:
         process = subprocess.Popen(

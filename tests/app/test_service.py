@@ -61,12 +61,12 @@ def test_a_store_is_known_by_its_inventory(store: Path, tmp_path: Path) -> None:
     assert not service.is_store(tmp_path)
 
 
-def test_new_files_in_the_store_change_its_stamp(store: Path) -> None:
-    before = service.stamp(store)
-    assert service.stamp(store) == before
-    (folder := store / "inventory" / "later").mkdir()
+def test_new_files_in_the_store_change_its_stamp(copied: Path) -> None:
+    before = service.stamp(copied)
+    assert service.stamp(copied) == before
+    (folder := copied / "inventory" / "later").mkdir()
     (folder / "x").write_text("x")
-    after = service.stamp(store)
+    after = service.stamp(copied)
     (folder / "x").unlink()
     folder.rmdir()
     assert after != before
@@ -82,20 +82,20 @@ def test_everything_can_be_taken_along() -> None:
     assert zipfile.is_zipfile(io.BytesIO(files["pro-report.xlsx"][0]))
 
 
-def test_a_plan_is_applied_in_the_background_and_only_once(store: Path, short_walk: dict[str, str]) -> None:
-    report = service.recommend(store, None, service.Options(goal="repair"))
+def test_a_plan_is_applied_in_the_background_and_only_once(copied: Path, short_walk: dict[str, str]) -> None:
+    report = service.recommend(copied, None, service.Options(goal="repair"))
     plan = loads(service.downloads(report)["plan.json"][0].decode())
     assert plan.migrations
-    hands = service.Hands(store)
+    hands = service.Hands(copied)
     assert hands.status() is None
-    hands.start(plan, fast(store))
+    hands.start(plan, fast(copied))
     wait_for(lambda: not hands.busy)
     assert not isinstance(hands.ended, Exception), hands.ended
     status = hands.status()
     assert status is not None
     assert status.plan_id == plan.id
     assert {s.state.value for s in status.steps} == {"done"}
-    hands.start(plan, fast(store))
+    hands.start(plan, fast(copied))
     wait_for(lambda: not hands.busy)
     assert getattr(hands.ended, "state", None) == "nothing to do"
 
