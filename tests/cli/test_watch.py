@@ -1,0 +1,279 @@
+"""The hook: what it takes in, when it acts alone, when it asks, and that it may be killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pro.actions.watching import alone
+from pro.remediation import status
+from tests.small import split
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.conftest import Pro
+    from tests.small import Estate
+
+FAST = "simulated:sim.json?speed=10000"
+CONTRACT = """
+schema = "contract/1"
+goals = ["balance", "repair"]
+max_moves = {moves}
+max_gib = 1000
+max_blackout_s = 60
+min_probability = 0.1
+window = "always"
+"""
+
+
+@pytest.fixture
+def inbox(home: Path) -> Path:
+    """An empty inbox."""
+    folder = home / "inbox"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def contract(home: Path) -> Path:
+    """A contract that allows what the small estate needs."""
+    path = home / "contract.toml"
+    path.write_text(CONTRACT.format(moves=20), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def refusing(home: Path) -> Path:
+    """A contract that allows one migration at most."""
+    path = home / "refusing.toml"
+    path.write_text(CONTRACT.format(moves=1), encoding="utf-8")
+    return path
+
+
+def look(pro: Pro, store: Path, *more: object, code: int = 0) -> Any:
+    """`pro watch --once --json`."""
+    said = pro("watch", "--once", "--json", "--backend", FAST, "--store", store, *more)
+    assert said.code == code
+    return said.json("watch/1")
+
+
+def tips(pro: Pro, store: Path, *more: str) -> dict[int, Any]:
+    """Tips by number."""
+    return {t["id"]: t for t in pro("tips", "list", "--store", store, "--json", *more).json("tips/1")["tips"]}
+
+
+def test_without_a_contract_it_raises_tips_and_moves_nothing(pro: Pro, past: Path) -> None:
+    done = look(pro, past)
+    assert done["migrations"] > 0
+    assert done["applied"] == []
+    assert any("no contract" in why for why in done["asked"])
+    assert {t["state"] for t in done["tips"]} == {"new"}
+    again = look(pro, past)
+    assert [t["id"] for t in again["tips"]] == [t["id"] for t in done["tips"]]
+
+
+def test_a_new_file_is_taken_in_once_and_left_where_it_is(pro: Pro, past: Path, small: Estate, inbox: Path) -> None:
+    _, late = split(small, inbox.parent / "parts")
+    first = look(pro, past, "--inbox", inbox)
+    assert first["ingested"]["read"] == 0
+    shutil.copy(late, inbox / "day.csv")
+    second = look(pro, past, "--inbox", inbox)
+    assert second["ingested"]["kept"] > 1000
+    assert second["now"] > first["now"]
+    third = look(pro, past, "--inbox", inbox)
+    assert third["ingested"]["read"] == 0
+    assert (inbox / "day.csv").exists()
+
+
+def test_a_broken_file_is_told_of_and_does_not_stop_the_rest(pro: Pro, past: Path, small: Estate, inbox: Path) -> None:
+    _, late = split(small, inbox.parent / "parts")
+    (inbox / "a.csv").write_bytes(b"\x00\x01 this is no counter file")
+    (inbox / "half.csv.part").write_text("still being written", encoding="utf-8")
+    shutil.copy(late, inbox / "b.csv")
+    done = look(pro, past, "--inbox", inbox)
+    assert done["ingested"]["kept"] > 1000
+    assert len(done["left"]) == 1
+    assert "a.csv" in done["left"][0]
+    assert look(pro, past, "--inbox", inbox)["left"] == []
+
+
+def test_within_the_contract_it_acts_alone_and_only_once_on_the_same_counters(
+    pro: Pro, past: Path, contract: Path
+) -> None:
+    done = look(pro, past, "--contract", contract)
+    assert [a["state"] for a in done["applied"]] == ["done"]
+    assert done["applied"][0]["moved"] == done["migrations"]
+    assert {t["state"] for t in tips(pro, past, "--all").values()} >= {"resolved"}
+    again = look(pro, past, "--contract", contract)
+    assert again["applied"] == []
+    assert again["migrations"] == 0 or any("newer" in why for why in again["asked"])
+
+
+def test_beyond_the_contract_it_asks(pro: Pro, past: Path, refusing: Path) -> None:
+    done = look(pro, past, "--contract", refusing)
+    assert done["applied"] == []
+    assert any("the contract allows 1" in why for why in done["asked"])
+    assert {t["state"] for t in done["tips"]} == {"new"}
+
+
+def test_the_kill_switch_counts_for_the_contract_too(pro: Pro, past: Path, contract: Path) -> None:
+    (past / "STOP").write_text("not today\n", encoding="utf-8")
+    done = look(pro, past, "--contract", contract)
+    assert all(a["run"] is None for a in done["applied"])
+    (past / "STOP").unlink()
+    assert [a["state"] for a in look(pro, past, "--contract", contract)["applied"]] == ["done"]
+
+
+def test_what_a_person_approved_is_carried_out_at_the_next_look(pro: Pro, past: Path) -> None:
+    number = max(t["id"] for t in look(pro, past)["tips"] if t["plan_id"])
+    assert pro("tips", "approve", number, "--store", past, "--as", "ann").code == 0
+    done = look(pro, past)
+    assert [a["state"] for a in done["applied"]] == ["done"]
+    assert tips(pro, past, "--all")[number]["state"] == "resolved"
+    assert tips(pro, past, "--all")[number]["approver"] == "ann"
+
+
+def test_an_approval_that_waited_too_long_has_expired(pro: Pro, past: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRO__APPLY__EXPIRES_MINUTES", "1")
+    number = max(t["id"] for t in look(pro, past)["tips"] if t["plan_id"])
+    assert pro("tips", "approve", number, "--store", past).code == 0
+    book = sqlite3.connect(past / "tips.sqlite", isolation_level=None)
+    book.execute("UPDATE tips SET updated = '2024-01-01T00:00:00+00:00' WHERE state = 'approved'")
+    book.close()
+    done = look(pro, past)
+    assert number in done["expired"]
+    assert done["applied"] == []
+
+
+def test_two_watchers_of_one_store_are_one_too_many(pro: Pro, past: Path) -> None:
+    lock = alone(past)
+    try:
+        for words in (("watch", "--once"), ("hook", "--alert-id", "1")):
+            said = pro(*words, "--backend", FAST, "--store", past)
+            assert (said.code, said.out) == (4, "")
+            assert "another" in said.err
+    finally:
+        lock.release()
+    assert pro("watch", "--once", "--backend", FAST, "--store", past).code == 0
+
+
+def test_an_alert_brings_a_look_at_once(pro: Pro, past: Path) -> None:
+    alert = "5f3a7c1e-0000-4000-8000-2b1d9e8f7a60"
+    done = pro("hook", "--alert-id", alert, "--backend", FAST, "--store", past, "--json").json("watch/1")
+    assert done["cause"] == f"alert {alert}"
+    assert done["tips"]
+
+
+@pytest.mark.parametrize(
+    "alert", ["", "*", "'; Remove-VM -Force", "=1+1", "a\nb", "x" * 65, "../../etc", "$(reboot)", "\u2019"]
+)
+def test_an_alert_id_that_is_none_is_a_usage_error(alert: str, pro: Pro, past: Path) -> None:
+    said = pro("hook", "--alert-id", alert, "--backend", FAST, "--store", past)
+    assert (said.code, said.out) == (2, "")
+    assert not (past / "tips.sqlite").exists()
+
+
+def test_an_inbox_that_is_none_is_an_error(pro: Pro, past: Path, home: Path) -> None:
+    said = pro("watch", "--once", "--backend", FAST, "--store", past, "--inbox", "no-such-folder")
+    assert (said.code, said.out) == (1, "")
+    assert "no-such-folder" in said.err
+
+
+def test_people_read_what_a_look_did(pro: Pro, past: Path) -> None:
+    said = pro("watch", "--once", "--backend", FAST, "--store", past)
+    assert "hotspots" in said.out
+    assert "tip 1" in said.out
+    assert "not applied alone" in said.out
+
+
+def test_killed_while_it_applies_the_next_look_takes_the_run_up(pro: Pro, past: Path, contract: Path) -> None:
+    slow = "simulated:sim.json?speed=1"
+    words = ["watch", "--once", "--backend", slow, "--store", str(past), "--contract", str(contract)]
+    watcher = subprocess.Popen(
+        [sys.executable, "-m", "pro", *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=dict(os.environ),
+    )
+    try:
+        until_moving(past / "journal.sqlite")
+    finally:
+        watcher.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
+        watcher.wait()
+    begun = status(past / "journal.sqlite")
+    assert begun is not None
+    assert begun.interrupted
+    assert "running" in {t["state"] for t in tips(pro, past).values()}
+    done = look(pro, past, "--contract", contract)
+    assert done["resumed"]["state"] == "done"
+    assert done["applied"] == []
+    assert "resolved" in {t["state"] for t in tips(pro, past, "--all").values()}
+    where = {v["vm"]: v["hosts"] for v in world(pro)["vms"]}
+    assert all(len(hosts) == 1 for hosts in where.values())
+    assert all(where[s.vm] == [s.destination] for s in begun.steps)
+
+
+def test_killed_before_it_applies_the_next_look_begins_anew(pro: Pro, past: Path, contract: Path) -> None:
+    assert look(pro, past)["tips"]
+    book = sqlite3.connect(past / "tips.sqlite", isolation_level=None)
+    book.execute("UPDATE tips SET state = 'auto'")
+    book.close()
+    done = look(pro, past, "--contract", contract)
+    assert [a["state"] for a in done["applied"]] == ["done"]
+    states = [t["state"] for t in tips(pro, past, "--all").values()]
+    assert "failed" in states
+    assert "auto" not in states
+
+
+def test_a_look_that_fails_does_not_end_the_watch(past: Path, home: Path) -> None:
+    words = ["watch", "--every", "1s", "--backend", FAST, "--store", str(past), "--inbox", str(home / "late")]
+    watcher = subprocess.Popen(
+        [sys.executable, "-m", "pro", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
+    )  # fmt: skip
+    assert watcher.stderr is not None
+    assert watcher.stdout is not None
+    try:
+        line = next(line for line in watcher.stderr if "this look failed" in line)
+        (home / "late").mkdir()
+        report = watcher.stdout.readline()
+    finally:
+        watcher.kill()
+        watcher.wait()
+        watcher.stdout.close()
+        watcher.stderr.close()
+    assert "late" in line
+    assert "hotspots" in report
+
+
+def world(pro: Pro) -> Any:
+    """Where VMs stand."""
+    return pro("inventory", "discover", "--backend", FAST, "--json").json("inventory/1")
+
+
+def until_moving(journal: Path) -> None:
+    """Wait until a migration is under way."""
+    for _ in range(1200):
+        found = status(journal)
+        if found is not None and found.in_flight:
+            return
+        time.sleep(0.05)
+    raise AssertionError("no migration was begun")
+
+
+def test_a_ledger_that_is_torn_is_named(pro: Pro, past: Path, inbox: Path) -> None:
+    (past / "watch.json").write_text("{", encoding="utf-8")
+    said = pro("watch", "--once", "--backend", FAST, "--store", past, "--inbox", inbox)
+    assert (said.code, said.out) == (1, "")
+    assert "watch.json" in said.err
+    (past / "watch.json").write_text(json.dumps([1]), encoding="utf-8")
+    assert pro("watch", "--once", "--backend", FAST, "--store", past, "--inbox", inbox).code == 1
