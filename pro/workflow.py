@@ -145,46 +145,72 @@ def decide(
     from pro.placement.place import place
     from pro.placement.referee import check as violations_of
     from pro.placement.referee import judge
-    from pro.planning.checker import check
-    from pro.planning.make import PlanContext, final_host_of, make_plan
-    from pro.reports.report import Report
+    from pro.reports.report import Report, planned_hosts
 
     fleet, demand, threshold = hold_back(outlook, policy), outlook.demand, policy.threshold
-    placement, question = place(fleet, demand, policy, tell=tell)
+    wanted, question = place(fleet, demand, policy, tell=tell)
     tell("ordering migrations")
-    before = summary(fleet, demand, fleet.host_of, threshold)
-    after = summary(fleet, demand, placement.host_of, threshold)
-    plan = make_plan(
-        fleet, demand, placement.host_of,
-        PlanContext(
-            goal=policy.goal, now=outlook.now.isoformat(), created_at=(created_at or outlook.now).isoformat(),
-            constraints=question.constraints, tiers=[asdict(t) for t in placement.tiers],
-            proof={"engine": placement.engine, "bound": placement.bound, "gap": placement.gap,
-                   "minimal_moves": placement.minimal_moves},
-            before=before.to_json(), after=after.to_json(), violations=[asdict(v) for v in placement.violations],
-            explain=explanations(question, placement, outlook), consent_quick=config.apply.consent_quick,
-            threshold=threshold,
-        ),
-    )  # fmt: skip
-    faults = check(plan, fleet, question.constraints)
-    if faults:
-        from pro.core.errors import RefereeError
-
-        raise RefereeError("the plan failed its own check: " + "; ".join(faults))
-    host_of = final_host_of(plan, fleet)
+    plan, placement = order(wanted, question, outlook, config, created_at or outlook.now)
+    host_of = planned_hosts(fleet, plan)
     hot_after = find_hotspots(
         fleet, demand, threshold=threshold, dwell_s=config.heat.dwell_minutes * 60,
         min_probability=config.heat.min_probability, host_of=host_of,
     )  # fmt: skip
     report = Report(
         now=outlook.now, horizon_s=demand.slots * demand.step_s, threshold=threshold, fleet=fleet, demand=demand,
-        hotspots=outlook.hotspots, hotspots_after=hot_after, placement=placement, plan=plan, before=before,
-        after=summary(fleet, demand, host_of, threshold), warnings=(*fleet.warnings, *demand.warnings),
-        repaired=judge(fleet, question.constraints, host_of).repaired, readiness=outlook.readiness,
-        baselines=baselines(outlook, threshold),
+        hotspots=outlook.hotspots, hotspots_after=hot_after, placement=placement, plan=plan,
+        before=summary(fleet, demand, fleet.host_of, threshold), after=summary(fleet, demand, host_of, threshold),
+        warnings=(*fleet.warnings, *demand.warnings), repaired=judge(fleet, question.constraints, host_of).repaired,
+        readiness=outlook.readiness, baselines=baselines(outlook, threshold),
     )  # fmt: skip
     broken = tuple(violations_of(fleet, question.constraints, fleet.host_of))
     return Recommendation(outlook, question, placement, plan, report, broken)
+
+
+def order(
+    wanted: Placement, question: Question, outlook: Outlook, config: Config, created_at: datetime
+) -> tuple[Plan, Placement]:
+    """The plan to `wanted`, passed by the independent checker, and the placement it really leads to.
+
+    They differ where a VM is blocked; the plan then says what it is good for without that VM. Raises RefereeError if the
+    plan fails its check: a bug, and nothing of it is passed on.
+    """
+    from dataclasses import replace
+
+    from pro.core.errors import RefereeError
+    from pro.heat.hotspots import summary
+    from pro.placement.place import account
+    from pro.placement.referee import judge
+    from pro.planning.checker import check
+    from pro.planning.make import PlanContext, final_host_of, make_plan
+
+    fleet, demand, policy = question.fleet, outlook.demand, question.policy
+
+    def plan_of(reached: Placement) -> Plan:
+        context = PlanContext(
+            goal=policy.goal, now=outlook.now.isoformat(), created_at=created_at.isoformat(),
+            constraints=question.constraints, tiers=[asdict(t) for t in reached.tiers],
+            proof={"engine": reached.engine, "bound": reached.bound, "gap": reached.gap,
+                   "minimal_moves": reached.minimal_moves},
+            before=summary(fleet, demand, fleet.host_of, policy.threshold).to_json(),
+            after=summary(fleet, demand, reached.host_of, policy.threshold).to_json(),
+            violations=[asdict(v) for v in reached.violations], explain=explanations(question, reached, outlook),
+            consent_quick=config.apply.consent_quick, threshold=policy.threshold, cost=question.problem.costs,
+        )  # fmt: skip
+        return make_plan(fleet, demand, wanted.host_of, context)
+
+    plan, placement = plan_of(wanted), wanted
+    if plan.blocked:
+        host_of = final_host_of(plan, fleet)
+        placement = replace(
+            wanted, host_of=host_of, tiers=account(question, host_of), minimal_moves=None, gap=None,
+            violations=judge(fleet, question.constraints, host_of).still,
+        )  # fmt: skip
+        plan = plan_of(placement)
+    faults = check(plan, fleet, question.constraints)
+    if faults:
+        raise RefereeError("the plan failed its own check: " + "; ".join(faults))
+    return plan, placement
 
 
 def baselines(outlook: Outlook, threshold: float) -> Comparison | None:

@@ -131,11 +131,6 @@ def _allowed(F, v, h):
     return F[F[ALLOWED] + F[F[CLS] + v] * F[H] + h]
 
 
-@kernel
-def _cost(F, S):
-    return S[S[COST] : S[COST] + F[T]]
-
-
 @entry
 def fill(F, S, host_of):
     for v in range(len(host_of)):
@@ -444,6 +439,38 @@ def _price_opened_and_most(F, S, v, a, h, out):
 
 
 @kernel
+def clear(a):
+    """a[:] = 0."""
+    for i in range(len(a)):
+        a[i] = 0
+
+
+@kernel
+def assign(into, source):
+    """into[:] = source, in a form that compiles quickly."""
+    for i in range(len(into)):
+        into[i] = source[i]
+
+
+@kernel
+def cost_now(F, S):
+    """(T,) a copy of the cost of every tier."""
+    out = np.empty(F[T], np.int64)
+    for t in range(F[T]):
+        out[t] = S[S[COST] + t]
+    return out
+
+
+@kernel
+def cheaper(F, S, than):
+    """Whether the state costs less than `than` (T,)."""
+    for t in range(F[T]):
+        if S[S[COST] + t] != than[t]:
+            return S[S[COST] + t] < than[t]
+    return False
+
+
+@kernel
 def less(a, b):
     """Lexicographic a < b."""
     for t in range(len(a)):
@@ -476,12 +503,12 @@ def best_host(F, S, v, best):
     """(host or AWAY, `best` filled with its price): the cheapest destination of v that is cheaper than staying."""
     leaving = np.empty(F[T], np.int64)
     price = np.empty(F[T], np.int64)
-    best[:] = 0
+    clear(best)
     gain_of_leaving(F, S, v, leaving)
     where = AWAY
     for h in range(F[H]):
         if h != S[S[HOST] + v] and try_relocate(F, S, v, h, leaving, price) and less(price, best):
-            best[:] = price
+            assign(best, price)
             where = h
     return where
 
@@ -492,13 +519,13 @@ def steepest(F, S, limit):
     price = np.empty(F[T], np.int64)
     best = np.empty(F[T], np.int64)
     for step in range(limit):
-        best[:] = 0
+        clear(best)
         who, where = AWAY, AWAY
         for v in range(F[V]):
             if F[F[MOVABLE] + v]:
                 h = best_host(F, S, v, price)
                 if h != AWAY and less(price, best):
-                    best[:] = price
+                    assign(best, price)
                     who, where = v, h
         if who == AWAY:
             return step
@@ -527,7 +554,7 @@ def descend(F, S, order, seed):
 @kernel
 def costly_hosts(F, S, out):
     """(H,) 1 where some scope item that the host belongs to costs something in tier 0 or 1."""
-    out[:] = 0
+    clear(out)
     for b in range(F[N_BLOCKS]):
         if F[F[B_TIER] + b] == NO_TIER or F[F[B_TIER] + b] > 1:
             continue
@@ -555,8 +582,7 @@ def best_swap(F, S, second, hot):
     leaving = np.empty(tiers, np.int64)
     price = np.empty(tiers, np.int64)
     back = np.empty(tiers, np.int64)
-    start = S[S[COST] : S[COST] + F[T]].copy()
-    best = start.copy()
+    best = cost_now(F, S)
     partner = AWAY
     b = take(F, S, second)
     for first in range(F[V]):
@@ -572,7 +598,7 @@ def best_swap(F, S, second, hot):
         S[S[BAD]] = bad
         if not ok:
             continue
-        back[:] = 0
+        clear(back)
         _linear_cost(F, second, a, back, 0, 1)
         for t in range(tiers):
             price[t] += S[S[COST] + t] + back[t]
@@ -584,7 +610,7 @@ def best_swap(F, S, second, hot):
             for t in range(tiers):
                 price[t] += S[S[COST] + t]
             if less(price, best):
-                best[:] = price
+                assign(best, price)
                 partner = first
         take(F, S, first)
         put(F, S, first, a)
@@ -615,7 +641,7 @@ def swaps(F, S, order, seed):
 def move_group(F, S, g, h):
     """Move all members of group row g to host h if that is allowed and cheaper. True if applied."""
     lo, hi = F[F[GV_PTR] + g], F[F[GV_PTR] + g + 1]
-    start = S[S[COST] : S[COST] + F[T]].copy()
+    start = cost_now(F, S)
     old = np.empty(hi - lo, np.int64)
     for i in range(lo, hi):
         old[i - lo] = take(F, S, F[F[GV_VM] + i])
@@ -626,7 +652,7 @@ def move_group(F, S, g, h):
             break
         put(F, S, v, h)
         placed += 1
-    if placed == hi - lo and S[S[BAD]] == 0 and less(_cost(F, S), start):
+    if placed == hi - lo and S[S[BAD]] == 0 and cheaper(F, S, start):
         return True
     for i in range(lo, hi):
         v = F[F[GV_VM] + i]
@@ -634,6 +660,72 @@ def move_group(F, S, g, h):
             take(F, S, v)
         put(F, S, v, old[i - lo])
     return False
+
+
+@kernel
+def best_landing(F, S, v, but, best):
+    """The cheapest host but one for v, which is in the hand; `best` is filled with its price. AWAY if none has room."""
+    none = np.zeros(F[T], np.int64)
+    price = np.empty(F[T], np.int64)
+    where = AWAY
+    bad = S[S[BAD]]
+    S[S[BAD]] = 0  # group rows are judged once everybody has landed
+    for h in range(F[H]):
+        if h != but and try_relocate(F, S, v, h, none, price) and (where == AWAY or less(price, best)):
+            assign(best, price)
+            where = h
+    S[S[BAD]] = bad
+    return where
+
+
+@kernel
+def empty_host(F, S, h):
+    """Put every VM of host h elsewhere, each where it costs least, if all together that is cheaper. True if applied."""
+    start = cost_now(F, S)
+    price = np.empty(F[T], np.int64)
+    gone = np.empty(F[V], np.int64)
+    n = 0
+    for v in range(F[V]):
+        if S[S[HOST] + v] == h:
+            take(F, S, v)
+            gone[n] = v
+            n += 1
+    landed = 0
+    for i in range(n):
+        where = best_landing(F, S, gone[i], h, price)
+        if where == AWAY:
+            break
+        put(F, S, gone[i], where)
+        landed += 1
+    if n > 0 and landed == n and S[S[BAD]] == 0 and cheaper(F, S, start):
+        return True
+    for i in range(n):
+        if S[S[HOST] + gone[i]] != AWAY:
+            take(F, S, gone[i])
+        put(F, S, gone[i], h)
+    return False
+
+
+@entry
+def empty_hosts(F, S):
+    """Where an empty host is worth something, try to empty each, the one with the fewest VMs first. Returns how many."""
+    if F[N_OPENED] == 0:
+        return 0
+    held = np.zeros(F[H], np.int64)
+    for v in range(F[V]):
+        held[S[S[HOST] + v]] += 1
+    applied = 0
+    for _ in range(F[H]):
+        least = AWAY
+        for h in range(F[H]):
+            if held[h] > 0 and (least == AWAY or held[h] < held[least]):
+                least = h
+        if least == AWAY:
+            break
+        held[least] = 0
+        if empty_host(F, S, least):
+            applied += 1
+    return applied
 
 
 @entry
@@ -699,15 +791,16 @@ def search(F, S, best, best_cost, order, seed, first_round, rounds):
     for r in range(first_round, first_round + rounds):
         kick(F, S, 1 + random_below(seed, 4), hot, seed)
         descend(F, S, order, seed)
-        if r % 8 == 0 or less(_cost(F, S), best_cost):
+        if r % 8 == 0 or cheaper(F, S, best_cost):
             if swaps(F, S, order, seed):
                 descend(F, S, order, seed)
-            if move_groups(F, S):
+            if move_groups(F, S) + empty_hosts(F, S):
                 descend(F, S, order, seed)
-        if less(_cost(F, S), best_cost) and S[S[BAD]] == 0:
-            best_cost[:] = _cost(F, S)
-            best[:] = S[S[HOST] : S[HOST] + F[V]]
-        elif not _near(_cost(F, S), best_cost, r):
+        if cheaper(F, S, best_cost) and S[S[BAD]] == 0:
+            assign(best_cost, cost_now(F, S))
+            for v in range(F[V]):
+                best[v] = S[S[HOST] + v]
+        elif not _near(cost_now(F, S), best_cost, r):
             restore(F, S, best)
 
 

@@ -23,7 +23,16 @@ class Local:
     def improve(self, problem: Problem, start: Ints, stop: Stop, rng: np.random.Generator) -> Ints:
         """(V,) a placement at least as good as `start`. A step is one kick and what follows from it."""
         from pro.placement.engines.flat import flatten
-        from pro.placement.engines.kernels import costs, descend, move_groups, new_state, placement, search, swaps
+        from pro.placement.engines.kernels import (
+            costs,
+            descend,
+            empty_hosts,
+            move_groups,
+            new_state,
+            placement,
+            search,
+            swaps,
+        )
 
         begun = time.monotonic()
         flat = flatten(problem)
@@ -36,6 +45,7 @@ class Local:
         descend(flat, state, order, seed)
         swaps(flat, state, order, seed)
         move_groups(flat, state)
+        empty_hosts(flat, state)
         descend(flat, state, order, seed)
         if tuple(costs(flat, state)) < tuple(best_cost):
             best, best_cost = placement(flat, state), costs(flat, state)
