@@ -197,7 +197,7 @@ def test_people_read_what_a_look_did(pro: Pro, past: Path) -> None:
 
 
 def test_killed_while_it_applies_the_next_look_takes_the_run_up(pro: Pro, past: Path, contract: Path) -> None:
-    slow = "simulated:sim.json?speed=1"
+    slow = "simulated:sim.json?speed=6"
     words = ["watch", "--once", "--backend", slow, "--store", str(past), "--contract", str(contract)]
     watcher = subprocess.Popen(
         [sys.executable, "-m", "pro", *words],
