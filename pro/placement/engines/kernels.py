@@ -7,10 +7,12 @@ somewhere, every hard block is within `upper` (checked by whoever puts) and no h
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
+from numba import boolean, int64, njit, uint64, void
+from numba.types import UniTuple
 
 from pro.placement.engines.flat import (
     ALLOWED,
@@ -81,8 +83,10 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 AWAY = -1
-entry = njit(cache=True, error_model="numpy", nogil=True)
-kernel = njit(cache=True, error_model="numpy", nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+# Signatures are spelled out: left to itself, numba compiles a function anew for every constant it is called with.
+A, U, i, yes, none, pair = int64[::1], uint64[::1], int64, boolean, void, UniTuple(int64, 2)
+entry = partial(njit, cache=True, error_model="numpy", nogil=True)
+kernel = partial(njit, cache=True, error_model="numpy", nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 # The state is one int64 array as well: a header of offsets, then
@@ -120,58 +124,18 @@ def costs(F: Ints, S: Ints) -> Ints:
     return S[S[COST] : S[COST] + F[T]].copy()
 
 
-@kernel
+@kernel(i(A, i, i))
 def _item(F, scope, h):
     """Scope item of host h."""
     return F[F[SCOPE] + scope * F[H] + h]
 
 
-@kernel
+@kernel(i(A, i, i))
 def _allowed(F, v, h):
     return F[F[ALLOWED] + F[F[CLS] + v] * F[H] + h]
 
 
-@entry
-def fill(F, S, host_of):
-    for v in range(len(host_of)):
-        put(F, S, v, host_of[v])
-
-
-@entry
-def start(F, S):
-    """Costs of a fleet with no VM in it: base use may already pass a knot, and AtLeast rows miss everything."""
-    for b in range(F[N_BLOCKS]):
-        tier = F[F[B_TIER] + b]
-        if tier == NO_TIER:
-            continue
-        n = F[F[B_ITEMS] + b] * F[F[B_DIMS] + b]
-        for i in range(n):
-            u = S[S[USE] + F[F[B_OFF] + b] + i]
-            k = F[F[B_KOFF] + b] + i * F[F[B_KNOTS] + b]
-            for j in range(F[F[B_KNOTS] + b]):
-                S[S[COST] + tier] += F[F[SLOPES] + k + j] * max(0, u - F[F[KNOTS] + k + j])
-    for g in range(F[N_GROUPS]):
-        _charge_group(F, S, g, _group_broken(F, g, 0))
-    for n in range(F[N_MOST]):
-        S[S[MOST] + n * (F[V] + 2)] = F[F[N_WIDTH] + n]
-
-
-@kernel
-def _group_broken(F, g, spread):
-    if F[F[G_KIND] + g] == AT_LEAST:
-        return max(F[F[G_BOUND] + g] - spread, 0)
-    return max(spread - F[F[G_BOUND] + g], 0)
-
-
-@kernel
-def _charge_group(F, S, g, change):
-    if F[F[G_TIER] + g] == NO_TIER:
-        S[S[BAD]] += change
-    else:
-        S[S[COST] + F[F[G_TIER] + g]] += F[F[G_PRICE] + g] * change
-
-
-@kernel
+@kernel(pair(A, i, i, i, i))
 def _leaves_enters(F, b, v, a, h):
     """(item left, item entered) in block b when v goes from host a to host h; AWAY is no host."""
     s = F[F[B_SCOPE] + b]
@@ -194,7 +158,7 @@ def _leaves_enters(F, b, v, a, h):
     return old, new
 
 
-@kernel
+@kernel(i(A, A, i, i, i, i))
 def _block_cost(F, S, b, item, w, sign):
     """Change of a block's cost in one item when weights at offset `w` are added (sign 1) or taken (-1)."""
     total = 0
@@ -213,18 +177,33 @@ def _block_cost(F, S, b, item, w, sign):
     return total
 
 
-@kernel
-def _fits(F, S, b, item, w):
-    dims = F[F[B_DIMS] + b]
-    u0 = F[F[B_OFF] + b] + item * dims
-    for d in range(dims):
-        add = F[F[WEIGHT] + w + d]
-        if add > 0 and S[S[USE] + u0 + d] + add > F[F[UPPER] + u0 + d]:
-            return False
-    return True
+@kernel(none(A, i, i, A, i, i))
+def _linear_cost(F, v, h, into, at, sign):
+    if h < 0:
+        return
+    if h != F[F[HOME] + v]:
+        for t in range(F[T]):
+            into[at + t] += sign * F[F[L_AWAY] + t * F[V] + v]
+    for i in range(F[N_LINEAR]):
+        into[at + F[F[L_TIER] + i]] += sign * F[F[L_TABLE] + F[F[L_ROW] + i * F[V] + v] * F[H] + h]
 
 
-@kernel
+@kernel(i(A, i, i))
+def _group_broken(F, g, spread):
+    if F[F[G_KIND] + g] == AT_LEAST:
+        return max(F[F[G_BOUND] + g] - spread, 0)
+    return max(spread - F[F[G_BOUND] + g], 0)
+
+
+@kernel(none(A, A, i, i))
+def _charge_group(F, S, g, change):
+    if F[F[G_TIER] + g] == NO_TIER:
+        S[S[BAD]] += change
+    else:
+        S[S[COST] + F[F[G_TIER] + g]] += F[F[G_PRICE] + g] * change
+
+
+@kernel(i(A, A, i, i, i, i))
 def _group_after(F, S, g, role, a, h):
     """`spread[g]` after a member with `role` goes from host a to host h."""
     s = F[F[G_SCOPE] + g]
@@ -253,18 +232,44 @@ def _group_after(F, S, g, role, a, h):
     return spread
 
 
-@kernel
-def _linear_cost(F, v, h, into, at, sign):
-    if h < 0:
-        return
-    if h != F[F[HOME] + v]:
-        for t in range(F[T]):
-            into[at + t] += sign * F[F[L_AWAY] + t * F[V] + v]
-    for i in range(F[N_LINEAR]):
-        into[at + F[F[L_TIER] + i]] += sign * F[F[L_TABLE] + F[F[L_ROW] + i * F[V] + v] * F[H] + h]
+@kernel(none(A, A, i, i, i, i))
+def _change_group(F, S, g, role, a, h):
+    after = _group_after(F, S, g, role, a, h)
+    s = F[F[G_SCOPE] + g]
+    off = F[F[G_OFF] + g]
+    for host, sign in ((a, -1), (h, 1)):
+        if host >= 0:
+            item = _item(F, s, host) + 1
+            if F[F[G_KIND] + g] != NEAR or role & 1:
+                S[S[COUNT] + off + item] += sign
+            if F[F[G_KIND] + g] == NEAR and role & 2:
+                S[S[COUNT] + off + F[F[G_ITEMS] + g] + 1 + item] += sign
+    _charge_group(F, S, g, _group_broken(F, g, after) - _group_broken(F, g, S[S[SPREAD] + g]))
+    S[S[SPREAD] + g] = after
 
 
-@kernel
+@kernel(none(A, A, i, i))
+def _change_most(F, S, v, by):
+    last = F[V] + 1
+    for n in range(F[N_MOST]):
+        g = F[F[N_GROUP] + n * F[V] + v]
+        if g < 0:
+            continue
+        k = S[S[MOVED_VMS] + n * F[MOST_WIDTH] + g]
+        S[S[MOST] + n * (F[V] + 2) + k] -= 1
+        S[S[MOST] + n * (F[V] + 2) + k + by] += 1
+        S[S[MOVED_VMS] + n * F[MOST_WIDTH] + g] = k + by
+        top = S[S[MOST] + n * (F[V] + 2) + last]
+        new = top
+        if k + by > top:
+            new = k + by
+        elif k == top and S[S[MOST] + n * (F[V] + 2) + top] == 0:
+            new = top - 1
+        S[S[MOST] + n * (F[V] + 2) + last] = new
+        S[S[COST] + F[F[N_TIER] + n]] += F[F[N_PRICE] + n] * (new - top)
+
+
+@kernel(none(A, A, i, i, i))
 def _change(F, S, v, a, h):
     """Put the consequences of v going from a to h into the state (either may be AWAY). No checks."""
     for m in range(F[F[M_PTR] + v], F[F[M_PTR] + v + 1]):
@@ -296,44 +301,50 @@ def _change(F, S, v, a, h):
         _change_most(F, S, v, now - was)
 
 
-@kernel
-def _change_group(F, S, g, role, a, h):
-    after = _group_after(F, S, g, role, a, h)
-    s = F[F[G_SCOPE] + g]
-    off = F[F[G_OFF] + g]
-    for host, sign in ((a, -1), (h, 1)):
-        if host >= 0:
-            item = _item(F, s, host) + 1
-            if F[F[G_KIND] + g] != NEAR or role & 1:
-                S[S[COUNT] + off + item] += sign
-            if F[F[G_KIND] + g] == NEAR and role & 2:
-                S[S[COUNT] + off + F[F[G_ITEMS] + g] + 1 + item] += sign
-    _charge_group(F, S, g, _group_broken(F, g, after) - _group_broken(F, g, S[S[SPREAD] + g]))
-    S[S[SPREAD] + g] = after
+@entry(none(A, A, i, i))
+def put(F, S, v, h):
+    """Set v, which is in the hand, down on h. No checks."""
+    _change(F, S, v, AWAY, h)
+    S[S[HOST] + v] = h
 
 
-@kernel
-def _change_most(F, S, v, by):
-    last = F[V] + 1
-    for n in range(F[N_MOST]):
-        g = F[F[N_GROUP] + n * F[V] + v]
-        if g < 0:
+@entry(none(A, A, A))
+def fill(F, S, host_of):
+    for v in range(len(host_of)):
+        put(F, S, v, host_of[v])
+
+
+@entry(none(A, A))
+def start(F, S):
+    """Costs of a fleet with no VM in it: base use may already pass a knot, and AtLeast rows miss everything."""
+    for b in range(F[N_BLOCKS]):
+        tier = F[F[B_TIER] + b]
+        if tier == NO_TIER:
             continue
-        k = S[S[MOVED_VMS] + n * F[MOST_WIDTH] + g]
-        S[S[MOST] + n * (F[V] + 2) + k] -= 1
-        S[S[MOST] + n * (F[V] + 2) + k + by] += 1
-        S[S[MOVED_VMS] + n * F[MOST_WIDTH] + g] = k + by
-        top = S[S[MOST] + n * (F[V] + 2) + last]
-        new = top
-        if k + by > top:
-            new = k + by
-        elif k == top and S[S[MOST] + n * (F[V] + 2) + top] == 0:
-            new = top - 1
-        S[S[MOST] + n * (F[V] + 2) + last] = new
-        S[S[COST] + F[F[N_TIER] + n]] += F[F[N_PRICE] + n] * (new - top)
+        n = F[F[B_ITEMS] + b] * F[F[B_DIMS] + b]
+        for i in range(n):
+            u = S[S[USE] + F[F[B_OFF] + b] + i]
+            k = F[F[B_KOFF] + b] + i * F[F[B_KNOTS] + b]
+            for j in range(F[F[B_KNOTS] + b]):
+                S[S[COST] + tier] += F[F[SLOPES] + k + j] * max(0, u - F[F[KNOTS] + k + j])
+    for g in range(F[N_GROUPS]):
+        _charge_group(F, S, g, _group_broken(F, g, 0))
+    for n in range(F[N_MOST]):
+        S[S[MOST] + n * (F[V] + 2)] = F[F[N_WIDTH] + n]
 
 
-@entry
+@kernel(yes(A, A, i, i, i))
+def _fits(F, S, b, item, w):
+    dims = F[F[B_DIMS] + b]
+    u0 = F[F[B_OFF] + b] + item * dims
+    for d in range(dims):
+        add = F[F[WEIGHT] + w + d]
+        if add > 0 and S[S[USE] + u0 + d] + add > F[F[UPPER] + u0 + d]:
+            return False
+    return True
+
+
+@entry(i(A, A, i))
 def take(F, S, v):
     """Lift v off its host; returns the host."""
     a = S[S[HOST] + v]
@@ -342,14 +353,7 @@ def take(F, S, v):
     return a
 
 
-@entry
-def put(F, S, v, h):
-    """Set v, which is in the hand, down on h. No checks."""
-    _change(F, S, v, AWAY, h)
-    S[S[HOST] + v] = h
-
-
-@kernel
+@kernel(yes(A, A, i, i, i))
 def room(F, S, v, a, h):
     """Whether v may stand on h and fits there now, coming from a (AWAY: from the hand). Group rows apart."""
     if _allowed(F, v, h) == 0 or (F[F[MOVABLE] + v] == 0 and h != F[F[HOME] + v]):
@@ -363,7 +367,7 @@ def room(F, S, v, a, h):
     return True
 
 
-@kernel
+@kernel(none(A, A, i, A))
 def gain_of_leaving(F, S, v, into):
     """Per tier, the change of block costs when v is lifted off its host; computed once for all destinations."""
     a = S[S[HOST] + v]
@@ -378,7 +382,30 @@ def gain_of_leaving(F, S, v, into):
                 into[tier] += _block_cost(F, S, b, old, F[F[M_OFF] + m], -1)
 
 
-@kernel
+@kernel(none(A, A, i, i, i, A))
+def _price_opened_and_most(F, S, v, a, h, out):
+    for i in range(F[N_OPENED]):
+        old = _item(F, F[F[O_SCOPE] + i], a) if a >= 0 else -1
+        new = _item(F, F[F[O_SCOPE] + i], h)
+        if old != new:
+            if old >= 0 and S[S[OPENED] + F[F[O_OFF] + i] + old] == 1:
+                out[F[F[O_TIER] + i]] -= F[F[O_COST] + F[F[O_OFF] + i] + old]
+            if new >= 0 and S[S[OPENED] + F[F[O_OFF] + i] + new] == 0:
+                out[F[F[O_TIER] + i]] += F[F[O_COST] + F[F[O_OFF] + i] + new]
+    by = int(h != F[F[HOME] + v]) - int(a >= 0 and a != F[F[HOME] + v])
+    last = F[V] + 1
+    for n in range(F[N_MOST]):
+        g = F[F[N_GROUP] + n * F[V] + v]
+        if g >= 0 and by != 0:
+            k = S[S[MOVED_VMS] + n * F[MOST_WIDTH] + g]
+            top = S[S[MOST] + n * (F[V] + 2) + last]
+            if by > 0 and k == top:
+                out[F[F[N_TIER] + n]] += F[F[N_PRICE] + n]
+            elif by < 0 and k == top and S[S[MOST] + n * (F[V] + 2) + top] == 1:
+                out[F[F[N_TIER] + n]] -= F[F[N_PRICE] + n]
+
+
+@kernel(yes(A, A, i, i, A, A))
 def try_relocate(F, S, v, h, leaving, out):
     """Price v going to h into `out` (T,). False if a hard row forbids it. `leaving` comes from `gain_of_leaving`."""
     a = S[S[HOST] + v]
@@ -415,44 +442,21 @@ def try_relocate(F, S, v, h, leaving, out):
     return True
 
 
-@kernel
-def _price_opened_and_most(F, S, v, a, h, out):
-    for i in range(F[N_OPENED]):
-        old = _item(F, F[F[O_SCOPE] + i], a) if a >= 0 else -1
-        new = _item(F, F[F[O_SCOPE] + i], h)
-        if old != new:
-            if old >= 0 and S[S[OPENED] + F[F[O_OFF] + i] + old] == 1:
-                out[F[F[O_TIER] + i]] -= F[F[O_COST] + F[F[O_OFF] + i] + old]
-            if new >= 0 and S[S[OPENED] + F[F[O_OFF] + i] + new] == 0:
-                out[F[F[O_TIER] + i]] += F[F[O_COST] + F[F[O_OFF] + i] + new]
-    by = int(h != F[F[HOME] + v]) - int(a >= 0 and a != F[F[HOME] + v])
-    last = F[V] + 1
-    for n in range(F[N_MOST]):
-        g = F[F[N_GROUP] + n * F[V] + v]
-        if g >= 0 and by != 0:
-            k = S[S[MOVED_VMS] + n * F[MOST_WIDTH] + g]
-            top = S[S[MOST] + n * (F[V] + 2) + last]
-            if by > 0 and k == top:
-                out[F[F[N_TIER] + n]] += F[F[N_PRICE] + n]
-            elif by < 0 and k == top and S[S[MOST] + n * (F[V] + 2) + top] == 1:
-                out[F[F[N_TIER] + n]] -= F[F[N_PRICE] + n]
-
-
-@kernel
+@kernel(none(A))
 def clear(a):
     """a[:] = 0."""
     for i in range(len(a)):
         a[i] = 0
 
 
-@kernel
+@kernel(none(A, A))
 def assign(into, source):
     """into[:] = source, in a form that compiles quickly."""
     for i in range(len(into)):
         into[i] = source[i]
 
 
-@kernel
+@kernel(A(A, A))
 def cost_now(F, S):
     """(T,) a copy of the cost of every tier."""
     out = np.empty(F[T], np.int64)
@@ -461,7 +465,7 @@ def cost_now(F, S):
     return out
 
 
-@kernel
+@kernel(yes(A, A, A))
 def cheaper(F, S, than):
     """Whether the state costs less than `than` (T,)."""
     for t in range(F[T]):
@@ -470,7 +474,7 @@ def cheaper(F, S, than):
     return False
 
 
-@kernel
+@kernel(yes(A, A))
 def less(a, b):
     """Lexicographic a < b."""
     for t in range(len(a)):
@@ -479,7 +483,7 @@ def less(a, b):
     return False
 
 
-@kernel
+@kernel(i(U, i))
 def random_below(seed, n):
     """A number in 0..n-1 from a xorshift64 state (1,) uint64."""
     x = seed[0]
@@ -490,7 +494,7 @@ def random_below(seed, n):
     return np.int64(x >> np.uint64(11)) % n
 
 
-@kernel
+@kernel(none(A, U))
 def shuffle(order, seed):
     """Permute `order` in place."""
     for i in range(len(order) - 1, 0, -1):
@@ -498,7 +502,7 @@ def shuffle(order, seed):
         order[i], order[j] = order[j], order[i]
 
 
-@kernel
+@kernel(i(A, A, i, A))
 def best_host(F, S, v, best):
     """(host or AWAY, `best` filled with its price): the cheapest destination of v that is cheaper than staying."""
     leaving = np.empty(F[T], np.int64)
@@ -513,7 +517,7 @@ def best_host(F, S, v, best):
     return where
 
 
-@entry
+@entry(i(A, A, i))
 def steepest(F, S, limit):
     """Apply the single relocation that helps most, again and again. Returns how many were applied."""
     price = np.empty(F[T], np.int64)
@@ -534,7 +538,7 @@ def steepest(F, S, limit):
     return limit
 
 
-@entry
+@entry(none(A, A, A, U))
 def descend(F, S, order, seed):
     """Relocate VMs in random order, each to its best host, until none gains."""
     price = np.empty(F[T], np.int64)
@@ -551,7 +555,7 @@ def descend(F, S, order, seed):
                 again = True
 
 
-@kernel
+@kernel(none(A, A, A))
 def costly_hosts(F, S, out):
     """(H,) 1 where some scope item that the host belongs to costs something in tier 0 or 1."""
     clear(out)
@@ -574,7 +578,7 @@ def costly_hosts(F, S, out):
                     break
 
 
-@kernel
+@kernel(yes(A, A, i, A))
 def best_swap(F, S, second, hot):
     """Exchange `second` with the VM on a costly host with which that gains most. True if one was applied."""
     tiers = F[T]
@@ -623,7 +627,7 @@ def best_swap(F, S, second, hot):
     return True
 
 
-@entry
+@entry(i(A, A, A, U))
 def swaps(F, S, order, seed):
     """One pass of exchanges over all VMs in random order. Returns how many were applied."""
     hot = np.empty(F[H], np.int64)
@@ -637,7 +641,7 @@ def swaps(F, S, order, seed):
     return applied
 
 
-@kernel
+@kernel(yes(A, A, i, i))
 def move_group(F, S, g, h):
     """Move all members of group row g to host h if that is allowed and cheaper. True if applied."""
     lo, hi = F[F[GV_PTR] + g], F[F[GV_PTR] + g + 1]
@@ -662,7 +666,7 @@ def move_group(F, S, g, h):
     return False
 
 
-@kernel
+@kernel(i(A, A, i, i, A))
 def best_landing(F, S, v, but, best):
     """The cheapest host but one for v, which is in the hand; `best` is filled with its price. AWAY if none has room."""
     none = np.zeros(F[T], np.int64)
@@ -678,7 +682,7 @@ def best_landing(F, S, v, but, best):
     return where
 
 
-@kernel
+@kernel(yes(A, A, i))
 def empty_host(F, S, h):
     """Put every VM of host h elsewhere, each where it costs least, if all together that is cheaper. True if applied."""
     start = cost_now(F, S)
@@ -706,7 +710,7 @@ def empty_host(F, S, h):
     return False
 
 
-@entry
+@entry(i(A, A))
 def empty_hosts(F, S):
     """Where an empty host is worth something, try to empty each, the one with the fewest VMs first. Returns how many."""
     if F[N_OPENED] == 0:
@@ -728,7 +732,7 @@ def empty_hosts(F, S):
     return applied
 
 
-@entry
+@entry(i(A, A))
 def move_groups(F, S):
     """Try every group row as a whole on every host. Returns how many moved."""
     applied = 0
@@ -739,7 +743,7 @@ def move_groups(F, S):
     return applied
 
 
-@kernel
+@kernel(none(A, A, A))
 def restore(F, S, host_of):
     """Bring the state back to `host_of`."""
     for v in range(len(host_of)):
@@ -750,7 +754,7 @@ def restore(F, S, host_of):
             put(F, S, v, host_of[v])
 
 
-@kernel
+@kernel(none(A, A, i, i, A, A))
 def _force(F, S, v, h, price, leaving):
     """Move v to h whatever it costs, if no hard row forbids it."""
     if h == S[S[HOST] + v] or not F[F[MOVABLE] + v]:
@@ -761,7 +765,7 @@ def _force(F, S, v, h, price, leaving):
         put(F, S, v, h)
 
 
-@kernel
+@kernel(none(A, A, i, A, U))
 def kick(F, S, strength, hot, seed):
     """A few random steps: send a moved VM home, push a VM off a costly host, or move any VM anywhere."""
     price = np.empty(F[T], np.int64)
@@ -780,7 +784,17 @@ def kick(F, S, strength, hot, seed):
         _force(F, S, v, h, price, leaving)
 
 
-@entry
+@kernel(yes(A, A, i))
+def _near(cost, best, r):
+    """Whether `cost` is close enough to `best` to go on from: within 4 % in the tier that differs, less as rounds pass."""
+    margin = 0.04 / (1 + (r % 64) / 8)
+    for t in range(len(cost)):
+        if cost[t] != best[t]:
+            return t > 0 and cost[t] <= best[t] * (1 + margin)
+    return True
+
+
+@entry(none(A, A, A, A, A, U, i, i))
 def search(F, S, best, best_cost, order, seed, first_round, rounds):
     """Iterated local search: kick, descend, exchange now and then; a worse end is kept within a shrinking margin.
 
@@ -802,13 +816,3 @@ def search(F, S, best, best_cost, order, seed, first_round, rounds):
                 best[v] = S[S[HOST] + v]
         elif not _near(cost_now(F, S), best_cost, r):
             restore(F, S, best)
-
-
-@kernel
-def _near(cost, best, r):
-    """Whether `cost` is close enough to `best` to go on from: within 4 % in the tier that differs, less as rounds pass."""
-    margin = 0.04 / (1 + (r % 64) / 8)
-    for t in range(len(cost)):
-        if cost[t] != best[t]:
-            return t > 0 and cost[t] <= best[t] * (1 + margin)
-    return True
