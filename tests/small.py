@@ -77,11 +77,11 @@ def split(estate: Estate, folder: Path) -> tuple[Path, Path]:
     return paths
 
 
-def renamed(estate: Estate, folder: Path, names: Sequence[str], *, ids: bool) -> Estate:
+def renamed(estate: Estate, folder: Path, names: Sequence[str], *, ids: bool, dns: bool = False) -> Estate:
     """The same estate under other names: every VM, host, cluster and rule is called something of `names`.
 
-    `ids`: whether the inventory also has ids. Without them the name is the id. DNS names, by which counters find their
-    VM, stay as they are. Names are made distinct by a number at their end.
+    `ids`: whether the inventory also has ids. Without them the name is the id. `dns`: whether DNS names, by which
+    counters find their VM, are of `names` as well. Names are made distinct by a number at their end.
     """
     folder.mkdir(parents=True, exist_ok=True)
     called = _caller(names)
@@ -89,14 +89,19 @@ def renamed(estate: Estate, folder: Path, names: Sequence[str], *, ids: bool) ->
     vms = {row["vm"]: called(row["vm"]) for row in _read(estate.folder / "vms.csv")}
     clusters = {row["cluster"]: called(row["cluster"]) for row in _read(estate.folder / "hosts.csv")}
 
+    def fqdn(old: str) -> str:
+        return called(old) if dns else old
+
     def host(row: dict[str, str]) -> dict[str, str]:
         own = {"id": row["host"]} if ids else {}
-        return {**own, **row, "host": hosts[row["host"]], "cluster": clusters[row["cluster"]]}
+        names = {"host": hosts[row["host"]], "cluster": clusters[row["cluster"]], "fqdn": fqdn(row["fqdn"])}
+        return {**own, **row, **names}
 
     def vm(row: dict[str, str]) -> dict[str, str]:
         own = {"id": row["vm"]} if ids else {}
         stands = row["host"] if ids else hosts[row["host"]]
-        return {**own, **row, "vm": vms[row["vm"]], "host": stands, "cluster": clusters[row["cluster"]]}
+        names = {"vm": vms[row["vm"]], "host": stands, "cluster": clusters[row["cluster"]], "fqdn": fqdn(row["fqdn"])}
+        return {**own, **row, **names}
 
     _write(folder / "hosts.csv", [host(r) for r in _read(estate.folder / "hosts.csv")])
     _write(folder / "vms.csv", [vm(r) for r in _read(estate.folder / "vms.csv")])
@@ -107,9 +112,23 @@ def renamed(estate: Estate, folder: Path, names: Sequence[str], *, ids: bool) ->
         if "hosts" in rule:
             rule["hosts"] = [h if ids else hosts[h] for h in rule["hosts"]]
     (folder / "rules.json").write_text(json.dumps(rules), encoding="utf-8")
-    shutil.copy(estate.counters, folder / "counters.csv.gz")
+    if dns:
+        _rename_counters(estate.counters, folder / "counters.csv.gz", called)
+    else:
+        shutil.copy(estate.counters, folder / "counters.csv.gz")
     shutil.copy(estate.folder / "estate.json", folder / "estate.json")
     return Estate(folder, estate.now)
+
+
+def _rename_counters(source: Path, target: Path, called: Callable[[str], str]) -> None:
+    with (
+        gzip.open(source, "rt", encoding="utf-8", newline="") as old,
+        gzip.open(target, "wt", encoding="utf-8", newline="", compresslevel=1) as new,
+    ):
+        rows = csv.DictReader(old)
+        writer = csv.DictWriter(new, rows.fieldnames or ())
+        writer.writeheader()
+        writer.writerows({**row, "Path": called(row["Path"])} for row in rows)
 
 
 def _caller(names: Sequence[str]) -> Callable[[str], str]:

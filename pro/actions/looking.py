@@ -159,7 +159,7 @@ def host_ids(fleet: Fleet, given: Sequence[str]) -> tuple[str, ...]:
             raise InputError(
                 "no such host" if not match else "several hosts have this name",
                 got=text,
-                expected=", ".join(fleet.hosts[:20]),
+                expected=", ".join(plain(h) for h in fleet.hosts[:20]),
             )
         found.append(match[0])
     return tuple(found)

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from pro.core.text import lines, plain
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -108,12 +110,12 @@ def emit(document: Any) -> None:
 
 def say(text: str = "") -> None:
     """A line for people on stdout: the result of a command without `--json`."""
-    typer.echo(text)
+    typer.echo(lines(text))
 
 
 def remark(text: str) -> None:
     """A line for people on stderr: progress, warnings."""
-    typer.echo(text, err=True)
+    typer.echo(lines(text), err=True)
 
 
 class Progress:
@@ -124,7 +126,7 @@ class Progress:
 
     def __call__(self, step: str) -> None:
         if self.live:
-            sys.stderr.write(f"\r\x1b[K{step} \u2026")
+            sys.stderr.write(f"\r\x1b[K{plain(step)} \u2026")
             sys.stderr.flush()
         else:
             remark(f"{step} ...")
@@ -134,7 +136,7 @@ class Progress:
         if self.live:
             width = 30
             full = int(done * width)
-            sys.stderr.write(f"\r\x1b[K{step} [{'#' * full}{'.' * (width - full)}] {done:4.0%}")
+            sys.stderr.write(f"\r\x1b[K{plain(step)} [{'#' * full}{'.' * (width - full)}] {done:4.0%}")
             sys.stderr.flush()
 
     def end(self) -> None:

@@ -15,6 +15,11 @@ def plain(text: str, limit: int = 64) -> str:
     return shown if len(shown) <= limit else shown[: limit - 1] + "\u2026"
 
 
+def lines(text: str) -> str:
+    """Finished text of several lines for a terminal: nothing in it steers the terminal, and only line breaks break lines."""
+    return "\n".join(_CONTROL.sub("\u00b7", line) for line in text.split("\n"))
+
+
 def markdown(text: str, limit: int = 64) -> str:
     """`text` for Streamlit's markdown surfaces: nothing in it formats, links, or fetches."""
     return _MARKDOWN.sub(r"\\\1", plain(text, limit))
