@@ -103,12 +103,12 @@ def _run(question: Question, tell: Callable[[str], None]) -> tuple[_Answer, Coar
     warm()
     rng = np.random.default_rng(policy.seed)
     host_of, names = problem.home, []
-    chain: Sequence[tuple[Engine, float]] = ((Greedy(), 1.0), (Local(), 0.6))
+    chain: Sequence[tuple[Engine, float]] = ((Greedy(), 1.0), (Local(), 0.7))
     for engine, share in chain:
         tell(engine.name)
         host_of = engine.improve(problem, host_of, Stop(policy.seconds * share, rounds(policy, question.fleet)), rng)
         names.append(engine.name)
-    exact, rest = Exact(), Stop(policy.seconds * 0.4)
+    exact, rest = Exact(), Stop(policy.seconds * 0.3)
     tell(exact.name)
     if exact.entries(problem) > exact.most_entries:
         return _Answer(host_of, " + ".join(names)), exact.coarse(problem, host_of, rest, policy.seed)

@@ -22,7 +22,7 @@ WORTH = {1: 10.0, 2: 3.0, 3: 1.0, 4: 0.5, 5: 0.2}
 HOST_WORTH = 8.0
 """Consolidation: what switching one host off is worth, in the same unit; so at aggressiveness 3 up to eight migrations."""
 
-ROUNDS = 200_000
+ROUNDS = 120_000
 """VM x host pairs that the search looks at again and again; decides how many rounds it gets when nobody says."""
 
 
@@ -89,10 +89,10 @@ def budget(policy: Policy, vms: int) -> int | None:
 
 
 def rounds(policy: Policy, fleet: Fleet) -> int:
-    """Rounds of search: what was said, or 8 to 400 by the size of the fleet."""
+    """Rounds of search: what was said, or 8 to 250 by the size of the fleet."""
     if policy.steps is not None:
         return policy.steps
-    return int(min(400, max(8, ROUNDS // max(fleet.n_vms * fleet.n_hosts, 1))))
+    return int(min(250, max(8, ROUNDS // max(fleet.n_vms * fleet.n_hosts, 1))))
 
 
 def percent_hours(demand: Demand) -> float:
