@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,14 +34,16 @@ class Source:
     """
 
     def __init__(self, path: Path, encoding: str | None = None) -> None:
-        import pyarrow as pa
+        from isal import igzip
+        from isal.isal_zlib import error as isal_error
 
         with path.open("rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
         self.path = path
         self.damage: str | None = None
         self._delivered = 0
-        self._stream = pa.input_stream(str(path), compression="gzip" if packed else None)
+        self._broken: tuple[type[Exception], ...] = (OSError, EOFError, isal_error)
+        self._stream: Any = igzip.open(path, "rb") if packed else path.open("rb")
         first = self._raw(HEAD)
         self.bom: str | None = None
         for mark, name in _BOMS:
@@ -73,8 +75,8 @@ class Source:
         if self.damage is not None:
             return b""
         try:
-            data = bytes(self._stream.read(size))
-        except OSError as error:
+            data: bytes = self._stream.read(size)
+        except self._broken as error:
             self.damage = f"the compressed file is damaged or cut short ({error})"
             data = _salvage(self.path, self._delivered)
         self._delivered += len(data)
