@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -42,7 +42,7 @@ class Source:
         self.path = path
         self.damage: str | None = None
         self._delivered = 0
-        self._broken: tuple[type[Exception], ...] = (OSError, EOFError, isal_error)
+        self._broken: tuple[type[Exception], ...] = (OSError, EOFError, cast("type[Exception]", isal_error))
         self._stream: Any = igzip.open(path, "rb") if packed else path.open("rb")
         first = self._raw(HEAD)
         self.bom: str | None = None
