@@ -44,8 +44,8 @@ dashboard: $(WARM)
 	@test -d demo-out/store || $(PY) -m pro demo --out demo-out
 	@$(PY) -m pro dashboard --store demo-out/store
 
-picture: $(WARM)
-	$(PY) docs/picture.py
+picture: $(WARM) $(DEV)
+	$(PY) -m docs.picture
 
 $(RUN): requirements.lock pyproject.toml tools/setup.sh
 	sh tools/setup.sh requirements.lock
