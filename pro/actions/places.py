@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from pro.fleet import Fleet
 
 DEFAULT_STORE = Path("pro-store")
-JOURNAL, TIPS, WATCH, WATCH_LOCK = "journal.sqlite", "tips.sqlite", "watch.json", ".watch.lock"
+JOURNAL, TIPS = "journal.sqlite", "tips.sqlite"
+WATCH, WATCH_LOCK, WAKE = "watch.json", ".watch.lock", ".wake"
 
 
 def journal_in(store: Path | None) -> Path:

@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from pro.actions.applying import apply_plan, limits_of, note_placement
 from pro.actions.inbox import read_ledger, take_in, write_ledger
-from pro.actions.places import JOURNAL, TIPS, WATCH_LOCK, absolute, journal_in, world_in
+from pro.actions.places import JOURNAL, TIPS, absolute, journal_in, world_in
 from pro.core.clock import SystemClock
-from pro.core.errors import RefusedError
-from pro.core.files import OsLock
 from pro.workflow import Recommendation, decide, look_ahead, policy_of, silent
 
 if TYPE_CHECKING:
@@ -76,17 +74,8 @@ class Cycle:
         return {"schema": "watch/1", "exit_code": self.exit_code, **vars(self)}
 
 
-def alone(store: Path) -> OsLock:
-    """The lock of the one watcher of a store, taken. RefusedError if there is another."""
-    store.mkdir(parents=True, exist_ok=True)
-    lock = OsLock(store / WATCH_LOCK)
-    if not lock.try_acquire():
-        raise RefusedError(f"another `pro watch` is at work on {store}")
-    return lock
-
-
 def cycle(watch: Watch, cause: str = "schedule", tell: Tell = silent) -> Cycle:
-    """One cycle. The caller holds the lock of `alone`."""
+    """One cycle. The caller holds the lock of `watchers.alone`."""
     from pro.backends import open_backend
     from pro.fleet.archive import load_inventory
     from pro.fleet.inventory import with_placement

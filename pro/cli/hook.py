@@ -40,24 +40,28 @@ def watch(
 ) -> None:
     """Take in what is new, forecast, raise or close tips, plan, and apply alone only what the contract allows."""
     with errors():
-        from pro.actions.watching import alone
-        from pro.core.errors import ProError
+        from pro.actions.watchers import alone, note_watch
+        from pro.core.errors import ProError, RefusedError
 
         pause = seconds(every, "--every")
         watched = _watch(store, inbox, backend, contract, goal, config)
         lock = alone(store)
+        if lock is None:
+            raise RefusedError(f"another `pro watch` is at work on {store}")
         try:
+            note_watch(watched, contract)
+            cause = "schedule"
             while True:
                 begun = time.monotonic()
                 try:
-                    code = _look(watched, "schedule", json)
+                    code = _look(watched, cause, json)
                 except ProError as error:
                     if once:
                         raise
                     remark(f"this look failed, the next one is due: {error}")
                 if once:
                     raise SystemExit(code)
-                time.sleep(max(pause - (time.monotonic() - begun), 1.0))
+                cause = _wait(store, begun + pause)
         finally:
             lock.release()
 
@@ -65,27 +69,60 @@ def watch(
 @group.command()
 def hook(
     alert_id: Annotated[str, typer.Option(help="Id of the alert that asks; nothing else of it is used.")],
-    backend: BackendUrl,
     store: Store = Path("pro-store"),
+    backend: Annotated[
+        str | None, typer.Option(envvar="PRO_BACKEND", help="URL of the backend; default: as `pro watch`.")
+    ] = None,
     inbox: Inbox = None,
     contract: ContractFile = None,
-    goal: Goal = "balance",
+    goal: Annotated[str | None, typer.Option(help="balance | consolidate | repair; default: as `pro watch`.")] = None,
     json: Json = False,
     config: Settings = None,
 ) -> None:
-    """The same as one look of `pro watch`, at once, because of an alert."""
+    """One look of `pro watch`, at once, because of an alert. If a watch is at work on the store, it is woken to do it."""
     if not _ALERT.fullmatch(alert_id):
         remark("usage: an alert id is letters, digits and hyphens, at most 64")
         sys.exit(USAGE)
     with errors():
-        from pro.actions.watching import alone
+        from pro.actions.watchers import alone, noted_watch, wake
 
-        watched = _watch(store, inbox, backend, contract, goal, config)
+        cause = f"alert {alert_id}"
         lock = alone(store)
+        if lock is None:
+            wake(store, cause)
+            if json:
+                emit({"schema": "hook/1", "cause": cause, "woken": True})
+            else:
+                say("a watch is at work on this store; it was woken and looks at once")
+            return
         try:
-            raise SystemExit(_look(watched, f"alert {alert_id}", json))
+            if backend is None:
+                noted = noted_watch(store)
+                backend = str(noted["backend"])
+                inbox = inbox or _path(noted["inbox"])
+                contract = contract or _path(noted["contract"])
+                goal = goal or noted["goal"]
+            watched = _watch(store, inbox, backend, contract, goal or "balance", config)
+            raise SystemExit(_look(watched, cause, json))
         finally:
             lock.release()
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)
+
+
+def _wait(store: Path, due: float) -> str:
+    """Sleep until `due` (monotonic) or until somebody asks for a look, a second at least; returns why to look."""
+    from pro.actions.watchers import woken
+
+    due = max(due, time.monotonic() + 1.0)
+    while time.monotonic() < due:
+        cause = woken(store)
+        if cause is not None:
+            return cause
+        time.sleep(min(0.5, max(due - time.monotonic(), 0.0)))
+    return "schedule"
 
 
 def _watch(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pro.actions.watching import alone
+from pro.actions.watchers import alone, woken
 from pro.remediation import status
 from tests.small import split
 
@@ -157,11 +157,11 @@ def test_an_approval_that_waited_too_long_has_expired(pro: Pro, past: Path, monk
 
 def test_two_watchers_of_one_store_are_one_too_many(pro: Pro, past: Path) -> None:
     lock = alone(past)
+    assert lock is not None
     try:
-        for words in (("watch", "--once"), ("hook", "--alert-id", "1")):
-            said = pro(*words, "--backend", FAST, "--store", past)
-            assert (said.code, said.out) == (4, "")
-            assert "another" in said.err
+        said = pro("watch", "--once", "--backend", FAST, "--store", past)
+        assert (said.code, said.out) == (4, "")
+        assert "another" in said.err
     finally:
         lock.release()
     assert pro("watch", "--once", "--backend", FAST, "--store", past).code == 0
@@ -172,6 +172,27 @@ def test_an_alert_brings_a_look_at_once(pro: Pro, past: Path) -> None:
     done = pro("hook", "--alert-id", alert, "--backend", FAST, "--store", past, "--json").json("watch/1")
     assert done["cause"] == f"alert {alert}"
     assert done["tips"]
+
+
+def test_an_alert_wakes_the_watch_that_is_at_work(pro: Pro, past: Path) -> None:
+    lock = alone(past)
+    assert lock is not None
+    try:
+        said = pro("hook", "--alert-id", "abc-1", "--store", past, "--json")
+        assert said.json("hook/1")["woken"] is True
+    finally:
+        lock.release()
+    assert woken(past) == "alert abc-1"
+    assert woken(past) is None
+
+
+def test_an_alert_names_nothing_but_itself_once_a_watch_has_run(pro: Pro, past: Path) -> None:
+    before = pro("hook", "--alert-id", "abc-1", "--store", past)
+    assert before.code == 1
+    assert "--backend" in before.err
+    assert pro("watch", "--once", "--backend", FAST, "--store", past).code == 0
+    done = pro("hook", "--alert-id", "abc-1", "--store", past, "--json").json("watch/1")
+    assert done["cause"] == "alert abc-1"
 
 
 @pytest.mark.parametrize(
