@@ -35,7 +35,7 @@ make_venv() {
 
 # uv is quicker; where it cannot reach an index that pip knows of, pip does the work.
 install() {
-    if have_uv && uv pip install --quiet --python .venv/bin/python "$@" 2>/dev/null; then
+    if have_uv && uv pip install --quiet --compile-bytecode --python .venv/bin/python "$@" 2>/dev/null; then
         return 0
     fi
     .venv/bin/python -m pip install --quiet --disable-pip-version-check "$@"

@@ -40,7 +40,7 @@ def run_demo(out: Path, config: Config, tell: Tell) -> Demo:
 
     from pro.actions.applying import apply_plan
     from pro.actions.places import world_of
-    from pro.actions.reporting import write_report
+    from pro.actions.reporting import with_record, write_report
     from pro.backends import open_backend
     from pro.core.clock import SystemClock
     from pro.fleet.inventory import import_inventory
@@ -65,10 +65,9 @@ def run_demo(out: Path, config: Config, tell: Tell) -> Demo:
     if result.exit_code:
         raise RefusedError(f"the demo's plan was not applied whole: {result.state}; {'; '.join(result.reasons)}")
     tell("writing the report")
+    told = with_record(found, config, tell)
     written = [
-        p
-        for name in ("report.html", "report.xlsx", "report.json", "tables")
-        for p in write_report(found.report, out / name)
+        p for name in ("report.html", "report.xlsx", "report.json", "tables") for p in write_report(told, out / name)
     ]
     real = hindsight(store, found, base=True)
     lines = (

@@ -35,16 +35,10 @@ def forecast_record(
     root: Path, config: Config, now: datetime | None, origins: int, output: Path | None, tell: Tell
 ) -> dict[str, Any]:
     """forecast.json: how accurate forecasts have been up to `now`; with `output`, also the present one as Parquet."""
-    from pro.forecast.accuracy import rolling
     from pro.workflow import look_ahead
 
     outlook = look_ahead(root, config, now, tell)
-    counters = []
-    for name in outlook.scenarios:
-        tell(f"rolling origins of {name}")
-        horizon_s = outlook.demand.slots * outlook.demand.step_s
-        record = rolling(outlook.history[name], horizon_s=horizon_s, origins=origins, seed=config.forecast.seed)
-        counters.append(record.to_json())
+    counters = record_of(outlook, config, origins, tell)
     if output is not None:
         write_quantiles(outlook, output)
     return {
@@ -54,6 +48,20 @@ def forecast_record(
         "series": sum(len(s.entities) for s in outlook.scenarios.values()),
         "counters": counters,
     }
+
+
+def record_of(outlook: Outlook, config: Config, origins: int, tell: Tell) -> list[dict[str, Any]]:
+    """For every counter that was forecast, how good such forecasts have been at `origins` past instants."""
+    from pro.forecast.accuracy import rolling
+
+    horizon_s, slot_s = outlook.demand.slots * outlook.demand.step_s, outlook.demand.step_s
+    found = []
+    for name in outlook.scenarios:
+        tell(f"rolling origins of {name}")
+        history = outlook.history[name]
+        record = rolling(history, horizon_s=horizon_s, origins=origins, seed=config.forecast.seed, slot_s=slot_s)
+        found.append(record.to_json())
+    return found
 
 
 def write_quantiles(outlook: Outlook, output: Path) -> None:

@@ -9,9 +9,22 @@ from pro.core.errors import InputError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pro.config import Config
     from pro.reports.report import Report
+    from pro.workflow import Recommendation, Tell
 
 ENDINGS = (".html", ".xlsx", ".json", ".csv", "")
+
+
+def with_record(found: Recommendation, config: Config, tell: Tell, origins: int = 3) -> Report:
+    """The report of a recommendation, with the record of the forecasts it rests on."""
+    from dataclasses import replace
+
+    from pro.actions.looking import record_of
+
+    counters = record_of(found.outlook, config, origins, tell) if found.outlook.scenarios else []
+    rows = tuple({"counter": c["counter"], **row} for c in counters for row in c["rows"])
+    return replace(found.report, accuracy=rows)
 
 
 def write_report(report: Report, output: Path) -> list[Path]:

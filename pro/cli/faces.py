@@ -71,7 +71,7 @@ def report(
 ) -> None:
     """A report to read and to pass on: what will run hot, what to do, what it costs and what it is good for."""
     with errors():
-        from pro.actions.reporting import write_report
+        from pro.actions.reporting import with_record, write_report
         from pro.core.clock import SystemClock
         from pro.reports.json import document
         from pro.reports.words import headline
@@ -81,10 +81,11 @@ def report(
         conf = settings(config, heat={"threshold": threshold}, forecast={"horizon_h": hours(horizon)})
         policy = policy_of(conf, goal=goal, max_moves=max_moves)
         found = recommend(store, conf, policy, now=instant(now), created_at=SystemClock().now(), tell=progress)
-        files = [p for path in output or [Path("report.html")] for p in write_report(found.report, path)]
+        told = with_record(found, conf, progress)
+        files = [p for path in output or [Path("report.html")] for p in write_report(told, path)]
         progress.end()
         if json:
-            emit(document(found.report))
+            emit(document(told))
         else:
             say(headline(found.report))
         for path in files:
