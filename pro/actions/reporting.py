@@ -50,7 +50,10 @@ def write_report(report: Report, output: Path) -> list[Path]:
 
 
 def start_dashboard(store: Path, port: int) -> int:
-    """Run the dashboard until it ends; returns its exit code. Listens on the loopback address only."""
+    """Run the dashboard until it ends; returns its exit code. Listens on the loopback address only.
+
+    Where processes can, this one becomes the server, so that whoever ends it ends the server.
+    """
     import os
     import subprocess
     import sys
@@ -66,4 +69,7 @@ def start_dashboard(store: Path, port: int) -> int:
         sys.executable, "-m", "streamlit", "run", str(entry), "--server.address", "127.0.0.1", "--server.port", str(port),
         "--server.headless", "true", "--browser.gatherUsageStats", "false", "--client.showErrorDetails", "none",
     ]  # fmt: skip
-    return subprocess.run(command, env={**os.environ, "PRO_STORE": str(store.resolve())}, check=False).returncode
+    environment = {**os.environ, "PRO_STORE": str(store.resolve())}
+    if sys.platform != "win32":
+        os.execve(sys.executable, command, environment)
+    return subprocess.run(command, env=environment, check=False).returncode
