@@ -24,7 +24,7 @@ demo: $(WARM)
 	@$(PY) -m pro demo --out demo-out
 
 test: check $(WARM) .venv/.browser
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2 --dist loadfile
 
 check: $(DEV)
 	$(PY) -m ruff check
