@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 SHORT = {"PRO__PLACEMENT__SECONDS": "0.5", "PRO__FORECAST__SCENARIOS": "8", "PRO__FORECAST__HISTORY_DAYS": "3"}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module", autouse=True)
 def short_walk() -> Iterator[dict[str, str]]:
-    """Environment in which a recommendation takes seconds."""
+    """Environment in which a recommendation takes seconds; for these tests only."""
     with pytest.MonkeyPatch.context() as patch:
         for key, value in SHORT.items():
             patch.setenv(key, value)
@@ -27,9 +27,12 @@ def short_walk() -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory, short_walk: dict[str, str]) -> Path:
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store whose VMs and hosts bear hostile names. To be read only; `copied` for tests that write."""
-    return make_store(tmp_path_factory.mktemp("dashboard"), HOSTILE_NAMES)
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in SHORT.items():
+            patch.setenv(key, value)
+        return make_store(tmp_path_factory.mktemp("dashboard"), HOSTILE_NAMES)
 
 
 @pytest.fixture(scope="module")

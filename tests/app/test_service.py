@@ -37,9 +37,10 @@ def fast(store: Path) -> str:
     return service.simulator_url(store).replace("speed=10", "speed=100000")
 
 
-def test_the_walk_is_that_of_the_command_line(store: Path, short_walk: dict[str, str]) -> None:
+def test_the_walk_is_that_of_the_command_line(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from pro import config, workflow
 
+    monkeypatch.setenv("PRO__PLACEMENT__SECONDS", "30")  # so that rounds end the search, not the clock
     options = service.Options(horizon_s=6 * 3600, threshold=0.5, goal="repair", max_moves=3)
     report = service.recommend(store, None, options)
     settings = config.load()

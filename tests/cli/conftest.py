@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -44,8 +45,8 @@ class Pro(Protocol):
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder to work in, with nothing of this account's settings; the search is short."""
-    for name in ("PRO_STORE", "PRO_CONFIG", "PRO_INBOX", "PRO_BACKEND", "PRO_CONTRACT"):
-        monkeypatch.delenv(name, raising=False)
+    for name in [n for n in os.environ if n.startswith("PRO_")]:
+        monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "state"))
     monkeypatch.setenv("PRO__PLACEMENT__SECONDS", "0.5")

@@ -45,8 +45,9 @@ def inbox(home: Path) -> Path:
 
 
 @pytest.fixture
-def contract(home: Path) -> Path:
-    """A contract that allows what the small estate needs."""
+def contract(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A contract that allows what the small estate needs, of which a large part is hot."""
+    monkeypatch.setenv("PRO__APPLY__MOST_HOT", "1")
     path = home / "contract.toml"
     path.write_text(CONTRACT.format(moves=20), encoding="utf-8")
     return path
@@ -111,7 +112,7 @@ def test_within_the_contract_it_acts_alone_and_only_once_on_the_same_counters(
     pro: Pro, past: Path, contract: Path
 ) -> None:
     done = look(pro, past, "--contract", contract)
-    assert [a["state"] for a in done["applied"]] == ["done"]
+    assert [a["state"] for a in done["applied"]] == ["done"], done["asked"]
     assert done["applied"][0]["moved"] == done["migrations"]
     assert {t["state"] for t in tips(pro, past, "--all").values()} >= {"resolved"}
     again = look(pro, past, "--contract", contract)
@@ -123,6 +124,16 @@ def test_beyond_the_contract_it_asks(pro: Pro, past: Path, refusing: Path) -> No
     done = look(pro, past, "--contract", refusing)
     assert done["applied"] == []
     assert any("the contract allows 1" in why for why in done["asked"])
+    assert {t["state"] for t in done["tips"]} == {"new"}
+
+
+def test_when_the_budget_of_the_day_is_spent_it_asks(
+    pro: Pro, past: Path, contract: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRO__APPLY__PER_DAY", "1")
+    done = look(pro, past, "--contract", contract)
+    assert done["applied"] == []
+    assert done["asked"]
     assert {t["state"] for t in done["tips"]} == {"new"}
 
 
