@@ -77,8 +77,7 @@ class _Replay:
         self.worst_memory = 0.0
         self.today = [self._amount(c, fleet.host_of) for c in constraints]
         memory = fleet.resources.index("memory")
-        start = self._held(())
-        self.room = [max(int(fleet.capacity[h, memory]), start[h]) for h in range(fleet.n_hosts)]
+        self.room = [int(c) for c in fleet.capacity[:, memory]]
 
     def run(self) -> list[str]:
         starts = 0.0

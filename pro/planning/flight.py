@@ -98,7 +98,8 @@ class Flight:
         self.gathering: list[Together | Near] = []
         self._budgets: list[_Budget] = []
         self._places: dict[int, _Places] = defaultdict(_Places)
-        for row in (memory_row(fleet), *rows):
+        self._memory = memory_row(fleet)
+        for row in (self._memory, *rows):
             self._add(row, target)
 
     def _add(self, row: Row, target: Ints) -> None:
@@ -114,7 +115,7 @@ class Flight:
                 for i, v in enumerate(row.vms.tolist()):
                     self._places[v].budgets.append((budget, i))
             case Limit():
-                load = Load(row, self.home)
+                load = Load(row, self.home, physical=row is self._memory)
                 for i, v in enumerate(row.vms.tolist()):
                     self._places[v].loads.append((load, i))
             case AtLeast():
@@ -148,7 +149,7 @@ class Flight:
                 return f"{plain(budget.row.label)} leaves no room for {'a stop-over' if stopover else 'it'}"
         for load, i in places.loads:
             lack = load.lack(i, self.at[vm], host)
-            if lack and load.row.label == MEMORY_LABEL:
+            if lack and load.row is self._memory:
                 return f"{self._host(host)} lacks {lack:,} MiB of memory"
             if lack:
                 return f"{plain(load.row.label)} is full at {self._host(host)}"

@@ -17,14 +17,17 @@ if TYPE_CHECKING:
 class Load:
     """How much stands in each scope item of `row`, and how much may: the limit, or today's level where that is higher.
 
+    `physical`: the limit itself, whatever stands there today. A rule that is broken may stay so; memory that is not there
+    cannot be given to one more VM.
+
     Limits of one dimension, which is nearly all of them, are kept in plain integers: they are asked about very often.
     """
 
-    def __init__(self, row: Limit, home: Ints) -> None:
+    def __init__(self, row: Limit, home: Ints, *, physical: bool = False) -> None:
         self.row = row
         self.scope: list[int] = row.scope.tolist()
         use = counted(row, home, home)
-        upper = np.maximum(row.upper, use)
+        upper = row.upper if physical else np.maximum(row.upper, use)
         self._flat = row.weight.shape[1] == 1
         self._weight = row.weight[:, 0].tolist() if self._flat else row.weight
         self._use = use[:, 0].tolist() if self._flat else use

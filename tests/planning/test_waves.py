@@ -430,3 +430,19 @@ def test_a_vm_that_may_never_stand_there_is_blocked_without_talk_of_room() -> No
     assert closed.blocked[0].reason == "h2 does not accept VMs"
     banned = plan_of("h1: a | h2: | h3:", "h2: a", Ban("not there", ("a",), ("h2",)))
     assert banned.blocked[0].reason == "not there keeps it off h2"
+
+
+def test_no_vm_is_sent_to_a_host_that_has_no_memory_for_it_though_rules_are_no_worse() -> None:
+    """Eight VMs overfill h0 from the start. Two of them changing places would leave it as full as today, but cannot be done."""
+    from pro.planning import PlanContext, final_host_of, make_plan
+    from tests.builders import fleet_of
+
+    stands = {**{f"v{i}": "h0" for i in range(7)}, "v7": "h1", "v8": "h0"}
+    fleet = fleet_of(stands, ["h0", "h1"], memory=10_240, vm_memory=2048)
+    target = fleet.host_of.copy()
+    target[fleet.vm_index("v7")], target[fleet.vm_index("v8")] = 0, 1
+    plan = make_plan(fleet, None, target, PlanContext(goal="balance", now="", created_at=""))
+    assert [b.vm for b in plan.blocked] == ["v7"]
+    assert "lacks" in plan.blocked[0].reason
+    assert [m.vm for m in plan.migrations] == ["v8"]
+    assert int(final_host_of(plan, fleet)[fleet.vm_index("v8")]) == 1
