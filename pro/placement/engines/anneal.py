@@ -9,15 +9,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pro.placement.language import Soft
+from pro.placement.problem import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from pro.placement.problem import Problem, Stop
+    from pro.placement.engines.lean import Lean
+    from pro.placement.problem import Problem
 
     Ints = NDArray[np.int64]
+
+
+LAST = 0.3
+"""The heat it ends with, in units of cost: less than one, so that at the end nothing gets worse."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +36,9 @@ class Anneal:
 
     name: str = "annealing"
     tries: int = 20_000
-    hot: float = 1.0
-    cold: float = 1e-5
+    hot: float = 30.0
+    cold: float = 1e-2
+    slow: float = 0.8
     clock: Callable[[], float] = time.monotonic
 
     def tier(self, problem: Problem, start: Ints) -> int | None:
@@ -45,37 +52,45 @@ class Anneal:
 
     def improve(self, problem: Problem, start: Ints, stop: Stop, rng: np.random.Generator) -> Ints:
         """(V,) a placement at least as good as `start`."""
-        from pro.placement.engines.anneal_kernels import COST, anneal, probe, settle, state_of
+        from pro.placement.engines.anneal_kernels import COST, anneal, probe
         from pro.placement.engines.lean import lean
 
         begun = self.clock()
         tier = self.tier(problem, start)
         if tier is None or not problem.movable.any():
             return start.copy()
-        form = lean(problem, tier)
-        use, flight = np.zeros_like(form.upper), np.zeros_like(form.flight_upper)
-        state, best = state_of(form), start.astype(np.int64)
-        settle(form.packed, state, use, form.weight, flight, form.flight, form.knot, form.slope, best)
-        arrays = (form.packed, state, use, form.weight, form.upper, flight, form.flight, form.flight_upper,
-                  form.knot, form.slope)  # fmt: skip
         seed = rng.integers(1, 2**63, 1, dtype=np.uint64)
+        form, best = lean(problem, tier), start.astype(np.int64)
+        arrays = _settled(form, best)
         deltas = np.zeros(2_000, np.int64)
         deltas = deltas[: probe(*arrays, seed, deltas)]
-        worse = deltas[deltas > 0]
-        scale = float(worse.mean()) if len(worse) else 1.0
-        log, cost = np.zeros(len(best) + 1, np.int64), int(state[COST])
-        done, share = 0, 0.0
-        counted = stop.steps < 1_000_000_000
+        scale = float(deltas[deltas > 0].mean()) if (deltas > 0).any() else 1.0
+        log, cost = np.zeros(len(best) + 1, np.int64), int(arrays[1][COST])
+        done, quenching = 0, False
+        counted = stop.steps < Stop().steps
         while done < stop.steps:
             spent = (self.clock() - begun) / stop.seconds
             if spent >= 1:
                 break
             share = done / stop.steps if counted else spent
-            heat = scale * self.hot * (self.cold / self.hot) ** share
+            if share >= self.slow and not quenching:
+                quenching = True
+                arrays, log[0] = _settled(form, best), 0
+            if quenching:
+                low = min(self.cold * scale, LAST)
+                heat = self.cold * scale * (low / (self.cold * scale)) ** ((share - self.slow) / (1 - self.slow))
+            else:
+                heat = scale * self.hot * (self.cold / self.hot) ** (share / self.slow)
             cost = anneal(*arrays, best, log, seed, heat, cost, self.tries)
             done += 1
-        self.report(done, scale, cost)
         return best
 
-    def report(self, done, scale, cost):
-        print("   tries %.1f M scale %.0f cost %d" % (done * self.tries / 1e6, scale, cost))
+
+def _settled(form: Lean, host_of: Ints) -> tuple[Ints, ...]:
+    """What the kernels work on, at `host_of`."""
+    from pro.placement.engines.anneal_kernels import settle, state_of
+
+    use, flight, state = np.zeros_like(form.upper), np.zeros_like(form.flight_upper), state_of(form)
+    settle(form.packed, state, use, form.weight, flight, form.flight, form.knot, form.slope, host_of)
+    return (form.packed, state, use, form.weight, form.upper, flight, form.flight, form.flight_upper,
+            form.knot, form.slope)  # fmt: skip

@@ -94,7 +94,17 @@ def state_of(lean: Lean) -> Ints:
     P = lean.packed
     v, h = int(P[V]), int(P[H])
     sets = int(P[S_OFF] - P[S_SCOPE])
-    sizes = (v, lean.crowds * h, lean.counts, 2 * sets, lean.rows, lean.use, lean.opened, lean.most, int(P[N_MOST]) * (v + 2))
+    sizes = (
+        v,
+        lean.crowds * h,
+        lean.counts,
+        2 * sets,
+        lean.rows,
+        lean.use,
+        lean.opened,
+        lean.most,
+        int(P[N_MOST]) * (v + 2),
+    )
     Q = np.zeros(11 + sum(sizes), np.int64)
     Q[:9] = 11 + np.concatenate([[0], np.cumsum(sizes)[:-1]])
     return Q
@@ -296,6 +306,30 @@ def _rare(P, Q, v, a, h):
         _most_change(P, Q, v, by)
 
 
+@kernel(yes(A, A, i, i, i))
+def _stranded(P, Q, v, a, h):
+    """Whether v, going from a to h, would plainly break a hard Near row: a look without a change, for most tries end here."""
+    for m in range(P[P[SM_PTR] + v], P[P[SM_PTR] + v + 1]):
+        s = P[P[SM_SET] + m]
+        old, new = _item(P, P[P[S_SCOPE] + s], a) + 1, _item(P, P[P[S_SCOPE] + s], h) + 1
+        if old == new:
+            continue
+        comes = new > 0 and Q[Q[COUNT] + P[P[S_OFF] + s] + new] == 0
+        goes = old > 0 and Q[Q[COUNT] + P[P[S_OFF] + s] + old] == 1
+        if not comes and not goes:
+            continue
+        for k in range(P[P[SR_PTR] + s], P[P[SR_PTR] + s + 1]):
+            r = P[P[SR_ROW] + k]
+            if P[P[R_KIND] + r] != NEAR or P[P[R_PRICE] + r] > 0 or Q[Q[LONELY] + r] < P[P[R_BOUND] + r]:
+                continue
+            if P[P[SR_ROLE] + k] == 1:
+                if comes and Q[Q[COUNT] + P[P[S_OFF] + P[P[R_OTHER] + r]] + new] == 0:
+                    return True
+            elif goes and Q[Q[COUNT] + P[P[S_OFF] + P[P[R_SET] + r]] + old] > 0:
+                return True
+    return False
+
+
 @kernel(none(A, A, M, M, M, M, i, i, i))
 def _carry(P, Q, U, W, X, WX, v, a, h):
     """Dimensions, crowds and HOST when v goes from a to h. No checks, no costs."""
@@ -491,6 +525,8 @@ def anneal(P, Q, U, W, C, X, WX, CX, K, L, best, log, seed, heat, best_cost, tri
         if not _accept(seed, heat, delta - 2 * slack):
             continue
         if rare:
+            if _stranded(P, Q, v, a, h) or (w >= 0 and _stranded(P, Q, w, h, c)):
+                continue
             before = Q[COST]
             _rare(P, Q, v, a, h)
             if w >= 0:

@@ -319,7 +319,9 @@ def _blocks(b: _Builder) -> dict[str, Ints]:
     ptr, order = _by_vm([r.vms for r, _ in b.blocks], b.v)
     owner = np.repeat(np.arange(len(b.blocks)), [len(r.vms) for r, _ in b.blocks])
     sizes = [r.weight.size for r, _ in b.blocks]
-    offsets = [s + np.arange(len(r.vms)) * r.weight.shape[1] for s, (r, _) in zip(_starts(sizes), b.blocks, strict=False)]
+    offsets = [
+        s + np.arange(len(r.vms)) * r.weight.shape[1] for s, (r, _) in zip(_starts(sizes), b.blocks, strict=False)
+    ]
     knots, slopes, upper, start = [], [], [], []
     for row, price in b.blocks:
         base = row.base.copy()
