@@ -70,7 +70,7 @@ def run(generator: ModuleType, sizes: str, seconds: float, seed: int) -> dict[st
     begun = time.process_time()
     problem = compile_fleet(capacity, size, home, moves)
     built = time.process_time() - begun
-    engine = Anneal(clock=time.process_time, hot=0.3, cold=1e-4, slow=1.0, tries=5_000)
+    engine = Anneal(clock=time.process_time, passes=((1.0, 0.3),), cold=0.001, tries=2_000)
     found = engine.improve(problem, problem.home, Stop(seconds - built), np.random.default_rng(seed))
     spent = time.process_time() - begun
     after = generator.metrics(capacity, size, home, found)

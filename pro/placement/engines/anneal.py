@@ -30,15 +30,16 @@ LAST = 0.3
 class Anneal:
     """Simulated annealing over shifts and exchanges of VMs (kernels in anneal_kernels.py).
 
-    It minimises one tier: the first that costs anything at the start. `tries` proposals are one step. `clock` is what
-    `Stop.seconds` is measured on.
+    It minimises one tier: the first that costs anything at the start. `tries` proposals are one step. `passes`: until which
+    share of the time, and how hot each begins; heat is in mean costs of a bad shift, and falls to `cold`. A mild pass keeps
+    what is good about the start, a hot one forgets it; what is left of the time is a last pass from the best down to no heat
+    at all. With a limit of steps the share is that of the steps. `clock` is what `Stop.seconds` is measured on.
     """
 
     name: str = "annealing"
     tries: int = 20_000
-    hot: float = 30.0
-    cold: float = 1e-2
-    slow: float = 0.8
+    passes: tuple[tuple[float, float], ...] = ((0.25, 1.0), (0.85, 30.0))
+    cold: float = 0.015
     clock: Callable[[], float] = time.monotonic
 
     def tier(self, problem: Problem, start: Ints) -> int | None:
@@ -66,24 +67,28 @@ class Anneal:
         deltas = deltas[: probe(*arrays, seed, deltas)]
         scale = float(deltas[deltas > 0].mean()) if (deltas > 0).any() else 1.0
         log, cost = np.zeros(len(best) + 1, np.int64), int(arrays[1][COST])
-        done, quenching = 0, False
-        counted = stop.steps < Stop().steps
+        done, number, counted = 0, 0, stop.steps < Stop().steps
+        plan = self._plan(scale)
         while done < stop.steps:
             spent = (self.clock() - begun) / stop.seconds
             if spent >= 1:
                 break
             share = done / stop.steps if counted else spent
-            if share >= self.slow and not quenching:
-                quenching = True
-                arrays, log[0] = _settled(form, best), 0
-            if quenching:
-                low = min(self.cold * scale, LAST)
-                heat = self.cold * scale * (low / (self.cold * scale)) ** ((share - self.slow) / (1 - self.slow))
-            else:
-                heat = scale * self.hot * (self.cold / self.hot) ** (share / self.slow)
+            while share >= plan[number][1]:
+                number += 1
+                arrays, log[0] = _settled(form, best if number == len(self.passes) else start), len(best) + 1
+            since, until, hot, cold = plan[number]
+            heat = hot * (cold / hot) ** ((share - since) / (until - since))
             cost = anneal(*arrays, best, log, seed, heat, cost, self.tries)
             done += 1
         return best
+
+    def _plan(self, scale: float) -> list[tuple[float, float, float, float]]:
+        """Since and until which share of the time, from which heat to which."""
+        low = self.cold * scale
+        since = [0.0, *(until for until, _ in self.passes)]
+        plan = [(a, until, hot * scale, low) for a, (until, hot) in zip(since, self.passes, strict=False)]
+        return [*plan, (since[-1], 1.0, low, min(low, LAST))]
 
 
 def _settled(form: Lean, host_of: Ints) -> tuple[Ints, ...]:

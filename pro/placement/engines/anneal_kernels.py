@@ -2,8 +2,8 @@
 
 P is the packed problem (lean.py), Q the packed state: a header of offsets, then HOST (V), CROWD (crowds, H), COUNT members per set
 and scope item (item -1 first), SPREAD (sets, 2) items that hold a member, without and with item -1, LONELY (rows), USE counters of other blocks, OPENED,
-MOVED_VMS per group, MOST (N, V + 2) how many groups have so many moved and last the most; then two numbers: BAD, by how
-much hard rows are broken, and COST. U (H, D) and X (H, E) are use after and in flight.
+MOVED_VMS per group, MOST (N, V + 2) how many groups have so many moved and last the most, GONE (V) VMs away from home in
+any order and PLACE (V) of each among them; then three numbers: N_GONE of them, BAD, by how much hard rows are broken, COST. U (H, D) and X (H, E) are use after and in flight.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ A, M, U64, F64, i, f, yes, none = int64[::1], int64[:, ::1], uint64[::1], float6
 entry = partial(njit, cache=True, error_model="numpy", nogil=True)
 kernel = partial(njit, cache=True, error_model="numpy", nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
-HOST, CROWD, COUNT, SPREAD, LONELY, USE, OPENED, MOVED_VMS, MOST, BAD, COST = range(11)
+HOST, CROWD, COUNT, SPREAD, LONELY, USE, OPENED, MOVED_VMS, MOST, GONE, PLACE, N_GONE, BAD, COST = range(14)
 
 
 def state_of(lean: Lean) -> Ints:
@@ -94,19 +94,10 @@ def state_of(lean: Lean) -> Ints:
     P = lean.packed
     v, h = int(P[V]), int(P[H])
     sets = int(P[S_OFF] - P[S_SCOPE])
-    sizes = (
-        v,
-        lean.crowds * h,
-        lean.counts,
-        2 * sets,
-        lean.rows,
-        lean.use,
-        lean.opened,
-        lean.most,
-        int(P[N_MOST]) * (v + 2),
-    )
-    Q = np.zeros(11 + sum(sizes), np.int64)
-    Q[:9] = 11 + np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    tallies = int(P[N_MOST]) * (v + 2)
+    sizes = (v, lean.crowds * h, lean.counts, 2 * sets, lean.rows, lean.use, lean.opened, lean.most, tallies, v, v)
+    Q = np.zeros(COST + 1 + sum(sizes), np.int64)
+    Q[:N_GONE] = COST + 1 + np.concatenate([[0], np.cumsum(sizes)[:-1]])
     return Q
 
 
@@ -351,6 +342,16 @@ def _carry(P, Q, U, W, X, WX, v, a, h):
         if a >= 0:
             Q[at + a] -= 1
     Q[Q[HOST] + v] = h
+    was, now = a >= 0 and a != home, h != home
+    if now and not was:
+        Q[Q[GONE] + Q[N_GONE]] = v
+        Q[Q[PLACE] + v] = Q[N_GONE]
+        Q[N_GONE] += 1
+    elif was and not now:
+        Q[N_GONE] -= 1
+        last = Q[Q[GONE] + Q[N_GONE]]
+        Q[Q[GONE] + Q[Q[PLACE] + v]] = last
+        Q[Q[PLACE] + last] = Q[Q[PLACE] + v]
 
 
 @entry(none(A, A, M, M, M, M, M, M, A))
@@ -485,29 +486,33 @@ def _keep(P, Q, best, log):
 def anneal(P, Q, U, W, C, X, WX, CX, K, L, best, log, seed, heat, best_cost, tries):
     """`tries` proposals at one heat. `best` follows the best placement seen; returns its cost.
 
-    Of 16 proposals 6 shift a VM anywhere, 2 send one home, 4 exchange two, 4 put one in the place of another that goes
-    home, or anywhere if it is at home. The last two are what frees room that is held at both ends of a move.
+    Of 16 proposals 6 shift a VM anywhere, 2 send one home, 3 exchange two, 3 put one in the place of another that goes home
+    and 2 of another that goes anywhere. Going home is what frees room that is held at both ends of a move.
     """
     free, hosts, rare = P[N_MOVABLE], P[H], P[RARE] == 1
     slack = P[SLACK]
     for _ in range(tries):
-        v = P[P[MOVABLE] + _below(seed, free)]
+        what = _below(seed, 16)
+        homing = 6 <= what < 8 or 11 <= what < 14
+        if homing and Q[N_GONE] == 0:
+            continue
+        x = Q[Q[GONE] + _below(seed, Q[N_GONE])] if homing else P[P[MOVABLE] + _below(seed, free)]
+        v, w, c = x, -1, -1
+        if what >= 8:
+            v, w = P[P[MOVABLE] + _below(seed, free)], x
         a = Q[Q[HOST] + v]
         home_v = P[P[HOME] + v]
-        what = _below(seed, 16)
-        w, c = -1, -1
         if what < 8:
-            h = _below(seed, hosts) if what < 4 else home_v
+            h = home_v if homing else _below(seed, hosts)
             if h == a or not _room(U, C, W, X, CX, WX, v, h, home_v) or not _may(P, v, h) or _crowded(P, Q, v, h, -1):
                 continue
             delta = _use_cost(P, U, W, K, L, v, a, -1) + _use_cost(P, U, W, K, L, v, h, 1)
         else:
-            w = P[P[MOVABLE] + _below(seed, free)]
             h = Q[Q[HOST] + w]
             home_w = P[P[HOME] + w]
             c = a
-            if what >= 10:
-                c = home_w if home_w != h else _below(seed, hosts)
+            if what >= 11:
+                c = home_w if homing else _below(seed, hosts)
             if h == a or c == h or not _room_for_two(U, C, W, X, CX, WX, v, w, h, home_v, home_w):
                 continue
             if not _may(P, v, h) or not _may(P, w, c) or _crowded(P, Q, v, h, w):
