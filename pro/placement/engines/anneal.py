@@ -96,6 +96,6 @@ def _settled(form: Lean, host_of: Ints) -> tuple[Ints, ...]:
     from pro.placement.engines.anneal_kernels import settle, state_of
 
     use, flight, state = np.zeros_like(form.upper), np.zeros_like(form.flight_upper), state_of(form)
-    settle(form.packed, state, use, form.weight, flight, form.flight, form.knot, form.slope, host_of)
+    settle(form.packed, state, use, form.weight, flight, form.flight, form.knot, form.slope, host_of.astype(np.int64))
     return (form.packed, state, use, form.weight, form.upper, flight, form.flight, form.flight_upper,
             form.knot, form.slope)  # fmt: skip
