@@ -97,7 +97,7 @@ def flatten(problem: Problem) -> Ints:
     for tier, terms in enumerate(problem.tiers):
         for term in terms.terms:
             _sort_term(term, tier, v, h, (blocks, groups, linear, opened, most))
-    cls, allowed = _classes(allows, v, h)
+    cls, allowed = classes(allows, v, h)
     arrays: dict[str, Ints] = {
         "HOME": problem.home, "MOVABLE": problem.movable.astype(np.int64), "CLS": cls, "ALLOWED": allowed,
         **_flat_blocks(blocks, problem.home, scopes), **_flat_groups(groups, v, scopes),
@@ -200,7 +200,7 @@ class _Scopes:
         return np.array(self._rows, np.int64).reshape(len(self._rows), self._hosts)
 
 
-def _classes(allows: list[Allow], v: int, h: int) -> tuple[Ints, Ints]:
+def classes(allows: list[Allow], v: int, h: int) -> tuple[Ints, Ints]:
     """VMs that share the same set of allowed hosts share a row."""
     cls = np.zeros(v, np.int64)
     masks = [np.ones(h, bool)]

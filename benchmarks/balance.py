@@ -1,0 +1,120 @@
+"""Even out CPU and memory over hosts within a budget of moves: the workload on which Rebalancer was measured.
+
+    python -m benchmarks.balance --generator FILE [--sizes 100/2000/100,...] [--seconds S,...] [--seed K] [--record]
+
+FILE is a Python file with `make(hosts, vms)` -> capacities (H, 2), sizes (V, 2), hosts of VMs (V,), and
+`metrics(capacities, sizes, before, after)`, whose "J" is the sum over hosts and both resources of (utilisation - mean)
+squared. The goal is that square as a convex line of many pieces on each side of the fleet's mean. CPU seconds are those
+of building rows and terms and of the engine; compiled kernels come from numba's cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import platform
+import time
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pro.placement.engines.anneal import Anneal
+from pro.placement.language import Limit, Steps
+from pro.placement.problem import Problem, Stop, Tier
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from numpy.typing import NDArray
+
+    Ints = NDArray[np.int64]
+    Floats = NDArray[np.float64]
+
+MILLI = 1000
+WORTH = 1e12
+PIECE = 0.02
+RESULTS = Path(__file__).with_name("RESULTS.md")
+TARGETS = {"100/2000/100": (1.157, 0.2), "300/6000/300": (3.71, 1.7), "1000/20000/1000": (12.0, 10.0)}
+
+
+def compile_fleet(capacity: Floats, size: Floats, home: Ints, moves: int) -> Problem:
+    """Rows: capacity and the budget of moves. One tier: the square of the distance from the mean, in pieces."""
+    room, need = np.floor(capacity * MILLI).astype(np.int64), np.rint(size * MILLI).astype(np.int64)
+    hosts, vms = len(room), np.arange(len(need))
+    each, zero = np.arange(hosts), np.zeros_like(room)
+    budget = Limit(vms, np.ones((len(vms), 1)), 0 * each, [[0]], [[moves]], "moved", "moves")  # type: ignore[arg-type]
+    mean = need.sum(0) / room.sum(0)
+    above = np.arange(0, 1 - mean.min(), PIECE)
+    knots = np.rint((mean + above[:, None, None]) * room).astype(np.int64)
+    fewer = np.rint((mean - above[:, None, None]) * room).astype(np.int64)
+    # Between two knots the slope of the square is that in the middle: once PIECE, then 2 * PIECE more at each knot.
+    rise = np.where(above == 0, 1.0, 2.0)[:, None, None] * PIECE * WORTH / room
+    slopes = np.rint(np.broadcast_to(rise, knots.shape)).astype(np.int64)
+    return Problem(
+        home=home.astype(np.int64),
+        hosts=hosts,
+        movable=np.ones(len(vms), bool),
+        rows=(Limit(vms, need, each, zero, room, "after", "capacity"), budget),
+        tiers=(Tier("balance", (Steps(vms, need, each, zero, knots, slopes, "above"),
+                                Steps(vms, -need, each, zero, -fewer, slopes, "below"))),),
+    )  # fmt: skip
+
+
+def run(generator: ModuleType, sizes: str, seconds: float, seed: int) -> dict[str, Any]:
+    """One size. Raises RuntimeError if the answer breaks a rule."""
+    hosts, vms, moves = map(int, sizes.split("/"))
+    capacity, size, home = generator.make(hosts, vms)
+    begun = time.process_time()
+    problem = compile_fleet(capacity, size, home, moves)
+    built = time.process_time() - begun
+    engine = Anneal(clock=time.process_time, passes=((1.0, 0.3),), cold=0.001, tries=2_000)
+    found = engine.improve(problem, problem.home, Stop(seconds - built), np.random.default_rng(seed))
+    spent = time.process_time() - begun
+    after = generator.metrics(capacity, size, home, found)
+    if not problem.feasible(found) or not after["feasible"]:
+        raise RuntimeError(f"{sizes}: the answer breaks a rule")
+    return {"hosts/VMs/moves": sizes, "J before": generator.metrics(capacity, size, home, home)["J"], "J": after["J"],
+            "max cpu": after["max_cpu"], "max mem": after["max_mem"], "moved": after["moved"],
+            "CPU s": round(spent, 3)}  # fmt: skip
+
+
+def load(path: Path) -> ModuleType:
+    """The generator's module."""
+    spec = importlib.util.spec_from_file_location("generator", path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def main() -> None:
+    """Command line."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--generator", type=Path, required=True)
+    options.add_argument("--sizes", default=",".join(TARGETS))
+    options.add_argument("--seconds", default=",".join(str(s) for _, s in TARGETS.values()))
+    options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--record", action="store_true", help="append to RESULTS.md")
+    given = options.parse_args()
+    generator = load(given.generator)
+    run(generator, "10/200/20", 0.05, 1)  # loads the compiled kernels
+    pairs = zip(given.sizes.split(","), given.seconds.split(","), strict=True)
+    rows = [run(generator, size, float(seconds), given.seed) for size, seconds in pairs]
+    lines = [
+        f"\n## Balance, {date.today()}, {platform.machine()} with {os.cpu_count()} cores, one worker, seed {given.seed}\n",
+        "| " + " | ".join(rows[0]) + " |",
+        "|" + "---|" * len(rows[0]),
+        *("| " + " | ".join(map(str, row.values())) + " |" for row in rows),
+    ]
+    print("\n".join(lines))
+    if given.record:
+        with RESULTS.open("a", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

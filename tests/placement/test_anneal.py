@@ -1,0 +1,134 @@
+"""Annealing: an engine like the others, and its running cost is what the language says it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pro.placement.engines.anneal import Anneal, _settled
+from pro.placement.language import (
+    AtLeast,
+    Limit,
+    Linear,
+    MostMoved,
+    Near,
+    Opened,
+    Soft,
+    Steps,
+    Together,
+)
+from pro.placement.problem import Problem, Stop, Tier
+from tests import oracles
+from tests.strategies import problems
+from tests.suites import engine_suite
+
+FEW = Stop(seconds=60, steps=8)
+
+
+def quick() -> Anneal:
+    return Anneal(tries=300)
+
+
+TestAnneal = engine_suite(quick, FEW)
+
+
+@st.composite
+def one_tier(draw: st.DrawFn) -> Problem:
+    """Every kind of row and term over few VMs, all in one tier."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**16)))
+    v, h = draw(st.integers(1, 5)), draw(st.integers(2, 4))
+    home, hosts, racks = rng.integers(0, h, v), np.arange(h), rng.integers(-1, 2, h)
+    some, other = rng.permutation(v)[: rng.integers(1, v + 1)], rng.permutation(v)[: rng.integers(1, v + 1)]
+    weight = rng.integers(-3, 9, (v, 2))
+    use = np.zeros((h, 2), np.int64)
+    np.add.at(use, home, np.abs(weight))
+    zero, crowd = np.zeros((h, 2), np.int64), np.bincount(home[some], minlength=h).max()
+    ones, column = np.ones((len(some), 1), np.int64), np.zeros((h, 1), np.int64)
+    rows = [
+        Limit(np.arange(v), np.abs(weight), hosts, zero, use + 5, "after", "room"),
+        Limit(np.arange(v), np.abs(weight)[:, :1], hosts, column, use[:, :1] + 6, "during", "flight"),
+        Limit(some, ones, hosts, column, column + crowd, "after", "crowd"),
+        Limit(np.arange(v), np.ones((v, 1)), np.zeros(h, int), [[0]], [[3]], "moved", "budget"),
+        AtLeast(some, racks, len(set(racks[home[some]].tolist()) - {-1}), "spread"),
+        Together(other, racks, "together", len(set(racks[home[other]].tolist()))),
+        Near(
+            some, other, racks, "near", len(set(racks[home[some]].tolist()) - set(racks[home[other]].tolist()) - {-1})
+        ),
+    ]
+    kept = [row for row in rows if draw(st.booleans())]
+    priced = [Soft(row, int(rng.integers(1, 4)), "soft") for row in (
+        AtLeast(other, hosts, 2, "spread"), Together(some, hosts, "together"), Near(other, some, racks, "near"),
+        Limit(other, np.ones((len(other), 1)), racks, np.zeros((2, 1)), np.zeros((2, 1)), "during", "racks"))]  # fmt: skip
+    terms = [
+        Steps(
+            np.arange(v), weight, hosts, zero, rng.integers(-5, 9, (3, h, 2)), rng.integers(0, 4, (3, h, 2)), "bends"
+        ),
+        Steps(np.arange(v), np.abs(weight), hosts, zero, rng.integers(0, 9, (1, h, 2)), 1 + zero[None], "bend"),
+        Linear(rng.integers(0, 4, v), rng.integers(0, 4, (v, h)), np.arange(v), "where"),
+        MostMoved(rng.integers(-1, 2, v), 3, "most"),
+        Opened(racks, [2, 3], "opened"),
+        *priced,
+    ]
+    goal = tuple(term for term in terms if draw(st.booleans()))
+    return Problem(home, h, np.ones(v, bool), tuple(kept), (Tier("goal", goal),))
+
+
+@given(one_tier(), st.integers(0, 2**16))
+def test_the_running_cost_is_what_the_language_says(problem: Problem, seed: int) -> None:
+    from pro.placement.engines.anneal_kernels import BAD, COST, HOST, anneal
+    from pro.placement.engines.lean import lean
+
+    assert problem.feasible(problem.home)
+    best, log = problem.home.copy(), np.zeros(len(problem.home) + 1, np.int64)
+    arrays = _settled(lean(problem, 0), best)
+    state = arrays[1]
+    assert (state[COST], state[BAD]) == (problem.costs(best)[0], 0)
+    noise = np.array([seed + 1], np.uint64)
+    for heat in (50.0, 5.0, 0.5):
+        cost = anneal(*arrays, best, log, noise, heat, problem.costs(best)[0], 200)
+        here = state[state[HOST] : state[HOST] + len(best)]
+        assert problem.feasible(here)
+        assert problem.feasible(best)
+        assert (state[COST], state[BAD]) == (problem.costs(here)[0], 0)
+        assert cost == problem.costs(best)[0]
+
+
+@given(one_tier())
+def test_on_a_few_vms_it_comes_as_near_to_the_best_as_the_rows_let_it_walk(problem: Problem) -> None:
+    best, _ = oracles.best(problem)
+    found = Anneal(tries=2_000).improve(problem, problem.home, Stop(60, 20), np.random.default_rng(1))
+    assert best <= problem.costs(found) <= problem.costs(problem.home)
+
+
+@given(problems())
+def test_what_an_earlier_tier_has_reached_is_kept(problem: Problem) -> None:
+    found = quick().improve(problem, problem.home, FEW, np.random.default_rng(1))
+    tier = quick().tier(problem, problem.home)
+    if tier is not None:
+        assert problem.costs(found)[:tier] == problem.costs(problem.home)[:tier]
+
+
+def test_a_crowd_that_is_full_everywhere_is_exchanged_not_shifted() -> None:
+    """Two hosts with one slot each and the wrong VM on each: only an exchange helps."""
+    slots = Limit(np.arange(2), np.ones((2, 1)), np.arange(2), np.zeros((2, 1)), np.ones((2, 1)), "after", "slots")
+    wrong = Linear(np.zeros(2), np.array([[0, 9], [9, 0]]), np.arange(2), "wrong")
+    problem = Problem(np.array([1, 0]), 2, np.ones(2, bool), (slots,), (Tier("goal", (wrong,)),))
+    assert Anneal().improve(problem, problem.home, FEW, np.random.default_rng(1)).tolist() == [0, 1]
+
+
+def test_the_time_limit_is_kept() -> None:
+    ticks = iter(np.arange(0, 10, 0.01))
+    problem = next(p for p in [_plain()])
+    Anneal(clock=lambda: float(next(ticks)), tries=1).improve(
+        problem, problem.home, Stop(1.0), np.random.default_rng(1)
+    )
+    assert next(ticks) == pytest.approx(1.02, abs=0.03)
+
+
+def _plain() -> Problem:
+    return Problem(
+        np.zeros(4, np.int64), 2, np.ones(4, bool), (),
+        (Tier("goal", (Linear(np.zeros(4), np.array([[3, 1]]), np.zeros(4, np.int64), "where"),)),),
+    )  # fmt: skip
