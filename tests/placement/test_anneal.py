@@ -118,9 +118,18 @@ def test_a_crowd_that_is_full_everywhere_is_exchanged_not_shifted() -> None:
     assert Anneal().improve(problem, problem.home, FEW, np.random.default_rng(1)).tolist() == [0, 1]
 
 
+def test_several_workers_find_the_best_of_what_each_finds_alone() -> None:
+    from pro.placement.engines.portfolio import best_of
+
+    problem, stop = _plain(), Stop(seconds=60, steps=2)
+    together = best_of(problem, problem.home, stop, 7, workers=2)
+    alone = [best_of(problem, problem.home, stop, seed) for seed in (7, 8)]
+    assert np.array_equal(together, min(alone, key=problem.costs))
+
+
 def test_the_time_limit_is_kept() -> None:
     ticks = iter(np.arange(0, 10, 0.01))
-    problem = next(p for p in [_plain()])
+    problem = _plain()
     Anneal(clock=lambda: float(next(ticks)), tries=1).improve(
         problem, problem.home, Stop(1.0), np.random.default_rng(1)
     )
