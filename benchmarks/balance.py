@@ -45,7 +45,7 @@ def compile_fleet(capacity: Floats, size: Floats, home: Ints, moves: int) -> Pro
     room, need = np.floor(capacity * MILLI).astype(np.int64), np.rint(size * MILLI).astype(np.int64)
     hosts, vms = len(room), np.arange(len(need))
     each, zero = np.arange(hosts), np.zeros_like(room)
-    budget = Limit(vms, np.ones((len(vms), 1)), 0 * each, [[0]], [[moves]], "moved", "moves")  # type: ignore[arg-type]
+    budget = Limit(vms, np.ones((len(vms), 1), np.int64), 0 * each, zero[:1, :1], np.array([[moves]]), "moved", "moves")
     mean = need.sum(0) / room.sum(0)
     above = np.arange(0, 1 - mean.min(), PIECE)
     knots = np.rint((mean + above[:, None, None]) * room).astype(np.int64)

@@ -60,7 +60,8 @@ def settings() -> Settings:
             aware = now.replace(tzinfo=UTC) if now is not None else None
             options = service.Options(hours * 3600, threshold / 100, goal, moves)
             st.session_state["chosen"] = Settings(store.strip(), aware, options)
-    return st.session_state["chosen"]  # type: ignore[no-any-return]
+    chosen: Settings = st.session_state["chosen"]
+    return chosen
 
 
 def _hours(hours: int) -> str:

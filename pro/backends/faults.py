@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 from pro.core.errors import InputError
 
@@ -56,7 +57,7 @@ def parse_fault(text: str, where: str) -> Fault:
     """A fault as written in a URL: `kind,key=value,...`, for example `fail,vm=7c1,attempt=2`."""
     kind, *pairs = text.split(",")
     types = {f.name: f.type for f in fields(Fault) if f.name not in ("kind", "spent")}
-    values: dict[str, object] = {}
+    values: dict[str, Any] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or key not in types:
@@ -65,4 +66,4 @@ def parse_fault(text: str, where: str) -> Fault:
             values[key] = value if types[key] == "str" else int(value) if types[key] == "int" else float(value)
         except ValueError:
             raise InputError(f"{key} must be a number", got=value, where=where) from None
-    return Fault(kind, **values)  # type: ignore[arg-type]
+    return Fault(kind, **values)

@@ -18,7 +18,7 @@ from pro.telemetry.readers.times import from_us, to_us
 from pro.telemetry.samples import samples_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -52,11 +52,11 @@ def stored_days(root: Path) -> list[date]:
     return sorted(date.fromisoformat(name) for name in names if _DAY.fullmatch(name))
 
 
-def replace(path: Path, write: object) -> None:
+def replace(path: Path, write: Callable[[Path], object]) -> None:
     """Make the file at `path` by `write(temporary path)`, so that a kill leaves the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
-    write(temporary)  # type: ignore[operator]
+    write(temporary)
     with temporary.open("rb+") as file:
         os.fsync(file.fileno())
     temporary.replace(path)

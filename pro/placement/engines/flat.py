@@ -236,10 +236,10 @@ def _flat_blocks(blocks: list[tuple[Limit | Steps, int]], home: Ints, scopes: _S
     off = koff = woff = 0
     for i, (row, tier) in enumerate(blocks):
         s, d = row.base.shape
-        steps = row if isinstance(row, Steps) else None
+        when = AFTER if isinstance(row, Steps) else _WHEN[row.when]
         kn, sl = _knots(row)
         j = kn.shape[0]
-        values = (scopes.add(row.scope), s, d, off, AFTER if steps else _WHEN[row.when],  # type: ignore[union-attr]
+        values = (scopes.add(row.scope), s, d, off, when,
                   int(tier == NO_TIER), tier, j, koff)  # fmt: skip
         for key, value in zip(cols, values, strict=True):
             cols[key].append(value)

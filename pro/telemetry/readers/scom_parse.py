@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -50,8 +50,8 @@ def parse(block: Block, layout: Layout, *, strict: bool) -> Parsed | None:
         return None
     skipped: list[int] = []
 
-    def skip(row: object) -> str:
-        skipped.append(row.number - 1)  # type: ignore[attr-defined]
+    def skip(row: Any) -> str:
+        skipped.append(row.number - 1)
         return "skip"
 
     wanted = {role: at for role, at in layout.where.items() if role in NAMES or role == "time" or _used(layout, role)}
