@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -63,7 +63,7 @@ class Anneal:
         seed = rng.integers(1, 2**63, 1, dtype=np.uint64)
         form, best = lean(problem, tier), start.astype(np.int64)
         arrays = _settled(form, best)
-        deltas = np.zeros(2_000, np.int64)
+        deltas = np.zeros(2_000)
         deltas = deltas[: probe(*arrays, seed, deltas)]
         scale = float(deltas[deltas > 0].mean()) if (deltas > 0).any() else 1.0
         log, cost = np.zeros(len(best) + 1, np.int64), int(arrays[1][COST])
@@ -91,11 +91,17 @@ class Anneal:
         return [*plan, (since[-1], 1.0, low, min(low, LAST))]
 
 
-def _settled(form: Lean, host_of: Ints) -> tuple[Ints, ...]:
+def _settled(form: Lean, host_of: Ints) -> tuple[Any, ...]:
     """What the kernels work on, at `host_of`."""
     from pro.placement.engines.anneal_kernels import settle, state_of
 
-    use, flight, state = np.zeros_like(form.upper), np.zeros_like(form.flight_upper), state_of(form)
-    settle(form.packed, state, use, form.weight, flight, form.flight, form.knot, form.slope, host_of.astype(np.int64))
-    return (form.packed, state, use, form.weight, form.upper, flight, form.flight, form.flight_upper,
-            form.knot, form.slope)  # fmt: skip
+    hosts = len(form.upper)
+    dense = np.stack([-form.knot, -form.upper, form.slope]).astype(np.float64)
+    d, e = form.weight.shape[1], form.flight.shape[1]
+    arrays = (
+        form.packed, state_of(form), dense, form.weight.astype(np.float64), -form.flight_upper.astype(np.float64),
+        form.flight.astype(np.float64), np.zeros((hosts, 3)), np.ones(d + e + 2), np.zeros(d + e + 3, np.int64),
+        np.zeros((hosts, form.tabled.shape[1]), np.int64), form.tabled,
+    )  # fmt: skip
+    settle(*arrays, host_of.astype(np.int64))
+    return arrays

@@ -1,15 +1,23 @@
-"""Annealing's inner loops, compiled by numba: price a shift or an exchange in a few dozen nanoseconds, then mostly drop it.
+"""Annealing's inner loops, compiled by numba: price a shift or an exchange in some dozen nanoseconds, then mostly drop it.
+
+Hard rows may be broken on the way, at a price that the kernel keeps adapting until each is broken only now and then; what is
+kept as best breaks none. Without that, tight problems cannot be walked through.
 
 P is the packed problem (lean.py), Q the packed state: a header of offsets, then HOST (V), CROWD (crowds, H), COUNT members per set
 and scope item (item -1 first), SPREAD (sets, 2) items that hold a member, without and with item -1, LONELY (rows), USE counters of other blocks, OPENED,
 MOVED_VMS per group, MOST (N, V + 2) how many groups have so many moved and last the most, GONE (V) VMs away from home in
-any order and PLACE (V) of each among them; then three numbers: N_GONE of them, BAD, by how much hard rows are broken, COST. U (H, D) and X (H, E) are use after and in flight.
-"""
+any order and PLACE (V) of each among them; then three numbers: N_GONE of them, BAD, by how much hard rows are broken, COST.
 
+Dense parts are floats that hold integers below 2^53, so sums are exact in any order. S (3, H, D): use less knot, use less
+capacity, slope. W (V, D) weights. F (H, E), FW (V, E): use less capacity in flight, and weights. HC (H, 3): cost of a host's
+use, the same with the price of what is over capacity, the price of what is over in flight. G (D + E + 2): price of one unit over
+capacity, in flight, of one VM too many in a crowd, of BAD. OV (D + E + 2): on how many hosts each is over, VMs too many in crowds,
+and last how many of all these there are. TU (H, T), TW (V, T): use and weights of dimensions with many knots.
+"""
 from __future__ import annotations
 
 from functools import partial
-from math import exp
+from math import exp, log
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,7 +42,6 @@ from pro.placement.engines.lean import (
     C_PTR,
     C_UPPER,
     CLS,
-    D_PLAIN,
     HOME,
     L_ROW,
     L_TABLE,
@@ -83,10 +90,12 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 A, M, U64, F64, i, f, yes, none = int64[::1], int64[:, ::1], uint64[::1], float64[::1], int64, float64, boolean, void
+M2, M3 = float64[:, ::1], float64[:, :, ::1]
 entry = partial(njit, cache=True, error_model="numpy", nogil=True)
 kernel = partial(njit, cache=True, error_model="numpy", nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+dense = partial(kernel, fastmath={"reassoc", "nsz", "nnan", "ninf", "contract"})
 
-HOST, CROWD, COUNT, SPREAD, LONELY, USE, OPENED, MOVED_VMS, MOST, GONE, PLACE, N_GONE, BAD, COST = range(14)
+HOST, CROWD, COUNT, SPREAD, LONELY, USE, OPENED, MOVED_VMS, MOST, GONE, PLACE, HEAD, NEXT, PREV, N_GONE, BAD, COST = range(17)
 
 
 def state_of(lean: Lean) -> Ints:
@@ -95,9 +104,10 @@ def state_of(lean: Lean) -> Ints:
     v, h = int(P[V]), int(P[H])
     sets = int(P[S_OFF] - P[S_SCOPE])
     tallies = int(P[N_MOST]) * (v + 2)
-    sizes = (v, lean.crowds * h, lean.counts, 2 * sets, lean.rows, lean.use, lean.opened, lean.most, tallies, v, v)
+    sizes = (v, lean.crowds * h, lean.counts, 2 * sets, lean.rows, lean.use, lean.opened, lean.most, tallies, v, v, h, v, v)
     Q = np.zeros(COST + 1 + sum(sizes), np.int64)
     Q[:N_GONE] = COST + 1 + np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    Q[Q[HEAD] : Q[HEAD] + h + 2 * v] = -1
     return Q
 
 
@@ -123,18 +133,91 @@ def _table(P, d, h, u):
     return P[at + 3 * lo - 2] * u - P[at + 3 * lo - 1]
 
 
-@kernel(i(A, M, M, M, M, i, i, i))
-def _use_cost(P, U, W, K, L, v, h, sign):
-    """Change of cost on host h when v's weights are added (sign 1) or taken (-1)."""
-    total = 0
-    plain = P[D_PLAIN]
-    for d in range(plain):
-        over = U[h, d] - K[h, d]
-        total += L[h, d] * (max(0, over + sign * W[v, d]) - max(0, over))
-    for d in range(plain, W.shape[1]):
-        if W[v, d] != 0:
-            total += _table(P, d - plain, h, U[h, d] + sign * W[v, d]) - _table(P, d - plain, h, U[h, d])
+@dense(f(M3, F64, M2, i, i, f))
+def _with(S, G, W, h, v, sign):
+    """Price of host h's use when v's weights are added (sign 1) or taken (-1)."""
+    total = 0.0
+    for d in range(W.shape[1]):
+        w = sign * W[v, d]
+        total += S[2, h, d] * max(0.0, S[0, h, d] + w) + G[d] * max(0.0, S[1, h, d] + w)
     return total
+
+
+@dense(f(M3, F64, M2, i, i, i))
+def _with_two(S, G, W, h, v, w):
+    """Price of host h's use when v comes and w goes."""
+    total = 0.0
+    for d in range(W.shape[1]):
+        x = W[v, d] - W[w, d]
+        total += S[2, h, d] * max(0.0, S[0, h, d] + x) + G[d] * max(0.0, S[1, h, d] + x)
+    return total
+
+
+@dense(f(M2, F64, M2, i, i, i, f, i, f))
+def _flight(F, G, FW, first, h, v, a, w, b):
+    """Price of host h in flight with `a` times v's weights and `b` times w's more; `first` is where its prices begin in G."""
+    total = 0.0
+    for d in range(FW.shape[1]):
+        total += G[first + d] * max(0.0, F[h, d] + a * FW[v, d] + b * FW[w, d])
+    return total
+
+
+@kernel(i(A, M, M, i, i, i))
+def _tables(P, TU, TW, h, v, sign):
+    """Change of cost on host h, in dimensions with many knots, when v's weights are added (sign 1) or taken (-1)."""
+    total = 0
+    for d in range(TW.shape[1]):
+        if TW[v, d] != 0:
+            total += _table(P, d, h, TU[h, d] + sign * TW[v, d]) - _table(P, d, h, TU[h, d])
+    return total
+
+
+@kernel(i(A, M, M, i, i, i))
+def _tables_two(P, TU, TW, h, v, w):
+    """The same when v comes and w goes."""
+    total = 0
+    for d in range(TW.shape[1]):
+        if TW[v, d] != TW[w, d]:
+            total += _table(P, d, h, TU[h, d] + TW[v, d] - TW[w, d]) - _table(P, d, h, TU[h, d])
+    return total
+
+
+@kernel(none(A, M3, M2, M2, F64, i))
+def _reprice(P, S, F, HC, G, h):
+    """The cached prices of host h."""
+    cost, price, flight = 0.0, 0.0, 0.0
+    n = S.shape[2]
+    for d in range(n):
+        c = S[2, h, d] * max(0.0, S[0, h, d])
+        cost += c
+        price += c + G[d] * max(0.0, S[1, h, d])
+    for d in range(F.shape[1]):
+        flight += G[n + d] * max(0.0, F[h, d])
+    HC[h, 0], HC[h, 1], HC[h, 2] = cost, price, flight
+
+
+@kernel(i(A, A, i, i))
+def _in_crowd(P, Q, v, c):
+    for m in range(P[P[C_PTR] + v], P[P[C_PTR] + v + 1]):
+        if P[P[C_CROWD] + m] == c:
+            return 1
+    return 0
+
+
+@kernel(i(A, A, i, i, i, i, i))
+def _crowding(P, Q, v, a, h, w, c):
+    """By how many VMs crowds are fuller when v goes from a to h, w having gone from h to c before (w -1: nobody has)."""
+    change = 0
+    for m in range(P[P[C_PTR] + v], P[P[C_PTR] + v + 1]):
+        crowd = P[P[C_CROWD] + m]
+        at = Q[CROWD] + crowd * P[H]
+        upper, there, here = P[P[C_UPPER] + crowd], Q[at + h], Q[at + a]
+        if w >= 0 and _in_crowd(P, Q, w, crowd) == 1:
+            there -= 1
+            if c == a:
+                here += 1
+        change += int(there >= upper) - int(here > upper)
+    return change
 
 
 @kernel(i(A, i, i))
@@ -151,23 +234,6 @@ def _where_cost(P, v, h):
 @kernel(yes(A, i, i))
 def _may(P, v, h):
     return P[ANYWHERE] == 1 or P[P[ALLOWED] + P[P[CLS] + v] * P[H] + h] == 1
-
-
-@kernel(yes(A, A, i, i, i))
-def _crowded(P, Q, v, h, but):
-    """Whether some crowd of v is full on h, not counting VM `but` (-1: counting everybody)."""
-    for m in range(P[P[C_PTR] + v], P[P[C_PTR] + v + 1]):
-        c = P[P[C_CROWD] + m]
-        there = Q[Q[CROWD] + c * P[H] + h]
-        if there >= P[P[C_UPPER] + c]:
-            if but < 0:
-                return True
-            for k in range(P[P[C_PTR] + but], P[P[C_PTR] + but + 1]):
-                if P[P[C_CROWD] + k] == c:
-                    there -= 1
-            if there >= P[P[C_UPPER] + c]:
-                return True
-    return False
 
 
 @kernel(i(A, i, i, i))
@@ -321,73 +387,6 @@ def _stranded(P, Q, v, a, h):
     return False
 
 
-@kernel(none(A, A, M, M, M, M, i, i, i))
-def _carry(P, Q, U, W, X, WX, v, a, h):
-    """Dimensions, crowds and HOST when v goes from a to h. No checks, no costs."""
-    home = P[P[HOME] + v]
-    for d in range(W.shape[1]):
-        U[h, d] += W[v, d]
-    if h != home:
-        for d in range(WX.shape[1]):
-            X[h, d] += WX[v, d]
-    if a >= 0:
-        for d in range(W.shape[1]):
-            U[a, d] -= W[v, d]
-        if a != home:
-            for d in range(WX.shape[1]):
-                X[a, d] -= WX[v, d]
-    for m in range(P[P[C_PTR] + v], P[P[C_PTR] + v + 1]):
-        at = Q[CROWD] + P[P[C_CROWD] + m] * P[H]
-        Q[at + h] += 1
-        if a >= 0:
-            Q[at + a] -= 1
-    Q[Q[HOST] + v] = h
-    was, now = a >= 0 and a != home, h != home
-    if now and not was:
-        Q[Q[GONE] + Q[N_GONE]] = v
-        Q[Q[PLACE] + v] = Q[N_GONE]
-        Q[N_GONE] += 1
-    elif was and not now:
-        Q[N_GONE] -= 1
-        last = Q[Q[GONE] + Q[N_GONE]]
-        Q[Q[GONE] + Q[Q[PLACE] + v]] = last
-        Q[Q[PLACE] + last] = Q[Q[PLACE] + v]
-
-
-@entry(none(A, A, M, M, M, M, M, M, A))
-def settle(P, Q, U, W, X, WX, K, L, host_of):
-    """Fill an empty state with `host_of`, and its cost."""
-    for n in range(P[B_UPPER] - P[B_START]):
-        Q[Q[USE] + n] = P[P[B_START] + n]
-    for b in range(P[B_DIMS] - P[B_SCOPE]):
-        knots = P[P[B_KNOTS] + b]
-        for n in range(P[P[B_OFF] + b], P[P[B_OFF] + b + 1]):
-            k = P[P[B_KOFF] + b] + (n - P[P[B_OFF] + b]) * knots
-            Q[BAD] += max(0, Q[Q[USE] + n] - P[P[B_UPPER] + n])
-            for j in range(k, k + knots):
-                Q[COST] += P[P[B_SLOPE] + j] * max(0, Q[Q[USE] + n] - P[P[B_KNOT] + j])
-    for r in range(P[R_SET] - P[R_KIND]):
-        if P[P[R_PRICE] + r] == 0:
-            Q[BAD] += _broken(P, r, 0, 0)
-        else:
-            Q[COST] += P[P[R_PRICE] + r] * _broken(P, r, 0, 0)
-    for n in range(P[N_MOST]):
-        Q[Q[MOST] + n * (P[V] + 2)] = P[P[N_OFF] + n + 1] - P[P[N_OFF] + n]
-    for h in range(P[H]):
-        for d in range(P[D_PLAIN]):
-            Q[COST] += L[h, d] * max(0, U[h, d] - K[h, d])
-        for d in range(P[D_PLAIN], W.shape[1]):
-            Q[COST] += _table(P, d - P[D_PLAIN], h, U[h, d])
-    for v in range(P[V]):
-        for d in range(WX.shape[1]):
-            X[P[P[HOME] + v], d] += WX[v, d]
-    for v in range(P[V]):
-        h = host_of[v]
-        Q[COST] += _use_cost(P, U, W, K, L, v, h, 1) + _where_cost(P, v, h)
-        _carry(P, Q, U, W, X, WX, v, -1, h)
-        _rare(P, Q, v, -1, h)
-
-
 @kernel(uint64(U64))
 def _next(seed):
     x = seed[0]
@@ -406,59 +405,6 @@ def _below(seed, n):
 @kernel(f(U64))
 def _chance(seed):
     return float(_next(seed) >> np.uint64(11)) * 1.1102230246251565e-16
-
-
-@kernel(yes(U64, f, i))
-def _accept(seed, heat, delta):
-    """Metropolis: always what does not cost more, else with chance exp(-delta / heat)."""
-    return delta <= 0 or (delta < 20 * heat and _chance(seed) < exp(-delta / heat))
-
-
-@kernel(yes(M, M, M, M, M, M, i, i, i))
-def _room(U, C, W, X, CX, WX, v, h, home):
-    full = 0
-    for d in range(W.shape[1]):
-        full |= int(U[h, d] + W[v, d] > C[h, d])
-    if full:
-        return False
-    if h != home:
-        for d in range(WX.shape[1]):
-            if X[h, d] + WX[v, d] > CX[h, d]:
-                return False
-    return True
-
-
-@kernel(yes(M, M, M, M, M, M, i, i, i, i, i))
-def _room_for_two(U, C, W, X, CX, WX, v, w, b, home_v, home_w):
-    """Whether v fits on b once w has left it."""
-    full = 0
-    for d in range(W.shape[1]):
-        full |= int(U[b, d] + W[v, d] - W[w, d] > C[b, d])
-    if full:
-        return False
-    for d in range(WX.shape[1]):
-        x = X[b, d]
-        if b != home_v:
-            x += WX[v, d]
-        if b != home_w:
-            x -= WX[w, d]
-        if x > CX[b, d]:
-            return False
-    return True
-
-
-@kernel(i(A, M, M, M, M, i, i, i))
-def _exchange_cost(P, U, W, K, L, v, w, b):
-    """Change of cost on host b when v comes and w goes."""
-    total = 0
-    plain = P[D_PLAIN]
-    for d in range(plain):
-        over = U[b, d] - K[b, d]
-        total += L[b, d] * (max(0, over + W[v, d] - W[w, d]) - max(0, over))
-    for d in range(plain, W.shape[1]):
-        if W[v, d] != W[w, d]:
-            total += _table(P, d - plain, b, U[b, d] + W[v, d] - W[w, d]) - _table(P, d - plain, b, U[b, d])
-    return total
 
 
 @kernel(none(A, A, A, A, i))
@@ -482,92 +428,278 @@ def _keep(P, Q, best, log):
     log[0] = 0
 
 
-@entry(i(A, A, M, M, M, M, M, M, M, M, A, A, U64, f, i, i))
-def anneal(P, Q, U, W, C, X, WX, CX, K, L, best, log, seed, heat, best_cost, tries):
-    """`tries` proposals at one heat. `best` follows the best placement seen; returns its cost.
+@kernel(none(A, A, M3, M2, M2, M2, M2, F64, A, M, M, i, i, i))
+def _go(P, Q, S, W, F, FW, HC, G, OV, TU, TW, v, a, h):
+    """Move v from a (-1: nowhere) to h in all that is dense, crowds and HOST, and add to the cost what that changes."""
+    home = P[P[HOME] + v]
+    n, e = W.shape[1], FW.shape[1]
+    change = 0.0
+    for host, sign in ((h, 1.0), (a, -1.0)):
+        if host < 0:
+            continue
+        change -= HC[host, 0]
+        Q[COST] += _tables(P, TU, TW, host, v, int(sign)) + int(sign) * _where_cost(P, v, host)
+        for d in range(TW.shape[1]):
+            TU[host, d] += int(sign) * TW[v, d]
+        for d in range(n):
+            w = sign * W[v, d]
+            was = int(S[1, host, d] > 0)
+            S[0, host, d] += w
+            S[1, host, d] += w
+            by = int(S[1, host, d] > 0) - was
+            OV[d] += by
+            OV[n + e + 2] += by
+        if host != home:
+            for d in range(e):
+                was = int(F[host, d] > 0)
+                F[host, d] += sign * FW[v, d]
+                by = int(F[host, d] > 0) - was
+                OV[n + d] += by
+                OV[n + e + 2] += by
+        _reprice(P, S, F, HC, G, host)
+        change += HC[host, 0]
+        for m in range(P[P[C_PTR] + v], P[P[C_PTR] + v + 1]):
+            crowd = P[P[C_CROWD] + m]
+            at = Q[CROWD] + crowd * P[H] + host
+            was = max(0, Q[at] - P[P[C_UPPER] + crowd])
+            Q[at] += int(sign)
+            by = max(0, Q[at] - P[P[C_UPPER] + crowd]) - was
+            OV[n + e] += by
+            OV[n + e + 2] += by
+    Q[COST] += int(round(change))
+    if a >= 0:
+        before, after = Q[Q[PREV] + v], Q[Q[NEXT] + v]
+        if before >= 0:
+            Q[Q[NEXT] + before] = after
+        else:
+            Q[Q[HEAD] + a] = after
+        if after >= 0:
+            Q[Q[PREV] + after] = before
+    first = Q[Q[HEAD] + h]
+    Q[Q[NEXT] + v], Q[Q[PREV] + v], Q[Q[HEAD] + h] = first, -1, v
+    if first >= 0:
+        Q[Q[PREV] + first] = v
+    Q[Q[HOST] + v] = h
+    was_away, is_away = a >= 0 and a != home, h != home
+    if is_away and not was_away:
+        Q[Q[GONE] + Q[N_GONE]] = v
+        Q[Q[PLACE] + v] = Q[N_GONE]
+        Q[N_GONE] += 1
+    elif was_away and not is_away:
+        Q[N_GONE] -= 1
+        last = Q[Q[GONE] + Q[N_GONE]]
+        Q[Q[GONE] + Q[Q[PLACE] + v]] = last
+        Q[Q[PLACE] + last] = Q[Q[PLACE] + v]
+
+
+@entry(none(A, A, M3, M2, M2, M2, M2, F64, A, M, M, A))
+def settle(P, Q, S, W, F, FW, HC, G, OV, TU, TW, host_of):
+    """Fill an empty state with `host_of`, and its cost. S and F hold use less what is there when every VM is in the hand."""
+    for n in range(P[B_UPPER] - P[B_START]):
+        Q[Q[USE] + n] = P[P[B_START] + n]
+    for b in range(P[B_DIMS] - P[B_SCOPE]):
+        knots = P[P[B_KNOTS] + b]
+        for n in range(P[P[B_OFF] + b], P[P[B_OFF] + b + 1]):
+            k = P[P[B_KOFF] + b] + (n - P[P[B_OFF] + b]) * knots
+            Q[BAD] += max(0, Q[Q[USE] + n] - P[P[B_UPPER] + n])
+            for j in range(k, k + knots):
+                Q[COST] += P[P[B_SLOPE] + j] * max(0, Q[Q[USE] + n] - P[P[B_KNOT] + j])
+    for r in range(P[R_SET] - P[R_KIND]):
+        if P[P[R_PRICE] + r] == 0:
+            Q[BAD] += _broken(P, r, 0, 0)
+        else:
+            Q[COST] += P[P[R_PRICE] + r] * _broken(P, r, 0, 0)
+    for n in range(P[N_MOST]):
+        Q[Q[MOST] + n * (P[V] + 2)] = P[P[N_OFF] + n + 1] - P[P[N_OFF] + n]
+    d_all, e_all = W.shape[1], FW.shape[1]
+    for v in range(P[V]):
+        for d in range(e_all):
+            F[P[P[HOME] + v], d] += FW[v, d]
+    for h in range(P[H]):
+        for d in range(d_all):
+            by = int(S[1, h, d] > 0)
+            OV[d] += by
+            OV[d_all + e_all + 2] += by
+        for d in range(e_all):
+            by = int(F[h, d] > 0)
+            OV[d_all + d] += by
+            OV[d_all + e_all + 2] += by
+        for d in range(TW.shape[1]):
+            Q[COST] += _table(P, d, h, TU[h, d])
+        _reprice(P, S, F, HC, G, h)
+        Q[COST] += int(round(HC[h, 0]))
+    for v in range(P[V]):
+        _go(P, Q, S, W, F, FW, HC, G, OV, TU, TW, v, -1, host_of[v])
+        _rare(P, Q, v, -1, host_of[v])
+
+
+CLASSES = 16
+TABLE = 1024
+
+
+@kernel(i(A, U64))
+def _pick(pick, seed):
+    """A VM, by the odds of its class of size; see `anneal`."""
+    c = pick[_below(seed, TABLE)]
+    first = pick[TABLE + c]
+    return pick[TABLE + CLASSES + 1 + first + _below(seed, pick[TABLE + c + 1] - first)]
+
+
+@kernel(i(A, U64, i, i))
+def _alike(pick, seed, v, free):
+    """A VM of about the size of v."""
+    order = TABLE + CLASSES + 1
+    r = _chance(seed)
+    reach = 1 + int(r * r * r * free * 0.25)
+    at = pick[order + free + v] + (reach if _next(seed) & np.uint64(1 << 40) else -reach)
+    if at < 0 or at >= free:
+        return v
+    return pick[order + at]
+
+
+@entry(none(A, M3, M2, M2, F64, A, A, f, f))
+def adapt(P, S, F, HC, G, seen, counts, target, rate):
+    """Make dearer what was over at more than `target` of the looks, and cheaper what was not; `counts` [0] looks."""
+    if counts[0] == 0:
+        return
+    for d in range(len(G)):
+        G[d] *= exp(rate * (seen[d] / counts[0] - target))
+        seen[d] = 0
+    counts[0] = 0
+    for h in range(P[H]):
+        _reprice(P, S, F, HC, G, h)
+
+
+@entry(i(A, A, M3, M2, M2, M2, M2, F64, A, M, M, A, A, A, A, M, A, U64, f, i, i))
+def anneal(P, Q, S, W, F, FW, HC, G, OV, TU, TW, best, log_, seen, counts, tally, pick, seed, heat, best_cost, tries):
+    """`tries` proposals at one heat. `best` follows the best placement seen that breaks nothing; returns its cost.
 
     Of 16 proposals 6 shift a VM anywhere, 2 send one home, 3 exchange two, 3 put one in the place of another that goes home
     and 2 of another that goes anywhere. Going home is what frees room that is held at both ends of a move.
     """
-    free, hosts, rare = P[N_MOVABLE], P[H], P[RARE] == 1
-    slack = P[SLACK]
-    for _ in range(tries):
+    free, hosts, rare, slack = P[N_MOVABLE], P[H], P[RARE] == 1, float(P[SLACK])
+    n, e = W.shape[1], FW.shape[1]
+    tabled = TW.shape[1] > 0
+    crowd_price, bad_price = n + e, n + e + 1
+    for t in range(tries):
+        if t & 63 == 0:
+            counts[0] += 1
+            for d in range(n + e + 1):
+                seen[d] += int(OV[d] > 0)
+            seen[bad_price] += int(Q[BAD] > 0)
         what = _below(seed, 16)
         homing = 6 <= what < 8 or 11 <= what < 14
         if homing and Q[N_GONE] == 0:
             continue
-        x = Q[Q[GONE] + _below(seed, Q[N_GONE])] if homing else P[P[MOVABLE] + _below(seed, free)]
+        x = Q[Q[GONE] + _below(seed, Q[N_GONE])] if homing else _pick(pick, seed)
         v, w, c = x, -1, -1
         if what >= 8:
-            v, w = P[P[MOVABLE] + _below(seed, free)], x
+            v, w = _alike(pick, seed, x, free) if what < 10 else P[P[MOVABLE] + _below(seed, free)], x
         a = Q[Q[HOST] + v]
         home_v = P[P[HOME] + v]
+        away = 0.0 if a == home_v else 1.0
         if what < 8:
             h = home_v if homing else _below(seed, hosts)
-            if h == a or not _room(U, C, W, X, CX, WX, v, h, home_v) or not _may(P, v, h) or _crowded(P, Q, v, h, -1):
+            if what < 6:
+                tally[0, pick[TABLE + CLASSES + 1 + free + v] * CLASSES // free] += 1
+            if h == a or not _may(P, v, h):
                 continue
-            delta = _use_cost(P, U, W, K, L, v, a, -1) + _use_cost(P, U, W, K, L, v, h, 1)
+            delta = _with(S, G, W, a, v, -1.0) + _with(S, G, W, h, v, 1.0) - HC[a, 1] - HC[h, 1]
+            if e > 0:
+                come = 0.0 if h == home_v else 1.0
+                delta += _flight(F, G, FW, n, a, v, -away, v, 0.0) + _flight(F, G, FW, n, h, v, come, v, 0.0)
+                delta -= HC[a, 2] + HC[h, 2]
+            if tabled:
+                delta += _tables(P, TU, TW, a, v, -1) + _tables(P, TU, TW, h, v, 1)
+            crowding = _crowding(P, Q, v, a, h, -1, -1)
         else:
             h = Q[Q[HOST] + w]
             home_w = P[P[HOME] + w]
             c = a
             if what >= 11:
                 c = home_w if homing else _below(seed, hosts)
-            if h == a or c == h or not _room_for_two(U, C, W, X, CX, WX, v, w, h, home_v, home_w):
+            if h == a or c == h or not _may(P, v, h) or not _may(P, w, c):
                 continue
-            if not _may(P, v, h) or not _may(P, w, c) or _crowded(P, Q, v, h, w):
-                continue
+            delta = _with_two(S, G, W, h, v, w) - HC[h, 1] - HC[a, 1]
+            come, leave = 0.0 if h == home_v else 1.0, 0.0 if h == home_w else -1.0
+            reach = 0.0 if c == home_w else 1.0
+            if e > 0:
+                delta += _flight(F, G, FW, n, h, v, come, w, leave) - HC[h, 2] - HC[a, 2]
+            if tabled:
+                delta += _tables_two(P, TU, TW, h, v, w)
             if c == a:
-                if not _room_for_two(U, C, W, X, CX, WX, w, v, a, home_w, home_v) or _crowded(P, Q, w, a, v):
-                    continue
-                delta = _exchange_cost(P, U, W, K, L, w, v, a)
+                delta += _with_two(S, G, W, a, w, v)
+                if e > 0:
+                    delta += _flight(F, G, FW, n, a, v, -away, w, reach)
+                if tabled:
+                    delta += _tables_two(P, TU, TW, a, w, v)
             else:
-                if not _room(U, C, W, X, CX, WX, w, c, home_w) or _crowded(P, Q, w, c, -1):
-                    continue
-                delta = _use_cost(P, U, W, K, L, v, a, -1) + _use_cost(P, U, W, K, L, w, c, 1)
-            delta += _exchange_cost(P, U, W, K, L, v, w, h) + _where_cost(P, w, c) - _where_cost(P, w, h)
-        delta += _where_cost(P, v, h) - _where_cost(P, v, a)
-        if not _accept(seed, heat, delta - 2 * slack):
+                delta += _with(S, G, W, a, v, -1.0) + _with(S, G, W, c, w, 1.0) - HC[c, 1]
+                if e > 0:
+                    delta += _flight(F, G, FW, n, a, v, -away, v, 0.0) + _flight(F, G, FW, n, c, w, reach, w, 0.0)
+                    delta -= HC[c, 2]
+                if tabled:
+                    delta += _tables(P, TU, TW, a, v, -1) + _tables(P, TU, TW, c, w, 1)
+            crowding = _crowding(P, Q, w, h, c, -1, -1) + _crowding(P, Q, v, a, h, w, c)
+            delta += _where_cost(P, w, c) - _where_cost(P, w, h)
+        delta += G[crowd_price] * crowding + _where_cost(P, v, h) - _where_cost(P, v, a)
+        most = delta - 2 * slack
+        if Q[BAD] > 0:
+            most -= 4 * G[bad_price]
+        if most > 20 * heat:
+            continue
+        accepted = -heat * log(_chance(seed) + 1e-300)
+        if most > accepted:
             continue
         if rare:
-            if _stranded(P, Q, v, a, h) or (w >= 0 and _stranded(P, Q, w, h, c)):
+            if delta + G[bad_price] - 2 * slack > accepted and (
+                _stranded(P, Q, v, a, h) or (w >= 0 and _stranded(P, Q, w, h, c))
+            ):
                 continue
-            before = Q[COST]
+            before, bad = Q[COST], Q[BAD]
             _rare(P, Q, v, a, h)
             if w >= 0:
                 _rare(P, Q, w, h, c)
-            delta += Q[COST] - before
-            Q[COST] = before
-            if Q[BAD] > 0 or (slack > 0 and not _accept(seed, heat, delta)):
+            delta += (Q[COST] - before) + G[bad_price] * (Q[BAD] - bad)
+            if delta > accepted:
                 if w >= 0:
                     _rare(P, Q, w, c, h)
                 _rare(P, Q, v, h, a)
                 Q[COST] = before
                 continue
-        _carry(P, Q, U, W, X, WX, v, a, h)
-        _note(P, Q, best, log, v)
+        counts[8 + what] += 1
+        if what < 6:
+            tally[1, pick[TABLE + CLASSES + 1 + free + v] * CLASSES // free] += 1
         if w >= 0:
-            _carry(P, Q, U, W, X, WX, w, h, c)
-            _note(P, Q, best, log, w)
-        Q[COST] += delta
-        if Q[COST] < best_cost:
+            _go(P, Q, S, W, F, FW, HC, G, OV, TU, TW, w, h, c)
+            _note(P, Q, best, log_, w)
+        _go(P, Q, S, W, F, FW, HC, G, OV, TU, TW, v, a, h)
+        _note(P, Q, best, log_, v)
+        if Q[COST] < best_cost and Q[BAD] == 0 and OV[n + e + 2] == 0:
             best_cost = Q[COST]
-            _keep(P, Q, best, log)
+            _keep(P, Q, best, log_)
     return best_cost
 
 
-@entry(i(A, A, M, M, M, M, M, M, M, M, U64, A))
-def probe(P, Q, U, W, C, X, WX, CX, K, L, seed, out):
-    """Fill `out` with changes of cost, as they come, of shifts that have room; returns how many were found."""
+@entry(i(A, A, M3, M2, M2, M2, M2, F64, A, M, M, U64, F64))
+def probe(P, Q, S, W, F, FW, HC, G, OV, TU, TW, seed, out):
+    """Fill `out` with changes of cost, as they come, of shifts that break no capacity; returns how many were found."""
     found = 0
     for _ in range(20 * len(out)):
         v = P[P[MOVABLE] + _below(seed, P[N_MOVABLE])]
         h = _below(seed, P[H])
         a = Q[Q[HOST] + v]
-        if h == a or not _room(U, C, W, X, CX, WX, v, h, P[P[HOME] + v]) or not _may(P, v, h):
+        if h == a or not _may(P, v, h):
             continue
-        delta = _use_cost(P, U, W, K, L, v, a, -1) + _use_cost(P, U, W, K, L, v, h, 1)
-        out[found] = delta + _where_cost(P, v, h) - _where_cost(P, v, a)
+        full = False
+        delta = float(_where_cost(P, v, h) - _where_cost(P, v, a))
+        for d in range(W.shape[1]):
+            full |= S[1, h, d] + W[v, d] > 0
+            delta += S[2, h, d] * (max(0.0, S[0, h, d] + W[v, d]) - max(0.0, S[0, h, d]))
+            delta += S[2, a, d] * (max(0.0, S[0, a, d] - W[v, d]) - max(0.0, S[0, a, d]))
+        if full:
+            continue
+        out[found] = delta + _tables(P, TU, TW, a, v, -1) + _tables(P, TU, TW, h, v, 1)
         found += 1
         if found == len(out):
             break

@@ -36,10 +36,11 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
 
-BIG = 1 << 60
+BIG = 1 << 50
+"""No limit; with what is added to it still a whole number as a float."""
 _WHEN = {"after": AFTER, "moved": 1, "during": DURING}
 
-SIZES = ("V", "H", "D_PLAIN", "N_MOVABLE", "N_LINEAR", "N_MOST", "N_OPENED", "SLACK", "ANYWHERE", "RARE")
+SIZES = ("V", "H", "N_MOVABLE", "N_LINEAR", "N_MOST", "N_OPENED", "SLACK", "ANYWHERE", "RARE")
 ARRAYS = (
     "HOME", "MOVABLE", "CLS", "ALLOWED", "SCOPE",
     "AWAY", "L_ROW", "L_TABLE",  # linear costs: (V,), (L, V), (rows, H)
@@ -53,7 +54,7 @@ ARRAYS = (
     "T_KNOTS", "T_OFF", "T_TABLE",  # dimensions with many knots: per host (knot, slope so far, slope * knot so far)
 )  # fmt: skip
 (
-    V, H, D_PLAIN, N_MOVABLE, N_LINEAR, N_MOST, N_OPENED, SLACK, ANYWHERE, RARE,
+    V, H, N_MOVABLE, N_LINEAR, N_MOST, N_OPENED, SLACK, ANYWHERE, RARE,
     HOME, MOVABLE, CLS, ALLOWED, SCOPE, AWAY, L_ROW, L_TABLE, C_PTR, C_CROWD, C_UPPER,
     SM_PTR, SM_SET, S_SCOPE, S_OFF, SR_PTR, SR_ROW, SR_ROLE, R_KIND, R_SET, R_OTHER, R_BOUND, R_PRICE,
     X_PTR, X_BLOCK, X_OFF, X_WEIGHT, B_SCOPE, B_DIMS, B_OFF, B_WHEN, B_KNOTS, B_KOFF, B_START, B_UPPER, B_KNOT, B_SLOPE,
@@ -63,9 +64,10 @@ ARRAYS = (
 
 @dataclass(frozen=True)
 class Lean:
-    """`packed`: header and arrays end to end. (V, D) `weight`, (H, D) `upper`, `knot`, `slope` of dimensions counted where VMs
-    end; (V, E) `flight`, (H, E) `flight_upper` of those counted on both ends of a move; `crowds`, `counts`, `rows`, `use`,
-    `most`, `opened`: sizes of what the state keeps of each kind."""
+    """`packed`: header and arrays end to end. (V, D) `weight`, (H, D) `upper`, `knot`, `slope` of dimensions with one knot at
+    most, counted where VMs end; (V, E) `flight`, (H, E) `flight_upper` of those counted on both ends of a move; (V, T)
+    `tabled`: weights in dimensions with many knots; `crowds`, `counts`, `rows`, `use`, `most`, `opened`: sizes of what the state
+    keeps of each kind."""
 
     packed: Ints
     weight: Ints
@@ -74,6 +76,7 @@ class Lean:
     slope: Ints
     flight: Ints
     flight_upper: Ints
+    tabled: Ints
     crowds: int
     counts: int
     rows: int
@@ -89,6 +92,12 @@ class _Column:
         self.weight = weight
         self.upper = np.full(hosts, BIG, np.int64)
         self.knots: list[tuple[Ints, Ints]] = []
+
+    def capacity(self) -> _Column:
+        """The same without its knots."""
+        bare = _Column(self.weight, len(self.upper))
+        bare.upper = self.upper
+        return bare
 
 
 class _Builder:
@@ -242,8 +251,8 @@ def lean(problem: Problem, tier: int) -> Lean:
 
 
 def _finish(b: _Builder, movable: NDArray[np.bool_]) -> Lean:
-    plain = [c for c in b.after.values() if len(c.knots) <= 1]
     many = [c for c in b.after.values() if len(c.knots) > 1]
+    plain = [c for c in b.after.values() if len(c.knots) <= 1] + [c.capacity() for c in many if (c.upper < BIG).any()]
     cls, allowed = _classes(b)
     arrays: dict[str, Any] = {
         "HOME": b.home, "MOVABLE": np.flatnonzero(movable), "CLS": cls, "ALLOWED": allowed, "AWAY": b.away,
@@ -258,19 +267,20 @@ def _finish(b: _Builder, movable: NDArray[np.bool_]) -> Lean:
     soft = any(price for *_, price in b.rows) or any(p or isinstance(r, Steps) for r, p in b.blocks)
     slack = sum(t.cost for t in b.most) + sum(int(t.cost.max(initial=0)) for t in b.opened)
     rare = bool(b.rows or b.blocks or b.most or b.opened)
-    sizes = {"V": b.v, "H": b.h, "D_PLAIN": len(plain), "N_MOVABLE": int(movable.sum()), "N_LINEAR": len(b.tables),
+    sizes = {"V": b.v, "H": b.h, "N_MOVABLE": int(movable.sum()), "N_LINEAR": len(b.tables),
              "N_MOST": len(b.most), "N_OPENED": len(b.opened), "SLACK": BIG if soft else slack,
              "ANYWHERE": int(allowed.all()), "RARE": int(rare)}  # fmt: skip
-    columns, flying = plain + many, list(b.flight.values())
-    first = [c.knots[0] if len(c.knots) == 1 else (np.full(b.h, BIG), np.zeros(b.h, np.int64)) for c in columns]
+    flying = list(b.flight.values())
+    first = [c.knots[0] if c.knots else (np.full(b.h, BIG), np.zeros(b.h, np.int64)) for c in plain]
     return Lean(
         packed=_pack(sizes, arrays),
-        weight=_columns([c.weight for c in columns], b.v),
-        upper=_columns([c.upper for c in columns], b.h),
+        weight=_columns([c.weight for c in plain], b.v),
+        upper=_columns([c.upper for c in plain], b.h),
         knot=_columns([k for k, _ in first], b.h),
         slope=_columns([s for _, s in first], b.h),
         flight=_columns([c.weight for c in flying], b.v),
         flight_upper=_columns([c.upper for c in flying], b.h),
+        tabled=_columns([c.weight for c in many], b.v),
         crowds=len(b.crowds), counts=int(arrays["S_OFF"][-1]), rows=len(b.rows), use=int(arrays["B_OFF"][-1]),
         most=int(arrays["N_OFF"][-1]), opened=int(arrays["O_OFF"][-1]),
     )  # fmt: skip
