@@ -24,6 +24,16 @@ if TYPE_CHECKING:
 
 LAST = 0.3
 """The heat it ends with, in units of cost: less than one, so that at the end nothing gets worse."""
+OFTEN = 0.1
+"""At which share of the looks a hard row may be found broken before its price rises, ..."""
+RATE = 0.2
+"""... by exp(RATE * (share - OFTEN)) after each batch of tries."""
+LEAST = 3.0
+"""The least price of breaking a row by one mean VM, in units of heat."""
+FROZEN = 0.02
+"""VMs are tried in proportion to 1 / (FROZEN + how often a try of their class of size is accepted), ..."""
+EVEN = 0.4
+"""... but for this share of tries, for which all are alike."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +41,17 @@ class Anneal:
     """Simulated annealing over shifts and exchanges of VMs (kernels in anneal_kernels.py).
 
     It minimises one tier: the first that costs anything at the start. `tries` proposals are one step. `passes`: until which
-    share of the time, and how hot each begins; heat is in mean costs of a bad shift, and falls to `cold`. A mild pass keeps
-    what is good about the start, a hot one forgets it; what is left of the time is a last pass from the best down to no heat
-    at all. With a limit of steps the share is that of the steps. `clock` is what `Stop.seconds` is measured on.
+    share of the time, and how hot each begins; heat is in mean costs of a bad shift, and falls to `cold`. What is left of
+    the time is a last pass from the best down to no heat at all. With a limit of steps the share is that of the steps.
+    `clock` is what `Stop.seconds` is measured on.
+
+    Hard rows may be broken on the way, at prices that adapt (strategic oscillation, Glover 1989); what is returned breaks none.
     """
 
     name: str = "annealing"
     tries: int = 20_000
-    passes: tuple[tuple[float, float], ...] = ((0.25, 1.0), (0.85, 30.0))
-    cold: float = 0.015
+    passes: tuple[tuple[float, float], ...] = ((0.97, 3.0),)
+    cold: float = 0.0005
     clock: Callable[[], float] = time.monotonic
 
     def tier(self, problem: Problem, start: Ints) -> int | None:
@@ -53,22 +65,15 @@ class Anneal:
 
     def improve(self, problem: Problem, start: Ints, stop: Stop, rng: np.random.Generator) -> Ints:
         """(V,) a placement at least as good as `start`."""
-        from pro.placement.engines.anneal_kernels import COST, anneal, probe
         from pro.placement.engines.lean import lean
 
         begun = self.clock()
         tier = self.tier(problem, start)
         if tier is None or not problem.movable.any():
             return start.copy()
-        seed = rng.integers(1, 2**63, 1, dtype=np.uint64)
-        form, best = lean(problem, tier), start.astype(np.int64)
-        arrays = _settled(form, best)
-        deltas = np.zeros(2_000)
-        deltas = deltas[: probe(*arrays, seed, deltas)]
-        scale = float(deltas[deltas > 0].mean()) if (deltas > 0).any() else 1.0
-        log, cost = np.zeros(len(best) + 1, np.int64), int(arrays[1][COST])
+        walk = Walk(lean(problem, tier), start, rng.integers(1, 2**63, 1, dtype=np.uint64))
         done, number, counted = 0, 0, stop.steps < Stop().steps
-        plan = self._plan(scale)
+        plan = self._plan(walk.scale)
         while done < stop.steps:
             spent = (self.clock() - begun) / stop.seconds
             if spent >= 1:
@@ -76,12 +81,11 @@ class Anneal:
             share = done / stop.steps if counted else spent
             while share >= plan[number][1]:
                 number += 1
-                arrays, log[0] = _settled(form, best if number == len(self.passes) else start), len(best) + 1
+                walk.settle(walk.best if number == len(self.passes) else start)
             since, until, hot, cold = plan[number]
-            heat = hot * (cold / hot) ** ((share - since) / (until - since))
-            cost = anneal(*arrays, best, log, seed, heat, cost, self.tries)
+            walk.run(hot * (cold / hot) ** ((share - since) / (until - since)), self.tries)
             done += 1
-        return best
+        return walk.best
 
     def _plan(self, scale: float) -> list[tuple[float, float, float, float]]:
         """Since and until which share of the time, from which heat to which."""
@@ -91,17 +95,89 @@ class Anneal:
         return [*plan, (since[-1], 1.0, low, min(low, LAST))]
 
 
-def _settled(form: Lean, host_of: Ints) -> tuple[Any, ...]:
-    """What the kernels work on, at `host_of`."""
-    from pro.placement.engines.anneal_kernels import settle, state_of
+class Walk:
+    """Where annealing stands: the kernels' arrays, the best placement so far, prices of broken rows, odds of VMs.
 
-    hosts = len(form.upper)
-    dense = np.stack([-form.knot, -form.upper, form.slope]).astype(np.float64)
-    d, e = form.weight.shape[1], form.flight.shape[1]
-    arrays = (
-        form.packed, state_of(form), dense, form.weight.astype(np.float64), -form.flight_upper.astype(np.float64),
-        form.flight.astype(np.float64), np.zeros((hosts, 3)), np.ones(d + e + 2), np.zeros(d + e + 3, np.int64),
-        np.zeros((hosts, form.tabled.shape[1]), np.int64), form.tabled,
-    )  # fmt: skip
-    settle(*arrays, host_of.astype(np.int64))
-    return arrays
+    `scale` is the mean cost of a bad shift at the start, `cost` that of `best`.
+    """
+
+    def __init__(self, form: Lean, start: Ints, seed: NDArray[np.uint64]) -> None:
+        from pro.placement.engines.anneal_kernels import CLASSES, COST, probe
+
+        self._form, self._seed = form, seed
+        prices = form.weight.shape[1] + form.flight.shape[1] + 2
+        self._prices = np.ones(prices)
+        self._seen, self._looks = np.zeros(prices, np.int64), np.zeros(1, np.int64)
+        self._tally, self._accepted = np.zeros((2, CLASSES), np.int64), np.full(CLASSES, 0.2)
+        self.best = start.astype(np.int64)
+        self._log = np.zeros(len(start) + 1, np.int64)
+        self.settle(start)
+        self.cost = int(self.arrays[1][COST])
+        deltas = np.zeros(2_000)
+        deltas = deltas[: probe(*self.arrays, seed, deltas)]
+        self.scale = float(deltas[deltas > 0].mean()) if (deltas > 0).any() else 1.0
+        self._mean = np.concatenate([_mean(form.weight), _mean(form.flight), [0.25, 0.25]])
+        self._prices[:] = self.scale / self._mean
+        self._prices[-2:] = self.scale
+        self._pick = _by_size(form)
+        self._choose()
+        self.settle(start)
+
+    def settle(self, host_of: Ints) -> None:
+        """Go on from `host_of`."""
+        from pro.placement.engines.anneal_kernels import settle, state_of
+
+        form, prices = self._form, self._prices
+        dense = np.stack([-form.knot, -form.upper, form.slope]).astype(np.float64)
+        self.arrays: tuple[Any, ...] = (
+            form.packed, state_of(form), dense, form.weight.astype(np.float64), -form.flight_upper.astype(np.float64),
+            form.flight.astype(np.float64), np.zeros((len(form.upper), 3)), prices, np.zeros(len(prices) + 1, np.int64),
+            np.zeros((len(form.upper), form.tabled.shape[1]), np.int64), form.tabled,
+        )  # fmt: skip
+        settle(*self.arrays, host_of.astype(np.int64))
+        self._log[0] = len(self._log)
+
+    def run(self, heat: float, tries: int) -> None:
+        """`tries` proposals at one heat; then prices and odds follow what was seen."""
+        from pro.placement.engines.anneal_kernels import adapt, anneal
+
+        self.cost = anneal(
+            *self.arrays, self.best, self._log, self._seen, self._looks, self._tally, self._pick, self._seed,
+            heat, self.cost, tries,
+        )  # fmt: skip
+        np.maximum(self._prices, LEAST * heat / self._mean, out=self._prices)
+        packed, _, dense, _, flight, _, cached, prices, *_ = self.arrays
+        adapt(packed, dense, flight, cached, prices, self._seen, self._looks, OFTEN, RATE)
+        self._choose()
+
+    def _choose(self) -> None:
+        """Write the table of odds: VMs whose tries are seldom accepted are tried more often, for they are slow to settle."""
+        from pro.placement.engines.anneal_kernels import CLASSES, TABLE
+
+        tried = self._tally[0] > 0
+        share = self._tally[1] / np.maximum(self._tally[0], 1)
+        self._accepted[tried] += RATE * (share - self._accepted)[tried]
+        self._tally[:] = 0
+        odds = 1 / (FROZEN + self._accepted)
+        odds = EVEN / CLASSES + (1 - EVEN) * odds / odds.sum()
+        until = np.rint(np.cumsum(odds) * TABLE).astype(np.int64)
+        self._pick[:TABLE] = np.searchsorted(until, np.arange(TABLE), side="right")
+
+
+def _mean(weight: Ints) -> NDArray[np.float64]:
+    """(D,) mean size of a weight, never 0."""
+    return np.maximum(np.abs(weight).mean(axis=0), 1e-9)
+
+
+def _by_size(form: Lean) -> Ints:
+    """Room for a table of odds, where each class of size begins, movable VMs from the largest cost of use down, and the place of
+    each VM among them."""
+    from pro.placement.engines.anneal_kernels import CLASSES, TABLE, movable
+
+    free = movable(form)
+    size = (form.weight * form.slope.mean(axis=0)).sum(axis=1) + form.tabled.astype(np.float64).sum(axis=1)
+    order = free[np.argsort(-size[free], kind="stable")]
+    place = np.zeros(len(form.weight), np.int64)
+    place[order] = np.arange(len(order))
+    first = np.arange(CLASSES + 1) * len(order) // CLASSES
+    return np.concatenate([np.zeros(TABLE, np.int64), first, order, place]).astype(np.int64)

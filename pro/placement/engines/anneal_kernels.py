@@ -4,7 +4,7 @@ Hard rows may be broken on the way, at a price that the kernel keeps adapting un
 kept as best breaks none. Without that, tight problems cannot be walked through.
 
 P is the packed problem (lean.py), Q the packed state: a header of offsets, then HOST (V), CROWD (crowds, H), COUNT members per set
-and scope item (item -1 first), SPREAD (sets, 2) items that hold a member, without and with item -1, LONELY (rows), USE counters of other blocks, OPENED,
+and scope item (item -1 first), SPREAD (sets, 2) items that hold a member, without and with item -1, LONELY (rows) or weight, USE counters of other blocks, OPENED,
 MOVED_VMS per group, MOST (N, V + 2) how many groups have so many moved and last the most, GONE (V) VMs away from home in
 any order and PLACE (V) of each among them; then three numbers: N_GONE of them, BAD, by how much hard rows are broken, COST.
 
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import boolean, float64, int64, njit, uint64, void
 
-from pro.placement.engines.flat import AT_LEAST, DURING, MOVED, NEAR
+from pro.placement.engines.flat import AT_LEAST, DURING, MOVED, NEAR, TOGETHER
 from pro.placement.engines.lean import (
     ALLOWED,
     ANYWHERE,
@@ -61,6 +61,7 @@ from pro.placement.engines.lean import (
     R_OTHER,
     R_PRICE,
     R_SET,
+    R_WEIGHT,
     RARE,
     S_OFF,
     S_SCOPE,
@@ -74,6 +75,7 @@ from pro.placement.engines.lean import (
     T_KNOTS,
     T_OFF,
     T_TABLE,
+    WEIGHED,
     X_BLOCK,
     X_OFF,
     X_PTR,
@@ -109,6 +111,12 @@ def state_of(lean: Lean) -> Ints:
     Q[:N_GONE] = COST + 1 + np.concatenate([[0], np.cumsum(sizes)[:-1]])
     Q[Q[HEAD] : Q[HEAD] + h + 2 * v] = -1
     return Q
+
+
+def movable(lean: Lean) -> Ints:
+    """The VMs that may move."""
+    P = lean.packed
+    return P[P[MOVABLE] : P[MOVABLE] + P[N_MOVABLE]]
 
 
 @kernel(i(A, i, i))
@@ -238,8 +246,8 @@ def _may(P, v, h):
 
 @kernel(i(A, i, i, i))
 def _broken(P, r, spread, lonely):
-    """By how much group row r is broken, given the scope items its set is in, or those where it is lonely."""
-    if P[P[R_KIND] + r] == NEAR:
+    """By how much group row r is broken, given the scope items its set is in, or those where it is lonely, or their weight."""
+    if P[P[R_KIND] + r] == NEAR or P[P[R_KIND] + r] == WEIGHED:
         return max(0, lonely - P[P[R_BOUND] + r])
     if P[P[R_KIND] + r] == AT_LEAST:
         return max(0, P[P[R_BOUND] + r] - spread)
@@ -261,11 +269,13 @@ def _cross(P, Q, s, item, by):
         r = P[P[SR_ROW] + m]
         if P[P[R_KIND] + r] == AT_LEAST:
             change = _broken(P, r, Q[inside], 0) - _broken(P, r, Q[inside] - somewhere, 0)
-        elif P[P[R_KIND] + r] != NEAR:
+        elif P[P[R_KIND] + r] == TOGETHER:
             change = _broken(P, r, Q[inside + 1], 0) - _broken(P, r, Q[inside + 1] - by, 0)
         else:
             lonely = 0
-            if P[P[SR_ROLE] + m] == 1:
+            if P[P[R_KIND] + r] == WEIGHED:
+                lonely = by * P[P[R_WEIGHT] + P[P[R_OTHER] + r] + item]
+            elif P[P[SR_ROLE] + m] == 1:
                 if Q[Q[COUNT] + P[P[S_OFF] + P[P[R_OTHER] + r]] + item] == 0:
                     lonely = somewhere
             elif Q[Q[COUNT] + P[P[S_OFF] + P[P[R_SET] + r]] + item] > 0:
@@ -541,8 +551,10 @@ TABLE = 1024
 def _pick(pick, seed):
     """A VM, by the odds of its class of size; see `anneal`."""
     c = pick[_below(seed, TABLE)]
-    first = pick[TABLE + c]
-    return pick[TABLE + CLASSES + 1 + first + _below(seed, pick[TABLE + c + 1] - first)]
+    first, n = pick[TABLE + c], pick[TABLE + c + 1] - pick[TABLE + c]
+    if n == 0:
+        first, n = 0, pick[TABLE + CLASSES]
+    return pick[TABLE + CLASSES + 1 + first + _below(seed, n)]
 
 
 @kernel(i(A, U64, i, i))
@@ -580,7 +592,7 @@ def anneal(P, Q, S, W, F, FW, HC, G, OV, TU, TW, best, log_, seen, counts, tally
     free, hosts, rare, slack = P[N_MOVABLE], P[H], P[RARE] == 1, float(P[SLACK])
     n, e = W.shape[1], FW.shape[1]
     tabled = TW.shape[1] > 0
-    crowd_price, bad_price = n + e, n + e + 1
+    crowd_price, bad_price, order = n + e, n + e + 1, TABLE + CLASSES + 1 + free
     for t in range(tries):
         if t & 63 == 0:
             counts[0] += 1
@@ -601,7 +613,7 @@ def anneal(P, Q, S, W, F, FW, HC, G, OV, TU, TW, best, log_, seen, counts, tally
         if what < 8:
             h = home_v if homing else _below(seed, hosts)
             if what < 6:
-                tally[0, pick[TABLE + CLASSES + 1 + free + v] * CLASSES // free] += 1
+                tally[0, pick[order + v] * CLASSES // free] += 1
             if h == a or not _may(P, v, h):
                 continue
             delta = _with(S, G, W, a, v, -1.0) + _with(S, G, W, h, v, 1.0) - HC[a, 1] - HC[h, 1]
@@ -667,9 +679,8 @@ def anneal(P, Q, S, W, F, FW, HC, G, OV, TU, TW, best, log_, seen, counts, tally
                 _rare(P, Q, v, h, a)
                 Q[COST] = before
                 continue
-        counts[8 + what] += 1
         if what < 6:
-            tally[1, pick[TABLE + CLASSES + 1 + free + v] * CLASSES // free] += 1
+            tally[1, pick[order + v] * CLASSES // free] += 1
         if w >= 0:
             _go(P, Q, S, W, F, FW, HC, G, OV, TU, TW, w, h, c)
             _note(P, Q, best, log_, w)
