@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pro.placement.engines.anneal import Anneal, _settled
+from pro.placement.engines.anneal import Anneal, Walk
 from pro.placement.language import (
     AtLeast,
     Limit,
@@ -83,23 +83,21 @@ def one_tier(draw: st.DrawFn) -> Problem:
 
 
 @given(one_tier(), st.integers(0, 2**16))
-def test_the_running_cost_is_what_the_language_says(problem: Problem, seed: int) -> None:
-    from pro.placement.engines.anneal_kernels import BAD, COST, HOST, anneal
+def test_the_running_cost_and_what_is_broken_are_what_the_language_says(problem: Problem, seed: int) -> None:
+    from pro.placement.engines.anneal_kernels import BAD, COST, HOST
     from pro.placement.engines.lean import lean
 
     assert problem.feasible(problem.home)
-    best, log = problem.home.copy(), np.zeros(len(problem.home) + 1, np.int64)
-    arrays = _settled(lean(problem, 0), best)
-    state = arrays[1]
-    assert (state[COST], state[BAD]) == (problem.costs(best)[0], 0)
-    noise = np.array([seed + 1], np.uint64)
+    walk = Walk(lean(problem, 0), problem.home, np.array([seed + 1], np.uint64))
+    assert walk.cost == problem.costs(problem.home)[0]
     for heat in (50.0, 5.0, 0.5):
-        cost = anneal(*arrays, best, log, noise, heat, problem.costs(best)[0], 200)
-        here = state[state[HOST] : state[HOST] + len(best)]
-        assert problem.feasible(here)
-        assert problem.feasible(best)
-        assert (state[COST], state[BAD]) == (problem.costs(here)[0], 0)
-        assert cost == problem.costs(best)[0]
+        walk.run(heat, 200)
+        state, over = walk.arrays[1], walk.arrays[8]
+        here = state[state[HOST] : state[HOST] + len(problem.home)]
+        assert state[COST] == problem.costs(here)[0]
+        assert (state[BAD] == 0 and over[-1] == 0) == problem.feasible(here)
+        assert problem.feasible(walk.best)
+        assert walk.cost == problem.costs(walk.best)[0]
 
 
 @given(one_tier())
@@ -123,6 +121,15 @@ def test_a_crowd_that_is_full_everywhere_is_exchanged_not_shifted() -> None:
     wrong = Linear(np.zeros(2), np.array([[0, 9], [9, 0]]), np.arange(2), "wrong")
     problem = Problem(np.array([1, 0]), 2, np.ones(2, bool), (slots,), (Tier("goal", (wrong,)),))
     assert Anneal().improve(problem, problem.home, FEW, np.random.default_rng(1)).tolist() == [0, 1]
+
+
+def test_what_fits_only_by_way_of_what_does_not_fit_is_found() -> None:
+    """A VM of size 2 and two of size 1 are to change places; each shift and each exchange alone overfills a host."""
+    size = np.array([[2], [1], [1]])
+    room = Limit(np.arange(3), size, np.arange(2), np.zeros((2, 1)), 2 * np.ones((2, 1)), "after", "room")
+    wrong = Linear(np.zeros(3), np.array([[9, 0], [0, 9], [0, 9]]), np.arange(3), "wrong")
+    problem = Problem(np.array([0, 1, 1]), 2, np.ones(3, bool), (room,), (Tier("goal", (wrong,)),))
+    assert Anneal().improve(problem, problem.home, FEW, np.random.default_rng(1)).tolist() == [1, 0, 0]
 
 
 def test_several_workers_find_the_best_of_what_each_finds_alone() -> None:

@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 
 LAST = 0.3
 """The heat it ends with, in units of cost: less than one, so that at the end nothing gets worse."""
-OFTEN = 0.1
-"""At which share of the looks a hard row may be found broken before its price rises, ..."""
+OFTEN, SELDOM = 0.3, 0.02
+"""At which share of the looks a hard row may be found broken before its price rises, while it is hot and when it is cold, ..."""
 RATE = 0.2
 """... by exp(RATE * (share - OFTEN)) after each batch of tries."""
-LEAST = 3.0
+LEAST = 0.3
 """The least price of breaking a row by one mean VM, in units of heat."""
+PATIENCE = 16
+"""After so many batches at whose end a group row was broken, the walk goes back to where none was: it may have no way out."""
 FROZEN = 0.02
 """VMs are tried in proportion to 1 / (FROZEN + how often a try of their class of size is accepted), ..."""
 EVEN = 0.4
@@ -40,18 +42,23 @@ EVEN = 0.4
 class Anneal:
     """Simulated annealing over shifts and exchanges of VMs (kernels in anneal_kernels.py).
 
-    It minimises one tier: the first that costs anything at the start. `tries` proposals are one step. `passes`: until which
-    share of the time, and how hot each begins; heat is in mean costs of a bad shift, and falls to `cold`. What is left of
-    the time is a last pass from the best down to no heat at all. With a limit of steps the share is that of the steps.
-    `clock` is what `Stop.seconds` is measured on.
+    It minimises one tier: the first that costs anything at the start. `tries` proposals are one step. Heat is in mean costs of
+    a bad shift. `trials` walks from the start cool from `hot` to `mild`, each in `trial` of the time: where large VMs stand is
+    decided there, and not always well. The one that came lowest goes on to `cold`, and a last `end` of the time cools the
+    best of all to no heat at all. With a limit of steps the share is that of the steps. `clock` is what `Stop.seconds` is
+    measured on.
 
     Hard rows may be broken on the way, at prices that adapt (strategic oscillation, Glover 1989); what is returned breaks none.
     """
 
     name: str = "annealing"
     tries: int = 20_000
-    passes: tuple[tuple[float, float], ...] = ((0.97, 3.0),)
+    trials: int = 1
+    trial: float = 0.45
+    hot: float = 3.0
+    mild: float = 0.05
     cold: float = 0.0005
+    end: float = 0.03
     clock: Callable[[], float] = time.monotonic
 
     def tier(self, problem: Problem, start: Ints) -> int | None:
@@ -72,27 +79,33 @@ class Anneal:
         if tier is None or not problem.movable.any():
             return start.copy()
         walk = Walk(lean(problem, tier), start, rng.integers(1, 2**63, 1, dtype=np.uint64))
-        done, number, counted = 0, 0, stop.steps < Stop().steps
-        plan = self._plan(walk.scale)
-        while done < stop.steps:
-            spent = (self.clock() - begun) / stop.seconds
-            if spent >= 1:
-                break
-            share = done / stop.steps if counted else spent
-            while share >= plan[number][1]:
-                number += 1
-                walk.settle(walk.best if number == len(self.passes) else start)
-            since, until, hot, cold = plan[number]
-            walk.run(hot * (cold / hot) ** ((share - since) / (until - since)), self.tries)
-            done += 1
+        counted, done, low = stop.steps < Stop().steps, 0, self.cold * walk.scale
+        mild = self.mild * walk.scale
+        for since, until, hot, cold in self._plan(walk.scale):
+            if hot > mild:
+                walk.settle(start)
+            elif hot > low:
+                walk.take_up()
+            else:
+                walk.settle(walk.best)
+            while done < stop.steps:
+                share = done / stop.steps if counted else (self.clock() - begun) / stop.seconds
+                if share >= until:
+                    break
+                cooled = (share - since) / (until - since)
+                often = OFTEN if hot > mild else max(OFTEN * (1 - cooled), SELDOM)
+                walk.run(hot * (cold / hot) ** cooled, self.tries, often)
+                done += 1
+            if cold == mild:
+                walk.remember()
         return walk.best
 
     def _plan(self, scale: float) -> list[tuple[float, float, float, float]]:
         """Since and until which share of the time, from which heat to which."""
-        low = self.cold * scale
-        since = [0.0, *(until for until, _ in self.passes)]
-        plan = [(a, until, hot * scale, low) for a, (until, hot) in zip(since, self.passes, strict=False)]
-        return [*plan, (since[-1], 1.0, low, min(low, LAST))]
+        hot, mild, cold = self.hot * scale, self.mild * scale, self.cold * scale
+        trials = [(n * self.trial, (n + 1) * self.trial, hot, mild) for n in range(self.trials)]
+        since = self.trials * self.trial
+        return [*trials, (since, 1 - self.end, mild, cold), (1 - self.end, 1.0, cold, min(cold, LAST))]
 
 
 class Walk:
@@ -119,6 +132,7 @@ class Walk:
         self._mean = np.concatenate([_mean(form.weight), _mean(form.flight), [0.25, 0.25]])
         self._prices[:] = self.scale / self._mean
         self._prices[-2:] = self.scale
+        self._kept = (np.inf, self.best.copy(), self._prices)
         self._pick = _by_size(form)
         self._choose()
         self.settle(start)
@@ -136,10 +150,25 @@ class Walk:
         )  # fmt: skip
         settle(*self.arrays, host_of.astype(np.int64))
         self._log[0] = len(self._log)
+        self._stuck, self._clean = 0, host_of.astype(np.int64)
 
-    def run(self, heat: float, tries: int) -> None:
+    def remember(self) -> None:
+        """Keep the present placement to take up again, if it is better than the one that is kept."""
+        from pro.placement.engines.anneal_kernels import HOST, price
+
+        state = self.arrays[1]
+        now = price(*self.arrays)
+        if now < self._kept[0]:
+            self._kept = (now, state[state[HOST] : state[HOST] + len(self.best)].copy(), self._prices.copy())
+
+    def take_up(self) -> None:
+        """Go on from what `remember` has kept."""
+        _, host_of, self._prices[:] = self._kept
+        self.settle(host_of)
+
+    def run(self, heat: float, tries: int, often: float = SELDOM) -> None:
         """`tries` proposals at one heat; then prices and odds follow what was seen."""
-        from pro.placement.engines.anneal_kernels import adapt, anneal
+        from pro.placement.engines.anneal_kernels import BAD, HOST, adapt, anneal
 
         self.cost = anneal(
             *self.arrays, self.best, self._log, self._seen, self._looks, self._tally, self._pick, self._seed,
@@ -147,8 +176,16 @@ class Walk:
         )  # fmt: skip
         np.maximum(self._prices, LEAST * heat / self._mean, out=self._prices)
         packed, _, dense, _, flight, _, cached, prices, *_ = self.arrays
-        adapt(packed, dense, flight, cached, prices, self._seen, self._looks, OFTEN, RATE)
+        adapt(packed, dense, flight, cached, prices, self._seen, self._looks, often, RATE)
         self._choose()
+        self._stuck += 1
+        state = self.arrays[1]
+        if state[BAD] == 0:
+            self._clean[:] = state[state[HOST] : state[HOST] + len(self._clean)]
+            self._stuck = 0
+        elif self._stuck > PATIENCE:
+            prices[-1] *= 4
+            self.settle(self._clean)
 
     def _choose(self) -> None:
         """Write the table of odds: VMs whose tries are seldom accepted are tried more often, for they are slow to settle."""

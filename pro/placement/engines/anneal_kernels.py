@@ -476,7 +476,7 @@ def _go(P, Q, S, W, F, FW, HC, G, OV, TU, TW, v, a, h):
             by = max(0, Q[at] - P[P[C_UPPER] + crowd]) - was
             OV[n + e] += by
             OV[n + e + 2] += by
-    Q[COST] += int(round(change))
+    Q[COST] += np.int64(np.rint(change))
     if a >= 0:
         before, after = Q[Q[PREV] + v], Q[Q[NEXT] + v]
         if before >= 0:
@@ -537,7 +537,7 @@ def settle(P, Q, S, W, F, FW, HC, G, OV, TU, TW, host_of):
         for d in range(TW.shape[1]):
             Q[COST] += _table(P, d, h, TU[h, d])
         _reprice(P, S, F, HC, G, h)
-        Q[COST] += int(round(HC[h, 0]))
+        Q[COST] += np.int64(np.rint(HC[h, 0]))
     for v in range(P[V]):
         _go(P, Q, S, W, F, FW, HC, G, OV, TU, TW, v, -1, host_of[v])
         _rare(P, Q, v, -1, host_of[v])
@@ -690,6 +690,15 @@ def anneal(P, Q, S, W, F, FW, HC, G, OV, TU, TW, best, log_, seen, counts, tally
             best_cost = Q[COST]
             _keep(P, Q, best, log_)
     return best_cost
+
+
+@entry(f(A, A, M3, M2, M2, M2, M2, F64, A, M, M))
+def price(P, Q, S, W, F, FW, HC, G, OV, TU, TW):
+    """The cost, and the price of all that is broken."""
+    total = float(Q[COST]) + G[len(G) - 1] * Q[BAD] + G[len(G) - 2] * OV[len(G) - 2]
+    for h in range(P[H]):
+        total += HC[h, 1] - HC[h, 0] + HC[h, 2]
+    return total
 
 
 @entry(i(A, A, M3, M2, M2, M2, M2, F64, A, M, M, U64, F64))
