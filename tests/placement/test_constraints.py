@@ -155,7 +155,7 @@ def test_everything_that_holds_is_built_and_nothing_is_skipped_in_silence():
     [
         (RuleSpec("r", "lonely", ("a",)), "unknown kind of rule"),
         (RuleSpec("r", "spread", ("a",), scope="rak"), "unknown scope"),
-        (RuleSpec("r", "fence", ("a",)), "a fence needs at least one host"),
+        (RuleSpec("r", "fence", ("a",)), "a fence without hosts"),
         (RuleSpec("r", "spread", ("a",), least=-1), "least must not be negative"),
     ],
 )
