@@ -1,9 +1,9 @@
 """The facts a plan depends on, in the open: a stale plan is refused, and can say what changed.
 
 `facts` is {"vms": {vm: [host, memory MiB, state]}, "hosts": {host: [accepting, memory MiB, [vms that stand there]]}, "rules":
-{rule: [[kind, scope, least, members, hosts, what else it says]]}}. Hosts are those where a VM arrives; VMs are those that move,
-those that stand on such a host, and their companions in rules; rules are those about a VM that moves or a host where one arrives.
-Nothing else can change what the plan does.
+{rule: [[kind, scope, least, members, hosts, {more}]]}}, {more} only if there is more. Hosts are those where a VM arrives; VMs are
+those that move, those that stand on such a host, and their companions in rules; rules are those about a VM that moves or a host
+where one arrives. Nothing else can change what the plan does.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pro.core.text import plain
-from pro.planning.identity import digest
+from pro.planning.identity import canonical, digest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -57,10 +57,12 @@ def _rules(fleet: Fleet, moving: set[str], hosts: Collection[str]) -> dict[str, 
     found: dict[str, list[Any]] = {}
     for r in fleet.rules:
         if _speaks(r, moving, hosts):
-            more = [[name, getattr(r, name)] for name in ("most", "soft", "worth") if getattr(r, name)]
+            more = {name: getattr(r, name) for name in ("most", "soft", "worth") if getattr(r, name)}
             places = list(r.hosts) if r.kind == "prefer" else sorted(r.hosts)
-            found.setdefault(r.name, []).append([r.kind, r.scope, r.least, sorted(r.members), places, *more])
-    return {name: sorted(found[name]) for name in sorted(found)}
+            found.setdefault(r.name, []).append(
+                [r.kind, r.scope, r.least, sorted(r.members), places, *([more] if more else [])]
+            )
+    return {name: sorted(found[name], key=lambda said: (said[:5], canonical(said[5:]))) for name in sorted(found)}
 
 
 def _vm(fleet: Fleet, vm: str) -> list[Any]:
