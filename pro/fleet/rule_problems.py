@@ -30,6 +30,7 @@ def rule_problems(inventory: Inventory) -> Iterator[Found]:
         places = [r for r in hosts.find_all(rule.hosts) if r >= 0]
         yield from ((w, text, row) for w, text in judge.rule(rule, who, members, places))
     yield from judge.pairs(vms)
+    yield from _owned_twice(inventory, vms, hosts)
 
 
 def _members(rule: RuleSpec, who: str, vms: Names, hosts: Names) -> Iterator[tuple[bool, str]]:
@@ -44,6 +45,21 @@ def _members(rule: RuleSpec, who: str, vms: Names, hosts: Names) -> Iterator[tup
         yield True, f"{who} names no VM that exists"
     if rule.hosts and all(r < 0 for r in hosts.find_all(rule.hosts)):
         yield rule.kind == "ban" or rule.soft, f"{who} names no host that exists"
+
+
+def _owned_twice(inventory: Inventory, vms: Names, hosts: Names) -> Iterator[Found]:
+    """Hosts that two rules keep for different VMs."""
+    names, ids = inventory.hosts["host"].tolist(), inventory.hosts["id"].tolist()
+    owner: dict[int, tuple[RuleSpec, set[int]]] = {}
+    for row, rule in enumerate(inventory.rules):
+        if rule.kind != "dedicate" or rule.soft:
+            continue
+        tenants = set(vms.find_all(rule.members))
+        for h in sorted({r for r in hosts.find_all(rule.hosts) if r >= 0}):
+            other, others = owner.setdefault(h, (rule, tenants))
+            if others != tenants:
+                what = f"rule {quoted(rule.name)} and rule {quoted(other.name)} keep host {quoted(names[h], ids[h])}"
+                yield True, f"{what} for different VMs; both cannot hold", row
 
 
 class _Judge:
