@@ -51,7 +51,7 @@ def fleets(draw: st.DrawFn, *, max_hosts: int = 4, max_vms: int = 6) -> Fleet:
         numbers = draw(st.lists(st.integers(0, most), min_size=len(ids), max_size=len(ids)))
         return dict(zip(ids, numbers, strict=True))
 
-    one = draw(st.booleans())
+    one, noise = draw(st.booleans()), np.random.default_rng(draw(st.integers(0, 2**16)))
     return fleet_of(
         {vm: draw(st.sampled_from(hosts)) for vm in vms},
         hosts,
@@ -69,12 +69,12 @@ def fleets(draw: st.DrawFn, *, max_hosts: int = 4, max_vms: int = 6) -> Fleet:
         leaving=some(hosts),
         stuck=some(vms),
         compatible=some(vms),
-        vcpus=number(vms, 8),
-        cores={h: draw(st.sampled_from((4, 10, 16))) for h in hosts},
-        numa_nodes={h: draw(st.sampled_from((0, 1, 2, 2))) for h in hosts},
-        spanning=some(vms),
-        networks=label([*hosts, *vms], ("", "prod", "Prod; dmz", "dmz;")),
-        storage=label([*hosts, *vms], ("", "", "csv1", ";")),
+        vcpus={v: int(noise.integers(0, 9)) for v in vms},
+        cores={h: int(noise.choice((4, 10, 16))) for h in hosts},
+        numa_nodes={h: int(noise.choice((0, 1, 2, 2))) for h in hosts},
+        spanning=[v for v in vms if noise.random() < 0.2],
+        networks={i: str(noise.choice(("", "prod", "Prod; dmz", "dmz;"))) for i in (*hosts, *vms)},
+        storage={i: str(noise.choice(("", "", "csv1", ";"))) for i in (*hosts, *vms)},
         names=label([*hosts, *vms], PLAIN_AND_HOSTILE),
     )
 
