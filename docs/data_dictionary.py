@@ -10,6 +10,7 @@ from pro.core.table import describe
 from pro.core.units import COUNTERS, RESOURCES
 from pro.fleet import RuleSpec
 from pro.fleet.columns import HOST_COLUMNS, STATES, VM_COLUMNS, schema
+from pro.fleet.rule_kinds import KINDS, SCOPES
 from pro.heat import Hotspot
 from pro.planning.plan import Blocked, Migration, Plan
 from pro.telemetry import samples_schema
@@ -20,13 +21,22 @@ if TYPE_CHECKING:
 
 TARGET = Path(__file__).with_name("data-dictionary.md")
 
+
+def _with(field: str) -> str:
+    """Kinds of rule that use a field."""
+    return ", ".join(name for name, kind in KINDS.items() if field in kind.uses)
+
+
 RULE_FIELDS = (
     ("rule", "text", "what people call the rule; without it, the kind and the number of the entry"),
-    ("kind", "text", "spread, gather, fence, pin or ban"),
-    ("members", "list of VMs", "ids, names or DNS names"),
-    ("hosts", "list of hosts", "fence, ban and pin; a pin without hosts keeps its members where they are"),
-    ("scope", "text", "spread and gather: host, rack, site or cluster; host unless given"),
+    ("kind", "text", ", ".join(KINDS)),
+    ("members", "list of VMs", "ids, names or DNS names; a limit without members is about all VMs"),
+    ("hosts", "list of hosts", f"{_with('hosts')}; a pin without hosts keeps its members where they are"),
+    ("scope", "text", f"{_with('scope')}: {', '.join(SCOPES)}; host unless given"),
     ("least", "count", "spread over at least so many scope items; 0: no two members in one"),
+    ("most", "count", "limit: members in one scope item; licence: cores of the hosts that hold any"),
+    ("soft", "truth", "a preference, not a rule; false unless given, but for prefer"),
+    ("worth", "number", "how many migrations at most one unit of a soft rule is worth; 1 unless given"),
     ("owner", "text", "whom to ask about the rule"),
     ("origin", "text", "which file and entry it came from; filled in by the import"),
 )
@@ -67,6 +77,15 @@ def render() -> str:
             schema(VM_COLUMNS),
         ),
         _rules(),
+        _section(
+            "Kinds of rule",
+            "What may be said beside members; what must be is in bold.",
+            ("kind", "what it says", "beside members"),
+            [
+                (name, kind.doc, ", ".join(f"**{f}**" if f in kind.needs else f for f in kind.uses))
+                for name, kind in KINDS.items()
+            ],
+        ),
         _record("Hotspot", Hotspot),
         _record("Plan", Plan),
         _record("Migration", Migration),
@@ -120,7 +139,7 @@ def _rules() -> str:
     told = {"name" if key == "rule" else key for key, _, _ in RULE_FIELDS}
     if told != {f.name for f in fields(RuleSpec)}:
         raise ValueError("RULE_FIELDS does not fit RuleSpec")
-    text = "`rules.json`: a list of objects, or an object whose `rules` is that list."
+    text = "`rules.json`: a list of objects, or an object whose `rules` is that list. See [rules](rules.md)."
     return _section("Rules", text, ("field", "type", "meaning"), RULE_FIELDS)
 
 

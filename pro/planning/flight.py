@@ -12,6 +12,7 @@ from pro.core.text import plain
 from pro.placement.language import Allow, AtLeast, Limit, Near, Row, Together, broken, counted
 from pro.placement.problem import loosen
 from pro.planning.load import Load
+from pro.planning.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -45,23 +46,6 @@ class _Span:
 
 
 @dataclass
-class _Tally:
-    """A Together with weights while VMs move: members at each scope item, those under way at both ends, and how much the
-    items that hold any may weigh."""
-
-    row: Together
-    members: Counter[int]
-    weigh: list[int]
-    most: int
-
-    def after(self, source: int, host: int) -> int:
-        """What the items weigh with one more member at `host` that stays at `source` meanwhile."""
-        old, new = int(self.row.scope[source]), int(self.row.scope[host])
-        held = sum(self.weigh[item + 1] for item, n in self.members.items() if n > 0)
-        return held + (self.weigh[new + 1] if old != new and self.members[new] <= 0 else 0)
-
-
-@dataclass
 class _Places:
     """Indices of the rows that speak about one VM."""
 
@@ -69,7 +53,7 @@ class _Places:
     loads: list[tuple[Load, int]] = field(default_factory=list)
     budgets: list[tuple[_Budget, int]] = field(default_factory=list)
     spans: list[_Span] = field(default_factory=list)
-    tallies: list[_Tally] = field(default_factory=list)
+    tallies: list[Tally] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -152,7 +136,7 @@ class Flight:
 
     def _tally(self, row: Together) -> None:
         stands = Counter(row.scope[self.home[np.unique(row.vms)]].tolist())
-        tally = _Tally(row, stands, row.weighed().tolist(), row.most + broken(row, self.home, self.home))
+        tally = Tally(row, stands, row.weighed().tolist(), row.most + broken(row, self.home, self.home))
         for v in set(row.vms.tolist()):
             self._places[v].tallies.append(tally)
 
@@ -188,9 +172,9 @@ class Flight:
             if words:
                 return words
         for tally in places.tallies:
-            weight = tally.after(self.at[vm], host)
-            if weight > tally.most:
-                return f"{plain(tally.row.label)} would come to {weight:,} of {tally.most:,} on the way"
+            words = tally.refusal(self.at[vm], host)
+            if words:
+                return words
         return ""
 
     def _narrows(self, span: _Span, source: int, host: int) -> str:
@@ -214,7 +198,7 @@ class Flight:
             if span.row.scope[self.at[vm]] != span.row.scope[host]:
                 span.crossing = vm
         for tally in self._places[vm].tallies:
-            tally.members[int(tally.row.scope[host])] += 1
+            tally.depart(self.at[vm], host)
         for budget, i in self._places[vm].budgets:
             item = int(budget.row.scope[host])
             if item >= 0:
@@ -227,11 +211,11 @@ class Flight:
         for vm, host in self.going.items():
             for load, i in self._places[vm].loads:
                 load.weigh(i, host, self.at[vm], -1)
+            for tally in self._places[vm].tallies:
+                tally.arrive(self.at[vm], host)
             self._settle(vm, host)
             for span in self._places[vm].spans:
                 span.crossing = None
-            for tally in self._places[vm].tallies:
-                tally.members[int(tally.row.scope[host])] -= 1
         self.going = {}
 
     def remember(self) -> Memory:

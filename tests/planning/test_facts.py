@@ -11,6 +11,7 @@ import pytest
 from pro.fleet import Fleet, RuleSpec
 from pro.planning import changes, facts_after, facts_from_world, facts_now, fingerprint, make_plan
 from pro.planning.facts import facts
+from pro.planning.io import dumps, loads
 from tests.builders import fleet, stand
 from tests.planning.worlds import CONTEXT
 
@@ -103,6 +104,31 @@ def test_what_the_plan_does_not_depend_on_does_not_make_it_stale(changed: Fleet)
 )
 def test_rules_about_moving_vms_are_facts(rules: tuple[RuleSpec, ...], said: list[str]) -> None:
     assert changes(PLAN.facts, now(replace(FLEET, rules=rules))) == said
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (RuleSpec("all", "limit", (), most=3), ["rule all is new since the plan was made"]),
+        (RuleSpec("own", "dedicate", ("db",), ("h2",)), ["rule own is new since the plan was made"]),
+        (RuleSpec("own", "dedicate", ("far",), ("h3",)), []),
+    ],
+)
+def test_rules_about_everybody_or_about_where_a_vm_arrives_are_facts(more: RuleSpec, said: list[str]) -> None:
+    assert changes(PLAN.facts, now(replace(FLEET, rules=(RULE, more)))) == said
+
+
+def test_the_order_of_a_preference_and_the_worth_of_a_soft_rule_are_facts() -> None:
+    first = RuleSpec("first", "prefer", ("web",), ("h2", "h1"), soft=True, worth=2.0)
+    ruled = replace(FLEET, rules=(first,))
+    plan = make_plan(ruled, None, stand(ruled, "h2: web"), CONTEXT)
+    assert plan.facts["rules"] == {
+        "first": [["prefer", "host", 0, ["web"], ["h2", "h1"], {"soft": True, "worth": 2.0}]]
+    }
+    assert loads(dumps(plan)) == plan
+    for other in (replace(first, hosts=("h1", "h2")), replace(first, worth=1.0)):
+        seen = facts_now(plan.facts, replace(FLEET, rules=(other,)), plan.ends)
+        assert changes(plan.facts, seen) == ["rule first has changed since the plan was made"]
 
 
 def test_what_nobody_sees_any_more_is_gone() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import event, given
 
 from pro.fleet import Groups
-from pro.placement.constraints import Ban, Capacity, Gather, MoveBudget, Spread
+from pro.placement.constraints import Ban, Capacity, Gather, Licence, MoveBudget, Spread
 from pro.placement.language import AtLeast, Limit, Near
 from pro.planning import final_host_of, make_plan
 from pro.planning.physics import Dirtying
@@ -94,6 +94,8 @@ def test_with_a_roomy_spare_host_nothing_is_blocked_for_want_of_memory(world: Wo
         accepting=np.append(f.accepting, True),
         leaving=np.append(f.leaving, False),
         migration_mbps=np.append(f.migration_mbps, 1_000),
+        cores=np.append(f.cores, 10),
+        numa_nodes=np.append(f.numa_nodes, 0),
         host_groups={k: Groups(np.append(g.code, g.code[0]), g.names) for k, g in f.host_groups.items()},
     )
     plan = World(roomy, (Capacity(),), world.host_of).plan()
@@ -109,6 +111,37 @@ def plan_of(start: str, end: str, *rules: Any, **given_: Any) -> Any:
     demand = given_.pop("demand", None)
     f = fleet(start, **given_)
     return make_plan(f, demand, stand(f, end), replace(context, constraints=(Capacity(), *rules)))
+
+
+def test_where_a_licence_has_room_its_vms_travel_together_else_one_by_one() -> None:
+    """Hosts of 16 cores. Two VMs from h1 and h2 to h3: with 48 cores in one wave, with 32 in two."""
+
+    def licensed(cores: int) -> Any:
+        return plan_of("h1: a | h2: b | h3:", "h3: a b", Licence("sql", ("a", "b"), cores), cores=16)
+
+    assert [names(w.migrations) for w in licensed(48).waves] == [["a:h1>h3", "b:h2>h3"]]
+    assert licensed(32).blocked == ()
+    assert [names(w.migrations) for w in licensed(32).waves] == [["a:h1>h3"], ["b:h2>h3"]]
+
+
+def test_the_one_vm_of_a_licence_may_change_host() -> None:
+    """It runs on one of the two hosts at every moment."""
+    plan = plan_of("h1: a | h2:", "h2: a", Licence("sql", ("a",), 16), cores=16)
+    assert names(plan.migrations) == ["a:h1>h2"]
+
+
+def test_vms_that_a_licence_holds_on_one_host_do_not_leave_it_one_by_one() -> None:
+    plan = plan_of("h1: a b | h2:", "h2: a b", Licence("sql", ("a", "b"), 16), cores=16)
+    assert plan.migrations == ()
+    assert {b.reason for b in plan.blocked} == {
+        "sql would come to 32 of 16, and no host can take a VM in between to make room"
+    }
+
+
+def test_a_licence_that_is_over_already_may_be_mended_and_not_be_passed_by_more() -> None:
+    licence = Licence("sql", ("a", "b", "c"), 16)
+    plan = plan_of("h1: a | h2: b | h3: c | h4:", "h2: a b c", licence, cores=16)
+    assert sorted(names(plan.migrations)) == ["a:h1>h2", "c:h3>h2"]
 
 
 def test_nothing_to_do_is_an_empty_plan() -> None:

@@ -82,6 +82,9 @@ def tight_worlds(draw: st.DrawFn) -> World:
                 rules_room.Spread("apart", tuple(members)),
                 rules_room.Spread("two hosts", tuple(members), "host", 2),
                 rules_room.Gather("near", tuple(members)),
+                rules_room.Licence("cores", tuple(members), 20),
+                rules_room.VmLimit("two", 2, tuple(members)),
+                rules_room.Dedicate("own", tuple(members), HOSTS[:2]),
                 rules_room.Capacity(reserve=1),
             ]
         )
