@@ -45,7 +45,15 @@ class PlacementConfig(_Section):
     )
     max_moves: int | None = Field(None, ge=0, description="migrations in one plan; unset: a tenth of the VMs, 2 to 20")
     max_gib: int | None = Field(None, ge=0, description="memory moved in one plan")
-    memory_reserve_mib: int = Field(2048, ge=0, description="memory that every host keeps for itself")
+    max_moves_per_service: int | None = Field(None, ge=0, description="migrations of VMs of one service (role)")
+    max_moves_per_cluster: int | None = Field(None, ge=0, description="migrations of VMs of one cluster")
+    memory_reserve_mib: int = Field(2048, ge=0, description="memory that every host keeps for itself, always")
+    memory_start_mib: int | None = Field(
+        None, ge=0, description="where less memory is free, VMs are moved away; unset: as memory_reserve_mib"
+    )
+    memory_placement_mib: int | None = Field(
+        None, ge=0, description="no host is filled until less is free, but to repair a rule; unset: as memory_start_mib"
+    )
     seconds: float = Field(5.0, gt=0, description="time for the search")
     seed: int = Field(1, description="of the search")
 

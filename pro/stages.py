@@ -78,7 +78,7 @@ def order(
     plan fails its check: a bug, and nothing of it is passed on.
     """
     from pro.heat.hotspots import summary
-    from pro.placement.place import account
+    from pro.placement.place import account, unkept
     from pro.placement.referee import judge
     from pro.planning.checker import check
     from pro.planning.make import PlanContext, final_host_of, make_plan
@@ -93,7 +93,8 @@ def order(
                    "minimal_moves": reached.minimal_moves},
             before=summary(fleet, demand, fleet.host_of, policy.threshold).to_json(),
             after=summary(fleet, demand, reached.host_of, policy.threshold).to_json(),
-            violations=[asdict(v) for v in reached.violations], explain=explanations(question, reached, outlook),
+            violations=[*(asdict(v) for v in reached.violations),
+                        *({**asdict(v), "preference": True} for v in reached.unkept)], explain=explanations(question, reached, outlook),
             consent_quick=config.apply.consent_quick, threshold=policy.threshold, cost=question.problem.costs,
         )  # fmt: skip
         return make_plan(fleet, demand, wanted.host_of, context)
@@ -103,7 +104,7 @@ def order(
         host_of = final_host_of(plan, fleet)
         placement = replace(
             wanted, host_of=host_of, tiers=account(question, host_of), minimal_moves=None, gap=None,
-            violations=judge(fleet, question.constraints, host_of).still,
+            violations=judge(fleet, question.constraints, host_of).still, unkept=unkept(question, host_of),
         )  # fmt: skip
         plan = plan_of(placement)
     faults = check(plan, fleet, question.constraints)
@@ -152,7 +153,11 @@ def policy_of(config: Config, **given: Any) -> Policy:
     base: dict[str, Any] = {
         "threshold": config.heat.threshold, "aggressiveness": config.placement.aggressiveness,
         "max_moves": config.placement.max_moves, "max_gib": config.placement.max_gib,
-        "memory_reserve_mib": config.placement.memory_reserve_mib, "seconds": config.placement.seconds,
+        "max_moves_per_service": config.placement.max_moves_per_service,
+        "max_moves_per_cluster": config.placement.max_moves_per_cluster,
+        "memory_reserve_mib": config.placement.memory_reserve_mib,
+        "memory_start_mib": config.placement.memory_start_mib,
+        "memory_placement_mib": config.placement.memory_placement_mib, "seconds": config.placement.seconds,
         "seed": config.placement.seed,
     }  # fmt: skip
     try:

@@ -26,6 +26,17 @@ class Given(TypedDict, total=False):
     """Size of VMs, MiB; 1,024."""
     vm_cpu: int | Mapping[str, int]
     """CPU cap of VMs, MHz; 2,000."""
+    vcpus: int | Mapping[str, int]
+    """Virtual processors of VMs; 1."""
+    cores: int | Mapping[str, int]
+    """Cores of hosts; 10."""
+    numa_nodes: int | Mapping[str, int]
+    """NUMA nodes of hosts; 0, not known."""
+    spanning: Sequence[str]
+    """VMs that may span NUMA nodes."""
+    networks: Mapping[str, str]
+    """What hosts reach and VMs need of networks, by id; the same for storage."""
+    storage: Mapping[str, str]
     clusters: Mapping[str, str]
     """Cluster of hosts; all in `c` unless given; "" is no cluster. The same for the next five: unknown unless given."""
     racks: Mapping[str, str]
@@ -98,11 +109,17 @@ def fleet_of(stands: Mapping[str, str], hosts: Sequence[str], **given: Unpack[Gi
             "hypervisor": groups(hosts, dict.fromkeys(hosts, "Hyper-V 2012 R2")),
             "cpu_vendor": groups(hosts, given.get("vendors", {})),
             "cpu_family": groups(hosts, given.get("families", {})),
+            "networks": groups(hosts, given.get("networks", {})),
+            "storage": groups(hosts, given.get("storage", {})),
         },
-        vm_groups={"service": groups(vms, given.get("services", {}))},
+        vm_groups={
+            "service": groups(vms, given.get("services", {})),
+            "networks": groups(vms, given.get("networks", {})),
+            "storage": groups(vms, given.get("storage", {})),
+        },
         compatibility_mode=among(vms, "compatible"),
         highly_available=np.ones(len(vms), np.bool_),
-        vcpus=np.ones(len(vms), np.int64),
+        vcpus=each(vms, "vcpus", 1),
         cpu_cap_mhz=each(vms, "vm_cpu", 2_000),
         memory_mib=each(vms, "vm_memory", 1_024),
         migration_mbps=each(hosts, "mbps", 1_000),
@@ -110,6 +127,9 @@ def fleet_of(stands: Mapping[str, str], hosts: Sequence[str], **given: Unpack[Gi
         snapshot_age_days=np.full(len(vms), -1.0),
         rules=tuple(given.get("rules", ())),
         at=START,
+        cores=each(hosts, "cores", 10),
+        numa_nodes=each(hosts, "numa_nodes", 0),
+        numa_span=among(vms, "spanning"),
     )
 
 

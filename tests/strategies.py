@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from pro.fleet import Demand, Fleet, RuleSpec
+from pro.fleet.rule_kinds import KINDS
 from pro.placement import constraints as rules_room
 from pro.placement.language import Opened, Soft, Steps, Together
 from pro.placement.objectives import Balance, Disturbance, Heat, HostsOn, Moves
@@ -68,6 +69,12 @@ def fleets(draw: st.DrawFn, *, max_hosts: int = 4, max_vms: int = 6) -> Fleet:
         leaving=some(hosts),
         stuck=some(vms),
         compatible=some(vms),
+        vcpus=number(vms, 8),
+        cores={h: draw(st.sampled_from((4, 10, 16))) for h in hosts},
+        numa_nodes={h: draw(st.sampled_from((0, 1, 2, 2))) for h in hosts},
+        spanning=some(vms),
+        networks=label([*hosts, *vms], ("", "prod", "Prod; dmz", "dmz;")),
+        storage=label([*hosts, *vms], ("", "", "csv1", ";")),
         names=label([*hosts, *vms], PLAIN_AND_HOSTILE),
     )
 
@@ -135,6 +142,16 @@ RULES: dict[str, st.SearchStrategy[Constraint]] = {
     "fence": st.builds(rules_room.Fence, vm_names(), members(), some_hosts()),
     "pin": st.builds(rules_room.Pin, vm_names(), members(), st.just(()) | some_hosts()),
     "ban": st.builds(rules_room.Ban, vm_names(), members(), some_hosts()),
+    "limit": st.builds(
+        rules_room.VmLimit, vm_names(), st.integers(1, 3), members(), scopes(), st.just(()) | some_hosts()
+    ),
+    "licence": st.builds(rules_room.Licence, vm_names(), members(), st.integers(1, 30)),
+    "dedicate": st.builds(rules_room.Dedicate, vm_names(), members(), some_hosts()),
+    "prefer": st.builds(rules_room.Prefer, vm_names(), members(), some_hosts()),
+    "reach": st.builds(rules_room.Reach),
+    "numa": st.builds(rules_room.NumaFit),
+    "headroom": st.builds(rules_room.Headroom, st.integers(0, 30)),
+    "group_budget": st.builds(rules_room.GroupBudget, st.sampled_from(("service", "cluster")), st.integers(0, 2)),
 }
 """A strategy for every rule of the catalogue."""
 
@@ -161,15 +178,18 @@ def rules() -> st.SearchStrategy[Constraint]:
 @st.composite
 def written(draw: st.DrawFn) -> RuleSpec:
     """Rules as people write them."""
+    kind = draw(st.sampled_from(tuple(KINDS)))
+    may: dict[str, st.SearchStrategy[Any]] = {
+        "hosts": some_hosts(), "scope": scopes(), "least": st.integers(0, 2), "most": st.integers(1, 3)
+    }  # fmt: skip
     return RuleSpec(
         name=draw(vm_names()),
-        kind=draw(st.sampled_from(tuple(rules_room.WRITTEN))),
+        kind=kind,
         members=draw(members()),
-        hosts=draw(some_hosts()),
-        scope=draw(scopes()),
-        least=draw(st.integers(0, 2)),
         owner="storage team",
         origin="rules.json:1",
+        soft=KINDS[kind].soft or draw(st.booleans()),
+        **{name: draw(strategy) for name, strategy in may.items() if name in KINDS[kind].uses},
     )
 
 

@@ -17,7 +17,7 @@ from pro.core.errors import FleetError, InputError
 from pro.fleet.columns import HOST_COLUMNS, VM_COLUMNS, schema
 from pro.fleet.readers import Found
 from pro.fleet.readers.rules import RulesReader, rule_json
-from pro.fleet.tables import Inventory, to_pandas
+from pro.fleet.tables import Inventory, conform, to_pandas
 
 if TYPE_CHECKING:
     from pro.fleet.fleet import RuleSpec
@@ -159,8 +159,8 @@ def _load(folder: Path) -> Inventory:
         raise InputError("not an inventory folder", got=folder.name, where=str(folder.parent))
     found_rules = _stored_rules(folder)
     return Inventory(
-        hosts=to_pandas(pq.ParquetFile(folder / "hosts.parquet").read()),
-        vms=to_pandas(pq.ParquetFile(folder / "vms.parquet").read()),
+        hosts=conform(to_pandas(pq.ParquetFile(folder / "hosts.parquet").read()), HOST_COLUMNS),
+        vms=conform(to_pandas(pq.ParquetFile(folder / "vms.parquet").read()), VM_COLUMNS),
         rules=found_rules,
         at=datetime.strptime(match[1], _FORMAT).replace(tzinfo=UTC),
     )

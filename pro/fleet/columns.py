@@ -43,6 +43,14 @@ HOST_COLUMNS: tuple[Column, ...] = (
     Column("disk_kibps", "int", "KiB/s", "what its storage path carries, reads and writes together"),
     Column("net_mbps", "int", "Mbit/s", "what its VM network carries, in and out together"),
     Column("state", "text", "", "ok | restricted | maintenance | paused | down"),
+    Column("networks", "text", "", "VM networks it is connected to, between semicolons; empty: not known"),
+    Column("storage", "text", "", "datastores, CSVs or shares it reaches, between semicolons; empty: not known"),
+    Column(
+        "numa_nodes",
+        "int",
+        "",
+        "NUMA nodes, which share cores and memory evenly; missing: not known, VMs are not fitted",
+    ),
 )
 
 VM_COLUMNS: tuple[Column, ...] = (
@@ -61,6 +69,14 @@ VM_COLUMNS: tuple[Column, ...] = (
     Column("snapshot_gib", "float", "GiB", "size of the checkpoint chain; missing: 0"),
     Column("movable", "bool", "", "a migration is possible at all; missing: yes"),
     Column("dirty_mib_s", "float", "MiB/s", "memory written per second, where it was measured"),
+    Column("networks", "text", "", "VM networks it needs, between semicolons; empty: any host will do"),
+    Column(
+        "storage",
+        "text",
+        "",
+        "datastores, CSVs or shares its disks lie on, between semicolons; empty: any host will do",
+    ),
+    Column("numa_span", "bool", "", "may be larger than a NUMA node of its host; missing: no"),
 )
 
 STATES: dict[str, str] = {
@@ -76,6 +92,11 @@ STATES: dict[str, str] = {
 ok: takes VMs. restricted: takes no more, keeps what it has. maintenance: takes none and must be emptied. paused: a
 cluster node that takes none and keeps what it has. down: takes none, and what stands there cannot be moved live.
 """
+
+
+def named(cell: str) -> dict[str, str]:
+    """The names between the semicolons of a cell (networks, storage): folded to compare -> as it was written."""
+    return {name.strip().casefold(): name.strip() for name in cell.split(";") if name.strip()}
 
 
 def schema(columns: Sequence[Column], attributes: Sequence[str] = ()) -> pa.Schema:

@@ -36,9 +36,11 @@ class Groups:
 class RuleSpec:
     """One rule as it was written, with where it came from.
 
-    `kind`: spread | gather | fence | pin | ban. `members` are VM ids; `hosts` host ids (fence, ban, pin);
-    `scope`: host | rack | site | cluster (spread, gather). `least`: spread over at least so many scope items
-    (0: no two members together). `owner` and `origin` tell whom to ask and which file and entry it is.
+    `kind`: spread | gather | fence | pin | ban | limit | licence | dedicate | prefer. `members` are VM ids (none: of a
+    limit, all VMs); `hosts` host ids, of a prefer in order, best first; `scope`: host | rack | site | cluster (spread,
+    gather, limit). `least`: spread over at least so many scope items (0: no two members together). `most`: members in
+    one scope item (limit), cores of the hosts that hold any (licence). `soft`: a preference, not a rule; `worth`: how many
+    migrations one unit of it is worth (0: one). `owner` and `origin` tell whom to ask and which file and entry it is.
     """
 
     name: str
@@ -49,6 +51,9 @@ class RuleSpec:
     least: int = 0
     owner: str = ""
     origin: str = ""
+    most: int = 0
+    soft: bool = False
+    worth: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -76,9 +81,10 @@ class Fleet:
     movable
         (V,) bool: a migration of this VM is possible at all.
     host_groups
-        "cluster", "rack", "site", "hypervisor", "cpu_vendor", "cpu_family" -> Groups over hosts.
+        "cluster", "rack", "site", "hypervisor", "cpu_vendor", "cpu_family" -> Groups over hosts; "networks" and
+        "storage", what a host reaches, as it was written: names between semicolons.
     vm_groups
-        "service" (role) and others -> Groups over VMs.
+        "service" (role) and others -> Groups over VMs; "networks" and "storage", what a VM needs.
     compatibility_mode
         (V,) bool: processor compatibility mode is on, so CPU families may mix.
     highly_available
@@ -91,6 +97,10 @@ class Fleet:
         (V,) float64: checkpoint chain; 0 and -1 when there is none.
     dirty_mib_s
         (V,) float64: memory the VM writes per second, NaN where nobody measured it.
+    cores, numa_nodes
+        (H,) int64: processor cores, and the NUMA nodes that share them and the memory evenly; 0 where it is not known.
+    numa_span
+        (V,) bool: may be larger than a NUMA node.
     rules
         User rules with provenance; members and hosts are ids of this fleet.
     at
@@ -125,6 +135,9 @@ class Fleet:
     at: datetime | None = None
     warnings: tuple[str, ...] = field(default=(), compare=False)
     dirty_mib_s: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    cores: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    numa_nodes: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    numa_span: Bools = field(default_factory=lambda: np.empty(0, np.bool_))
 
     @property
     def n_hosts(self) -> int:
@@ -150,6 +163,10 @@ class Fleet:
         h, v, r = len(self.hosts), len(self.vms), len(self.resources)
         if len(self.dirty_mib_s) == 0:
             object.__setattr__(self, "dirty_mib_s", np.full(v, np.nan))
+        for name, missing in (("cores", np.zeros(h, np.int64)), ("numa_nodes", np.zeros(h, np.int64)),
+                              ("numa_span", np.zeros(v, np.bool_))):  # fmt: skip
+            if len(getattr(self, name)) == 0:
+                object.__setattr__(self, name, missing)
         shapes = {
             "capacity": (h, r),
             "host_of": (v,),
@@ -165,6 +182,9 @@ class Fleet:
             "snapshot_gib": (v,),
             "snapshot_age_days": (v,),
             "dirty_mib_s": (v,),
+            "cores": (h,),
+            "numa_nodes": (h,),
+            "numa_span": (v,),
         }
         for name, shape in shapes.items():
             array = getattr(self, name)

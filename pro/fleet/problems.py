@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from pro.fleet.columns import STATES
+from pro.fleet.columns import STATES, named
 from pro.fleet.names import AMBIGUOUS, quoted
 from pro.fleet.rule_problems import rule_problems
 
@@ -78,13 +78,18 @@ def _host_values(hosts: pd.DataFrame) -> Iterator[Problem]:
         if not row["id"]:
             yield Problem("error", f"a host has no name (row {i + 1} by id)", "host", i)
         for warning, text in _numbers(
-            row, who, ("cores", "core_mhz", "memory_mib"), ("migration_mbps", "disk_kibps", "net_mbps")
+            row, who, ("cores", "core_mhz", "memory_mib"), ("migration_mbps", "disk_kibps", "net_mbps", "numa_nodes")
         ):
             yield Problem("warning" if warning else "error", text, "host", i)
         if (row["cores"] or 0) * (row["core_mhz"] or 0) >= 2**31:
             yield Problem(
                 "error", f"{who} has {row['cores']} cores of {row['core_mhz']} MHz; that is beyond belief", "host", i
             )
+        if row["numa_nodes"] and (row["cores"] or 0) % row["numa_nodes"]:
+            text = (
+                f"{who} has {row['cores']} cores on {row['numa_nodes']} NUMA nodes; they are taken to share them evenly"
+            )
+            yield Problem("warning", text, "host", i)
         if row["migration_mbps"] == 0:
             yield Problem("warning", f"{who} has no migration network: nothing moves to or from it live", "host", i)
         if row["state"].strip().casefold() not in STATES:
@@ -154,6 +159,13 @@ def _misplaced(who: str, vm: dict[str, Any], host: dict[str, Any], row: int) -> 
         theirs = f"cluster {quoted(host['cluster'])}" if host["cluster"] else "no cluster"
         text = f"{who} belongs to cluster {quoted(vm['cluster'])} and stands on host {name} of {theirs}; its host's is used"
         yield Problem("warning", text, "vm", row)
+    for kind in ("networks", "storage"):
+        missing = named(vm[kind]).keys() - named(host[kind]).keys()
+        if missing and host[kind].strip():
+            what = ", ".join(quoted(named(vm[kind])[n]) for n in sorted(missing))
+            yield Problem(
+                "warning", f"{who} needs of {kind} {what}, which its host {name} does not say it reaches", "vm", row
+            )
     if STATES.get(host["state"].strip().casefold()) == "down":
         yield Problem("warning", f"{who} stands on host {name}, which is down; it cannot be moved live", "vm", row)
 

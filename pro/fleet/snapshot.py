@@ -31,7 +31,7 @@ MIGRATION_MBPS = 1000
 """Assumed where nobody says: a network of its own at 1 Gbit/s, what the requirements of live migration ask for."""
 
 _MAKERS = {"genuineintel": "Intel", "intel": "Intel", "intel(r)": "Intel", "authenticamd": "AMD", "amd": "AMD"}
-_HOST_GROUPS = ("cluster", "rack", "site", "hypervisor", "cpu_vendor", "cpu_family")
+_HOST_GROUPS = ("cluster", "rack", "site", "hypervisor", "cpu_vendor", "cpu_family", "networks", "storage")
 
 
 def snapshot(inventory: Inventory, at: datetime, *, leave_out: bool = False) -> Fleet:
@@ -116,6 +116,9 @@ def _build(inventory: Inventory, at: datetime, warnings: list[str]) -> Fleet:
         at=at,
         warnings=tuple(warnings),
         dirty_mib_s=vms["dirty_mib_s"].to_numpy(dtype=np.float64, na_value=np.nan),
+        cores=_ints(hosts["cores"], 0),
+        numa_nodes=_ints(hosts["numa_nodes"], 0),
+        numa_span=_bools(vms["numa_span"], np.zeros(len(vms), dtype=np.bool_)),
     )
 
 
@@ -170,7 +173,7 @@ def _host_groups(hosts: pd.DataFrame) -> dict[str, Groups]:
 
 
 def _vm_groups(vms: pd.DataFrame, clusters: Groups, host_of: Ints) -> dict[str, Groups]:
-    groups = {str(name): group(vms[name].tolist()) for name in vms.columns[len(VM_COLUMNS) :]}
+    groups = {str(name): group(vms[name].tolist()) for name in ("networks", "storage", *vms.columns[len(VM_COLUMNS) :])}
     return groups | {"service": group(vms["role"].tolist()), "cluster": Groups(clusters.code[host_of], clusters.names)}
 
 
@@ -186,13 +189,17 @@ def _checkpoints(vms: pd.DataFrame, at: datetime) -> tuple[NDArray[np.float64], 
 
 
 def _rules(inventory: Inventory) -> tuple[RuleSpec, ...]:
-    """Rules with ids for names, without the members and hosts nobody knows, without those that are left empty."""
+    """Rules with ids for names, without the members and hosts nobody knows, without those that are left empty.
+
+    Hosts come in order of their ids, but those of a preference stay in its order.
+    """
     vms, hosts = inventory.vm_names(), inventory.host_names()
     vm_ids, host_ids = inventory.vms["id"].tolist(), inventory.hosts["id"].tolist()
     resolved = []
     for rule in inventory.rules:
         members = tuple(sorted({vm_ids[r] for r in vms.find_all(rule.members) if r >= 0}))
-        places = tuple(sorted({host_ids[r] for r in hosts.find_all(rule.hosts) if r >= 0}))
-        if members and (places or not rule.hosts):
+        places = tuple(dict.fromkeys(host_ids[r] for r in hosts.find_all(rule.hosts) if r >= 0))
+        if (members or (rule.kind == "limit" and not rule.members)) and (places or not rule.hosts):
+            places = places if rule.kind == "prefer" else tuple(sorted(places))
             resolved.append(replace(rule, members=members, hosts=places))
     return tuple(resolved)

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from pro.core.errors import InputError
 from pro.fleet.columns import HOST_COLUMNS, VM_COLUMNS, Column, schema
 from pro.fleet.names import Names
+from pro.fleet.readers.cells import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -87,6 +89,32 @@ def _frame(rows: list[dict[str, Any]], columns: Sequence[Column], name: str) -> 
     rows = sorted(rows, key=lambda r: (str(r["id"]), str(r[name])))
     arrays = [pa.array([_cell(r.get(f.name), f.name in text) for r in rows], f.type) for f in kinds]
     return to_pandas(pa.Table.from_arrays(arrays, schema=kinds))
+
+
+def conform(frame: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
+    """A stored frame with exactly `columns` and then its attributes, as of today: stores outlive lists of columns.
+
+    A column that is new is missing everywhere; one that was an attribute, and so text, is read as what it is now, and is
+    missing where that cannot be.
+    """
+    if [c.name for c in columns] == [str(c) for c in frame.columns[: len(columns)]]:
+        return frame
+    known = {c.name: c for c in columns}
+    rows = [dict(zip(frame.columns, values, strict=True)) for values in frame.astype(object).itertuples(index=False)]
+    return _frame([{k: _value(v, known.get(k)) for k, v in row.items()} for row in rows], columns, str(columns[1].name))
+
+
+def _value(value: Any, column: Column | None) -> Any:
+    import pandas as pd
+
+    if pd.isna(value):
+        return None
+    if column is None or column.kind == "text" or not isinstance(value, str):
+        return value
+    try:
+        return parse(value, column.kind)
+    except InputError:
+        return None
 
 
 def _cell(value: Any, text: bool) -> Any:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pro.fleet import Fleet
+    from pro.placement.language import Term
     from pro.placement.rules import Constraint, Ints
 
 
@@ -97,7 +98,7 @@ def explain(
     """Explain the VMs `vms` (indices; None: those that `host_of` (V,) moves), with `tiers` as the engines saw them."""
     standing = Standing(fleet.host_of, np.asarray(host_of, np.int64), fleet.n_hosts)
     asked = np.flatnonzero(standing.host_of != standing.home).tolist() if vms is None else list(vms)
-    goals = _by_goal(tiers)
+    goals = _by_goal(tiers, standing.home)
     costs, totals = TiersAt(goals, standing), _totals(goals, standing)
     objections = Objections(fleet, constraints, standing)
     found = []
@@ -174,17 +175,15 @@ class Objections:
         return self._parts[key]
 
 
-def _by_goal(tiers: Sequence[Tier]) -> list[Tier]:
-    """The tiers, those that trade several goals against each other cut up by goal; rules to repair are one goal."""
+def _by_goal(tiers: Sequence[Tier], home: Ints) -> list[Tier]:
+    """The tiers, those that trade several goals against each other cut up by goal. Rules broken today are one goal."""
     told: list[Tier] = []
     for tier in tiers:
-        labels = dict.fromkeys("" if isinstance(term, Soft) else term.label for term in tier.terms)
-        if len(labels) < 2:
-            told.append(tier)
-            continue
-        for label in labels:
-            terms = tuple(t for t in tier.terms if label == ("" if isinstance(t, Soft) else t.label))
-            told.append(Tier(label or tier.name, terms))
+        soft = bool(tier.terms) and all(isinstance(term, Soft) for term in tier.terms)
+        parts: dict[str, list[Term]] = {}
+        for term in tier.terms:
+            parts.setdefault(tier.name if soft and cost(term, home, home) else term.label, []).append(term)
+        told += [Tier(name, tuple(terms)) for name, terms in parts.items()] if soft or len(parts) > 1 else [tier]
     return told
 
 

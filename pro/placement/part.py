@@ -31,4 +31,5 @@ def only(fleet: Fleet, vms: Ints) -> Fleet:
         snapshot_gib=fleet.snapshot_gib[vms],
         snapshot_age_days=fleet.snapshot_age_days[vms],
         dirty_mib_s=fleet.dirty_mib_s[vms],
+        numa_span=fleet.numa_span[vms],
     )

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pro.core.errors import InputError
-from pro.placement.constraints import build
-from pro.placement.language import cost
+from pro.core.text import plain
+from pro.placement.constraints import Headroom, build, preferences
+from pro.placement.language import Soft, cost
 from pro.placement.objectives import Balance, Heat, HostsOn, Moves
 from pro.placement.placement import Placement, TierCost
-from pro.placement.policy import Policy, budget, percent_hours, rounds, tiers
+from pro.placement.policy import Policy, budget, migration, percent_hours, rounds, tiers
 from pro.placement.problem import Problem, Stop, Tier, compile_problem
 from pro.placement.referee import check, require
 
@@ -25,20 +26,24 @@ if TYPE_CHECKING:
     from pro.fleet import Demand, Fleet
     from pro.placement.engines.exact import Coarse
     from pro.placement.problem import Engine, Objective
-    from pro.placement.rules import Constraint
+    from pro.placement.rules import Constraint, Violation
 
     Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Question:
-    """A placement problem with its rules still in words: what the referee, `explain` and the planner need beside it."""
+    """A placement problem with its rules still in words: what the referee, `explain` and the planner need beside it.
+
+    `preferences` are rules that may be broken, at a price.
+    """
 
     fleet: Fleet
     demand: Demand
     policy: Policy
     constraints: tuple[Constraint, ...]
     problem: Problem
+    preferences: tuple[Constraint, ...] = ()
 
 
 def prepare(fleet: Fleet, demand: Demand, policy: Policy) -> Question:
@@ -46,8 +51,10 @@ def prepare(fleet: Fleet, demand: Demand, policy: Policy) -> Question:
     constraints = build(
         fleet,
         memory_reserve_mib=policy.memory_reserve_mib,
+        memory_start_mib=policy.ladder[1],
         max_moves=budget(policy, fleet.n_vms),
         max_gib=policy.max_gib,
+        max_moves_per=policy.max_moves_per,
         evacuate=policy.evacuate,
     )
     rows = [row for rule in constraints for row in rule.rows(fleet)]
@@ -55,8 +62,34 @@ def prepare(fleet: Fleet, demand: Demand, policy: Policy) -> Question:
         Tier(name, tuple(term for objective in objectives for term in objective.terms(fleet, demand)))
         for name, objectives in tiers(policy, fleet, demand)
     ]
+    wished = preferences(fleet)
+    goal, terms = wanted[0].name, [*wanted[0].terms]
+    for wish in wished:
+        price = round(wish.worth * migration(policy, demand)) + 1
+        terms += [Soft(row, price, f"preference {plain(row.label)}") for row in wish.rule.rows(fleet)]
+    wanted[0] = Tier(goal, tuple(terms))
     problem = replace(compile_problem(fleet, rows, wanted), movable=_movable(fleet, policy))
-    return Question(fleet, demand, policy, tuple(constraints), problem)
+    soft = [wish.rule for wish in wished]
+    if policy.ladder[2] > policy.ladder[1]:
+        headroom = Headroom(policy.ladder[2])
+        soft.insert(0, headroom)
+        problem = _guarded(problem, fleet, headroom)
+    return Question(fleet, demand, policy, tuple(constraints), problem, tuple(soft))
+
+
+def _guarded(problem: Problem, fleet: Fleet, headroom: Headroom) -> Problem:
+    """`problem` where the placement reserve comes after the repair of broken rules and before everything else."""
+    repair, *rest = problem.tiers
+    # Nothing that the reserve could cost outweighs one unit of a broken rule.
+    first = int(fleet.memory_mib.sum()) + 1
+    terms = [replace(t, price=first) if isinstance(t, Soft) else t for t in repair.terms]
+    terms += [Soft(row, 1, row.label) for row in headroom.rows(fleet)]
+    return replace(problem, tiers=(Tier(repair.name, tuple(terms)), *rest))
+
+
+def unkept(question: Question, host_of: Ints) -> tuple[Violation, ...]:
+    """The preferences that `host_of` (V,) does not keep, and by how much."""
+    return tuple(check(question.fleet, question.preferences, host_of))
 
 
 def place(
@@ -84,6 +117,7 @@ def place(
         engine=found.engine,
         seed=policy.seed,
         seconds=time.monotonic() - begun,
+        unkept=unkept(question, found.host_of),
     ), question
 
 
@@ -145,8 +179,12 @@ def account(question: Question, host_of: Ints) -> tuple[TierCost, ...]:
     broken_now = sum(v.amount for v in check(fleet, question.constraints, home))
     broken_then = sum(v.amount for v in check(fleet, question.constraints, host_of))
     gib = float(fleet.memory_mib[host_of != home].sum()) / 1024
+    wished_now = sum(v.amount for v in unkept(question, home))
+    wished_then = sum(v.amount for v in unkept(question, host_of))
+    wishes = [TierCost("preferences not kept", wished_now, wished_then, "violations")] if question.preferences else []
     return (
         TierCost("broken rules", broken_now, broken_then, "violations"),
+        *wishes,
         line("heat", "expected % x hours over the threshold, with margin", heat, percent_hours(demand)),
         line("migrations", "count", Moves(), 1),
         TierCost("memory moved", 0.0, round(gib, 2), "GiB"),

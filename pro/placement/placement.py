@@ -26,7 +26,7 @@ class TierCost:
 class Placement:
     """An answer. `host_of` (V,) passed the referee: no rule is broken worse than today.
 
-    `tiers` in order of importance. `violations` are rules still broken. `bound` is a proven lower bound of the goal
+    `tiers` in order of importance. `violations` are rules still broken, `unkept` preferences that are. `bound` is a proven lower bound of the goal
     tier's cost after repair (None: not computed), `gap` the relative distance to it. `minimal_moves`: proven (True),
     disproven (False), or unknown (None) that no placement as good needs fewer migrations. `engine` names the chain.
     """
@@ -40,3 +40,4 @@ class Placement:
     engine: str
     seed: int
     seconds: float
+    unkept: tuple[Violation, ...] = ()

@@ -46,8 +46,12 @@ class Policy:
         Ids of hosts to be emptied.
     cluster
         Name of the only cluster to touch; None: all.
-    memory_reserve_mib
-        Memory every host keeps for itself (VMM's host reserve).
+    memory_reserve_mib, memory_start_mib, memory_placement_mib
+        VMM's ladder of host reserves, lowest first; None: as the one below. The first is what every host keeps for itself:
+        never broken, in flight neither. Where less than the second is free, memory is freed as a broken rule is repaired.
+        No host is filled beyond the third, but to repair something.
+    max_moves_per_service, max_moves_per_cluster
+        Migrations of VMs of one service, of one cluster. None: no such limit.
     seconds, steps
         When the engines stop, whichever comes first. `steps` None: by the size of the fleet (`rounds`), so that on any
         machine that is fast enough for `seconds` the answer is the same.
@@ -63,6 +67,10 @@ class Policy:
     evacuate: tuple[str, ...] = ()
     cluster: str | None = None
     memory_reserve_mib: int = 2048
+    memory_start_mib: int | None = None
+    memory_placement_mib: int | None = None
+    max_moves_per_service: int | None = None
+    max_moves_per_cluster: int | None = None
     seconds: float = 5.0
     steps: int | None = None
     seed: int = 1
@@ -74,6 +82,24 @@ class Policy:
             raise ValueError(f"aggressiveness must be 1..5, got {self.aggressiveness}")
         if not 0 < self.threshold <= 1:
             raise ValueError(f"threshold must be a fraction of capacity in (0, 1], got {self.threshold}")
+        lowest, start, placing = self.ladder
+        if not 0 <= lowest <= start <= placing:
+            raise ValueError(
+                "reserves of memory must rise: memory_reserve_mib <= memory_start_mib <= memory_placement_mib, "
+                f"got {lowest}, {start}, {placing}"
+            )
+
+    @property
+    def ladder(self) -> tuple[int, int, int]:
+        """The three reserves of memory in MiB, lowest first."""
+        start = self.memory_reserve_mib if self.memory_start_mib is None else self.memory_start_mib
+        return self.memory_reserve_mib, start, start if self.memory_placement_mib is None else self.memory_placement_mib
+
+    @property
+    def max_moves_per(self) -> dict[str, int]:
+        """Group of VMs -> migrations of one."""
+        given = {"service": self.max_moves_per_service, "cluster": self.max_moves_per_cluster}
+        return {group: most for group, most in given.items() if most is not None}
 
 
 def default_moves(vms: int) -> int:
@@ -100,10 +126,15 @@ def percent_hours(demand: Demand) -> float:
     return 0.01 * BILLION * 3600 / demand.step_s * demand.scenarios
 
 
+def migration(policy: Policy, demand: Demand) -> int:
+    """What one migration costs in the goal's tier; the unit of what soft rules are worth."""
+    return 1 if policy.goal == "repair" else round(WORTH[policy.aggressiveness] * percent_hours(demand))
+
+
 def tiers(policy: Policy, fleet: Fleet, demand: Demand) -> list[tuple[str, list[Objective]]]:
     """The goal as tiers of objectives, in order. Within a tier costs are traded, a migration against its `WORTH`."""
     unit = percent_hours(demand)
-    worth = Moves(per_move=round(WORTH[policy.aggressiveness] * unit))
+    worth = Moves(per_move=migration(policy, demand))
     heat = Heat(threshold=policy.threshold, resources=tuple(r for r in fleet.resources if r != MEMORY))
     smaller: tuple[str, list[Objective]] = ("memory moved", [Moves(per_move=0, per_gib=1)])
     if policy.goal == "repair":

@@ -1,8 +1,9 @@
 """The facts a plan depends on, in the open: a stale plan is refused, and can say what changed.
 
 `facts` is {"vms": {vm: [host, memory MiB, state]}, "hosts": {host: [accepting, memory MiB, [vms that stand there]]}, "rules":
-{rule: [[kind, scope, least, members, hosts]]}}. Hosts are those where a VM arrives; VMs are those that move, those that stand on
-such a host, and their companions in rules; rules are those about a VM that moves. Nothing else can change what the plan does.
+{rule: [[kind, scope, least, members, hosts, {more}]]}}, {more} only if there is more. Hosts are those where a VM arrives; VMs are
+those that move, those that stand on such a host, and their companions in rules; rules are those about a VM that moves or a host
+where one arrives. Nothing else can change what the plan does.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pro.core.text import plain
-from pro.planning.identity import digest
+from pro.planning.identity import canonical, digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
-    from pro.fleet import Fleet
+    from pro.fleet import Fleet, RuleSpec
     from pro.planning.plan import Migration
 
 RUNNING = "running"
@@ -26,7 +27,7 @@ def facts(fleet: Fleet, vms: Iterable[str], hosts: Iterable[str]) -> dict[str, A
     moving = set(vms)
     reached = sorted(set(hosts))
     memory = fleet.resources.index("memory")
-    companions = {m for r in fleet.rules if moving & set(r.members) for m in r.members}
+    companions = {m for r in fleet.rules if _speaks(r, moving, reached) for m in r.members}
     stands: dict[str, list[str]] = {h: [] for h in reached}
     for vm, h in zip(fleet.vms, fleet.host_of.tolist(), strict=True):
         if fleet.hosts[h] in stands:
@@ -38,17 +39,30 @@ def facts(fleet: Fleet, vms: Iterable[str], hosts: Iterable[str]) -> dict[str, A
             h: [bool(fleet.accepting[i]), int(fleet.capacity[i, memory]), stands[h]]
             for h, i in ((h, fleet.host_index(h)) for h in reached)
         },
-        "rules": _rules(fleet, moving),
+        "rules": _rules(fleet, moving, reached),
     }
 
 
-def _rules(fleet: Fleet, moving: set[str]) -> dict[str, list[Any]]:
-    """Rules about `moving`, by name; several may have one name."""
+def _speaks(rule: RuleSpec, moving: set[str], hosts: Collection[str]) -> bool:
+    """Whether `rule` is about one of the VMs `moving`, about everybody, or keeps one of `hosts` for its members."""
+    return (
+        bool(moving & set(rule.members))
+        or not rule.members
+        or (rule.kind == "dedicate" and not set(rule.hosts).isdisjoint(hosts))
+    )
+
+
+def _rules(fleet: Fleet, moving: set[str], hosts: Collection[str]) -> dict[str, list[Any]]:
+    """Rules about `moving` and `hosts`, by name; several may have one name."""
     found: dict[str, list[Any]] = {}
     for r in fleet.rules:
-        if moving & set(r.members):
-            found.setdefault(r.name, []).append([r.kind, r.scope, r.least, sorted(r.members), sorted(r.hosts)])
-    return {name: sorted(found[name]) for name in sorted(found)}
+        if _speaks(r, moving, hosts):
+            more = {name: getattr(r, name) for name in ("most", "soft", "worth") if getattr(r, name)}
+            places = list(r.hosts) if r.kind == "prefer" else sorted(r.hosts)
+            found.setdefault(r.name, []).append(
+                [r.kind, r.scope, r.least, sorted(r.members), places, *([more] if more else [])]
+            )
+    return {name: sorted(found[name], key=lambda said: (said[:5], canonical(said[5:]))) for name in sorted(found)}
 
 
 def _vm(fleet: Fleet, vm: str) -> list[Any]:
@@ -86,7 +100,7 @@ def facts_now(then: Mapping[str, Any], fleet: Fleet, moving: Iterable[str]) -> d
     }
     memory = fleet.capacity[:, fleet.resources.index("memory")].tolist()
     hosts = dict(zip(fleet.hosts, zip(fleet.accepting.tolist(), memory, strict=True), strict=True))
-    return {**facts_from_world(then, vms, hosts), "rules": _rules(fleet, set(moving))}
+    return {**facts_from_world(then, vms, hosts), "rules": _rules(fleet, set(moving), then["hosts"])}
 
 
 def facts_after(then: Mapping[str, Any], done: Iterable[Migration]) -> dict[str, Any]:

@@ -18,6 +18,8 @@ SCHEMA = "plan/1"
 
 _MAX_CHARS = 256 * 2**20
 _KINDS = ("live", "quick")
+_PLAIN_RULE = 5
+"""Facts of a rule that says nothing of its own."""
 
 
 def dumps(plan: Plan) -> str:
@@ -180,7 +182,8 @@ def _facts(value: Any, path: str) -> dict[str, Any]:
         _tuple(fact, f"{path}.hosts.{host}", (_flag, _whole, _texts))
     for rule, facts in found["rules"].items():
         for i, fact in enumerate(_list(facts, f"{path}.rules.{rule}")):
-            _tuple(fact, f"{path}.rules.{rule}[{i}]", (_text, _text, _whole, _texts, _texts))
+            more = (_free_object,) if len(_list(fact, f"{path}.rules.{rule}[{i}]")) > _PLAIN_RULE else ()
+            _tuple(fact, f"{path}.rules.{rule}[{i}]", (_text, _text, _whole, _texts, _texts, *more))
     return found
 
 

@@ -76,7 +76,7 @@ class Plan:
     explain: Mapping[str, Any] = field(default_factory=dict)
     """Per VM (moved or on a hot host): what happens without the move, refused destinations with reasons, gain."""
     violations: tuple[Mapping[str, Any], ...] = ()
-    """Rules still broken after the plan, with what would be needed."""
+    """Rules still broken after the plan, with what would be needed; with `preference`: soft ones."""
     ends: Mapping[str, str] = field(default_factory=dict)
     """The promise: where every VM that moves stands when the plan is done (ids)."""
 

@@ -29,8 +29,9 @@ def show(plan: Plan) -> list[str]:
         lines += ["", "Blocked:", *(f"  {plain(b.vm, _NAME)}: {plain(b.reason, 400)}" for b in plan.blocked)]
     lines += _tiers(plan.tiers)
     lines += _before_after(plan.before, plan.after)
-    if plan.violations:
-        lines += ["", "Still broken:", *(f"  {_violation(v)}" for v in plan.violations)]
+    for title, soft in (("Still broken:", False), ("Preferences not kept:", True)):
+        told = [f"  {_violation(v)}" for v in plan.violations if bool(v.get("preference")) == soft]
+        lines += ["", title, *told] if told else []
     return lines
 
 

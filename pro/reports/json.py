@@ -57,6 +57,7 @@ def document(report: Report) -> dict[str, Any]:
         "rules": {
             "repaired": [_violation(v) for v in report.repaired],
             "broken": [_violation(v) for v in placement.violations],
+            "preferences": [_violation(v) for v in placement.unkept],
         },
         "data": {
             "readiness": report.readiness.to_json() if report.readiness else None,

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import random
+import tempfile
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,10 +18,12 @@ from pro.core.text import cell
 from pro.fleet.inventory import read_inventory
 from pro.fleet.readers import read_sources
 from pro.fleet.readers.cells import parse
+from pro.fleet.readers.rules import rule_json
 from tests.fleet.estates import AT, as_csv, folder, host, vm
+from tests.strategies import written
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from pro.fleet import RuleSpec
 
 HOSTS = [host("HV01", site="Z\u00fcrich"), host("HV02", site="Gen\u00e8ve")]
 VMS = [vm("WEB1", "HV01", highly_available=True), vm("SQL1", "hv02", snapshot_gib=1.5)]
@@ -179,6 +185,17 @@ def test_unknown_columns_are_kept_as_attributes(tmp_path: Path) -> None:
         ({"kind": "spread", "members": [1]}, "not a list of names"),
         ({"kind": "spread", "members": ["\ud800"]}, "not a list of names"),
         ({"kind": "spread", "members": ["a"], "scope": 3}, "not text, got 3"),
+        ({"kind": "limit", "members": ["a"]}, "a limit without most"),
+        ({"kind": "limit", "most": 2**31}, "not a count"),
+        ({"kind": "limit", "most": True}, "not a count, got True"),
+        ({"kind": "licence", "members": ["a"], "most": 16, "hosts": ["h"]}, "a licence has no hosts"),
+        ({"kind": "gather", "members": ["a"], "least": 2}, "a gather has no least"),
+        ({"kind": "spread", "members": ["a"], "sotf": True}, "perhaps soft"),
+        ({"kind": "spread", "members": ["a"], "soft": "yes"}, "neither true nor false, got 'yes'"),
+        ({"kind": "spread", "members": ["a"], "soft": True, "worth": 0}, "not a worth, got 0"),
+        ({"kind": "spread", "members": ["a"], "soft": True, "worth": 1e999}, "not a worth"),
+        ({"kind": "spread", "members": ["a"], "worth": 2}, "only a soft rule has a worth"),
+        ({"kind": "prefer", "members": ["a"], "hosts": ["h"], "soft": False}, "a prefer is always soft"),
         ("spread", "a rule is an object"),
     ],
 )
@@ -208,3 +225,14 @@ def test_rules_may_be_wrapped_and_use_other_words(tmp_path: Path) -> None:
         "rack",
         "ops",
     )
+
+
+@given(st.lists(written(), max_size=4))
+def test_rules_are_read_as_they_were_written(rules: list[RuleSpec]) -> None:
+    with tempfile.TemporaryDirectory() as home:
+        path = Path(home) / "rules.json"
+        path.write_text(json.dumps([rule_json(rule) for rule in rules]), "utf-8")
+        found = read_sources([path])
+    assert found.problems == []
+    assert found.rules == [replace(rule, members=tuple(dict.fromkeys(rule.members)),
+                                   hosts=tuple(dict.fromkeys(rule.hosts))) for rule in rules]  # fmt: skip

@@ -100,6 +100,30 @@ def test_an_empty_store_says_what_to_do(tmp_path: Path) -> None:
         load_inventory(tmp_path)
 
 
+def test_a_store_from_before_a_column_existed_still_speaks(tmp_path: Path) -> None:
+    """The column was an attribute, and so text, or was not there at all."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    taken = datetime(2013, 8, 1, tzinfo=UTC)
+    home = folder(
+        tmp_path / "in", [host("h1", feed="A")], [vm("a", "h1", oldest_snapshot=taken.isoformat(), cpu_cap_mhz=None)]
+    )
+    import_inventory(tmp_path, [home], AT)
+    (new,) = (tmp_path / "inventory").iterdir()
+    for name, columns in (("hosts", ["networks", "storage"]), ("vms", ["networks", "storage", "numa_span"])):
+        table = pq.read_table(new / f"{name}.parquet").drop_columns(columns)
+        if name == "hosts":
+            table = table.drop_columns(["numa_nodes"]).append_column("numa_nodes", pa.array(["2"]))
+        pq.write_table(table, new / f"{name}.parquet")
+    inventory = load_inventory(tmp_path)
+    fresh = read_inventory([home], AT)
+    assert inventory.hosts.columns.tolist() == fresh.hosts.columns.tolist()
+    assert inventory.vms.equals(fresh.vms)
+    assert inventory.hosts["numa_nodes"].tolist() == [2]
+    assert snapshot(inventory, AT).snapshot_age_days.tolist() == [18.0]
+
+
 def test_an_import_that_dies_leaves_no_half_inventory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = folder(tmp_path / "one", [host("h1")], [vm("a", "h1")])
     with monkeypatch.context() as patch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -120,6 +121,12 @@ VMS = [vm("a", "h1"), vm("b", "h1"), vm("c", "h2"), vm("d", "alone")]
         (rule("spread", "a", "b", least=3), "warning", "wants 3 hosts for 2 VMs"),
         (rule("spread", "a", "b", scope="rack"), "warning", "no host says its rack"),
         (rule("spread", "a", "b", scope="planet"), "error", "expected host | rack | site | cluster"),
+        (rule("limit", most=1), "warning", "lets 3 VMs stand where its 4 can go; it cannot hold"),
+        (rule("limit", "a", "b", "c", most=1, scope="site"), "warning", "lets 1 VMs stand where its 3 can go"),
+        (rule("licence", "a", most=8), "warning", "licenses 8 cores, and the smallest host for one VM has 10"),
+        (rule("dedicate", "d", hosts=("h1",)), "warning", 'leaves VM "d" no host it can reach'),
+        (rule("dedicate", "d", hosts=("ghost",)), "error", "names no host that exists"),
+        (rule("prefer", "d", hosts=("ghost",), soft=True), "warning", "names no host that exists"),
     ],
 )
 def test_what_a_rule_cannot_ask(written: RuleSpec, severity: str, said: str) -> None:
@@ -130,6 +137,28 @@ def test_what_a_rule_cannot_ask(written: RuleSpec, severity: str, said: str) -> 
 def test_together_and_apart_is_a_contradiction() -> None:
     found = told(HOSTS, VMS, rule("gather", "a", "b"), RuleSpec("s", "spread", ("a", "b")))
     assert found == [("warning", 'rule "r" wants together what rule "s" wants apart: "a", "b"')]
+
+
+def test_a_host_kept_for_two_is_a_contradiction_and_two_preferences_are_none() -> None:
+    mine, yours = rule("dedicate", "a", hosts=("h1", "h2")), RuleSpec("s", "dedicate", ("c",), ("h2",))
+    assert told(HOSTS, VMS, mine, yours) == [
+        ("warning", 'rule "s" and rule "r" keep host "h2" for different VMs; both cannot hold')
+    ]
+    assert told(HOSTS, VMS, mine, replace(yours, soft=True)) == []
+    apart = RuleSpec("s", "spread", ("a", "b"), soft=True)
+    assert told(HOSTS, VMS, rule("gather", "a", "b"), apart) == []
+
+
+def test_a_vm_on_a_host_that_does_not_say_it_reaches_its_networks() -> None:
+    hosts = [host("h1", networks="Prod; dmz"), host("h2")]
+    found = told(hosts, [vm("a", "h1", networks="prod;lab"), vm("b", "h2", networks="lab")])
+    assert found == [("warning", 'VM "a" needs of networks "lab", which its host "h1" does not say it reaches')]
+
+
+def test_numa_nodes_that_do_not_divide_the_cores() -> None:
+    assert told([host("h1", numa_nodes=3), host("h2", numa_nodes=2)], [vm("a", "h1")]) == [
+        ("warning", 'host "h1" has 10 cores on 3 NUMA nodes; they are taken to share them evenly')
+    ]
 
 
 def test_a_fence_across_two_clusters_suits_each_vm_that_finds_a_host_in_it() -> None:

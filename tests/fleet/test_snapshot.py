@@ -168,6 +168,29 @@ def test_rules_get_ids_and_lose_what_nobody_knows() -> None:
     assert fleet_of(hosts, vms, *rules).rules == (RuleSpec("f", "fence", ("A", "B"), ("2",), owner="ops", origin="x"),)
 
 
+def test_a_preference_keeps_its_order_and_a_limit_may_be_about_everybody() -> None:
+    hosts = [host("h1", id="1"), host("h2", id="2")]
+    rules = (
+        RuleSpec("all", "limit", (), most=9), RuleSpec("gone", "limit", ("ghost",), most=9),
+        RuleSpec("p", "prefer", ("a",), ("h2", "ghost", "h1", "H2"), soft=True),
+    )  # fmt: skip
+    found = fleet_of(hosts, [vm("a", "h1")], *rules).rules
+    assert [(r.name, r.members, r.hosts) for r in found] == [("all", (), ()), ("p", ("a",), ("2", "1"))]
+
+
+def test_cores_nodes_networks_and_storage() -> None:
+    hosts = [host("h1", numa_nodes=2, networks="a;b"), host("h2", storage="csv")]
+    fleet = fleet_of(hosts, [vm("v", "h1", numa_span=True, networks="a"), vm("w", "h2")])
+    assert (fleet.cores.tolist(), fleet.numa_nodes.tolist(), fleet.numa_span.tolist()) == (
+        [10, 10],
+        [2, 0],
+        [True, False],
+    )
+    assert fleet.host_groups["networks"].code.tolist() == [0, -1]
+    assert fleet.vm_groups["networks"].names == ("a",)
+    assert fleet.vm_groups["storage"].code.tolist() == [-1, -1]
+
+
 def test_what_cannot_be_planned_with_can_be_left_out() -> None:
     hosts = [host("h1"), host("h2", cores=0), host("h3")]
     vms = [vm("a", "h1"), vm("b", "h2"), vm("c", "nowhere"), vm("d", "h3"), vm("e", "h3", vcpus=0)]

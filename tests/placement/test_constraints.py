@@ -7,6 +7,7 @@ from hypothesis import given
 
 from pro.core.errors import InputError
 from pro.fleet import RuleSpec
+from pro.fleet.rule_kinds import KINDS
 from pro.placement import constraints as room
 from tests.builders import fleet, stand
 from tests.strategies import RULES, fleets, written
@@ -133,6 +134,94 @@ def test_a_budget_counts_migrations_and_memory():
     assert words(room.MoveBudget(max_gib=1), two, "h2: a b") == ["2,000 MiB to move, at most 1,024 MiB allowed"]
 
 
+def test_a_budget_of_one_service_does_not_bind_another():
+    mixed = fleet("h1: a b c | h2:", services={"a": "web", "b": "web", "c": "sql"})
+    rule = room.GroupBudget("service", 1)
+    assert words(rule, mixed, "h2: a c") == []
+    assert words(rule, mixed, "h2: a b c") == ["2 migrations of service web, at most 1 allowed"]
+
+
+def test_so_many_vms_on_a_host_or_of_a_group_in_a_rack():
+    four = fleet("h1: a b | h2: c | h3:", racks={"h1": "r1", "h2": "r1", "h3": "r2"})
+    assert words(room.VmLimit("two", 2), four) == []
+    assert words(room.VmLimit("two", 2), four, "h1: c") == ["h1 holds 3 (a, b and c), at most 2 allowed"]
+    rule = room.VmLimit("in a rack", 1, ("a", "c"), "rack")
+    assert words(rule, four) == ["rack r1 holds 2 (a and c), at most 1 allowed"]
+    assert words(rule, four, "h3: c") == []
+    assert words(room.VmLimit("small host", 1, hosts=("h2",)), four, "h2: a b") == [
+        "h2 holds 3 (a, b and c), at most 1 allowed"
+    ]
+
+
+def test_a_licence_counts_the_cores_of_every_host_that_holds_a_member():
+    hosts = fleet("h1: a b | h2: c | h3:", cores={"h1": 16, "h2": 8, "h3": 32})
+    rule = room.Licence("sql", ("a", "b", "c"), 16)
+    assert words(rule, hosts) == ["its VMs occupy 24 cores (h1, h2), 16 are licensed"]
+    assert words(rule, hosts, "h1: c") == []
+    assert words(rule, hosts, "h2: a b") == []
+    assert words(rule, hosts, "h3: a b c") == ["its VMs occupy 32 cores (h3), 16 are licensed"]
+
+
+def test_dedicated_hosts_hold_their_tenants_and_nobody_else():
+    hosts = fleet("h1: a | h2: b")
+    rule = room.Dedicate("own", ("a",), ("h1",))
+    assert words(rule, hosts) == []
+    assert words(rule, hosts, "h1: b") == ["b stands on h1, which is kept for others"]
+    assert words(rule, hosts, "h2: a") == ["a stands on h2, which is not one of its own hosts"]
+
+
+def test_preferred_owners_are_an_order():
+    hosts = fleet("h1: a | h2: | h3:")
+    rule = room.Prefer("first east", ("a",), ("h2", "h1"))
+    assert words(rule, hosts, "h2: a") == []
+    assert words(rule, hosts) == ["a stands on h1, choice 2 of 2"]
+    (worst,) = rule.violations(hosts, stand(hosts, "h3: a"))
+    assert (worst.text, worst.amount) == ("a stands on h3, none it prefers", 2)
+
+
+def test_a_vm_goes_where_its_networks_and_its_storage_are():
+    nets = {"h1": "Prod;DMZ", "h2": "prod", "h3": "", "a": "dmz ; prod", "b": "PROD", "c": ""}
+    hosts = fleet("h1: a | h2: | h3: b c", networks=nets, storage={"h1": "csv1", "a": "csv1"})
+    rule = room.Reach()
+    assert words(rule, hosts) == []  # h3 says nothing, so b may stay
+    assert words(rule, hosts, "h2: b c") == []
+    assert words(rule, hosts, "h3: a") == [
+        "a needs networks dmz and 1 more, which h3 does not reach",
+        "a needs storage csv1, which h3 does not reach",
+    ]
+    assert words(rule, hosts, "h2: a") == [
+        "a needs networks dmz, which h2 does not reach",
+        "a needs storage csv1, which h2 does not reach",
+    ]
+
+
+def test_a_vm_fits_one_numa_node_unless_it_spans_them_or_has_to():
+    hosts = fleet(
+        "h1: a b | h2: s w",
+        cores={"h1": 32, "h2": 16}, numa_nodes=2, memory={"h1": 64_000, "h2": 64_000},
+        vcpus={"a": 12, "b": 4, "s": 12, "w": 40}, spanning=["s"],
+    )  # fmt: skip
+    assert words(room.NumaFit(), hosts) == []
+    assert words(room.NumaFit(), hosts, "h2: a b") == [
+        "a (12 processors, 1,024 MiB) is larger than a NUMA node of h2 (8 cores, 32,000 MiB)"
+    ]
+
+
+def test_two_vms_of_more_than_half_a_node_never_share_one():
+    hosts = fleet("h1: a b c | h2:", cores=8, numa_nodes=2, memory=10_000, vm_memory=3_000)
+    assert words(room.Capacity(), hosts) == []
+    assert words(room.NumaFit(), hosts) == ["a, b and c each take more than half a NUMA node of h1, which has 2"]
+    assert words(room.NumaFit(), hosts, "h2: c") == []
+
+
+def test_the_placement_reserve_binds_newcomers_only():
+    tight = fleet("h1: a b | h2: c", memory=4_096, vm_memory={"a": 1_500, "b": 1_500, "c": 1_024})
+    rule = room.Headroom(2_000)
+    assert words(rule, tight) == []
+    assert words(rule, tight, "h2: b") == ["h2 keeps 1,572 of 2,000 MiB free"]
+    assert words(rule, tight, "h2: a b | h1: c") == ["h2 keeps 1,096 of 2,000 MiB free"]
+
+
 def test_hostile_names_are_told_but_cannot_break_a_line():
     hostile = fleet("h1: a b", names={"a": "two\nlines", "h1": "x" * 200})
     (text,) = words(room.Spread("apart", ("a", "b")), hostile)
@@ -150,13 +239,33 @@ def test_everything_that_holds_is_built_and_nothing_is_skipped_in_silence():
     ]  # fmt: skip
 
 
+def test_soft_rules_are_preferences_and_nothing_is_asked_that_no_inventory_speaks_of():
+    ruled = fleet(
+        "h1: a b | h2:",
+        rules=[RuleSpec("apart", "spread", ("a", "b"), soft=True, worth=3.0), RuleSpec("in", "fence", ("a",), ("h1",))],
+        numa_nodes=2, networks={"a": "prod"},
+    )  # fmt: skip
+    held = [rule.name for rule in room.build(ruled, max_moves_per={"service": 2})]
+    assert held[4:] == ["reach", "NUMA fit", "move budget per service", "in"]
+    assert [(wish.rule.name, wish.worth) for wish in room.preferences(ruled)] == [("apart", 3.0)]
+
+
+def test_every_kind_that_people_write_is_built():
+    assert set(room.WRITTEN) == set(KINDS)
+
+
 @pytest.mark.parametrize(
     ("rule", "complaint"),
     [
         (RuleSpec("r", "lonely", ("a",)), "unknown kind of rule"),
         (RuleSpec("r", "spread", ("a",), scope="rak"), "unknown scope"),
-        (RuleSpec("r", "fence", ("a",)), "a fence needs at least one host"),
+        (RuleSpec("r", "fence", ("a",)), "a fence without hosts"),
         (RuleSpec("r", "spread", ("a",), least=-1), "least must not be negative"),
+        (RuleSpec("r", "gather", ("a",), least=2), "a gather has no least"),
+        (RuleSpec("r", "limit", ("a",)), "a limit without most"),
+        (RuleSpec("r", "ban", ("a",), ("h1",), soft=False, worth=2.0), "only a soft rule has a worth"),
+        (RuleSpec("r", "pin", ("a",), soft=True, worth=float("nan")), "worth is how many migrations"),
+        (RuleSpec("r", "prefer", ("a",), ("h1",)), "a prefer is always soft"),
     ],
 )
 def test_a_rule_that_cannot_be_read_is_an_error_that_says_where(rule, complaint):

@@ -91,3 +91,18 @@ def test_a_licence_that_costs_by_host_is_gathered_on_the_cheapest() -> None:
     problem = Problem(np.array([0, 1, 2]), 3, np.ones(3, bool), (), (Tier("", ()), Tier("goal", (cores, moves))))
     for engine in (Greedy(), Local(), Exact(), Anneal()):
         assert engine.improve(problem, problem.home, FEW, np.random.default_rng(1)).tolist() == [1, 1, 2]
+
+
+def test_a_licence_is_freed_by_the_last_vm_that_leaves_a_host() -> None:
+    """Two licensed VMs on each of two hosts, and room for all four on each: no single migration gains, two do."""
+    from pro.placement.language import Limit, Linear, Soft, Together
+    from pro.placement.problem import Tier
+
+    licence = Soft(Together(np.arange(4), np.arange(3), "licence", 8, [8, 8, 4]), 1, "licence")
+    slots = Limit(np.arange(6), np.ones((6, 1)), np.arange(3), np.zeros((3, 1)), [[4], [4], [3]], "after", "slots")
+    moves = Linear(np.ones(6), None, None, "moves")
+    problem = Problem(
+        np.array([0, 0, 1, 1, 2, 2]), 3, np.ones(6, bool), (slots,), (Tier("rules", (licence,)), Tier("goal", (moves,)))
+    )
+    assert Greedy().improve(problem, problem.home, FEW, np.random.default_rng(1)).tolist() == problem.home.tolist()
+    assert problem.costs(Local().improve(problem, problem.home, Stop(60, 0), np.random.default_rng(1))) == (0, 2)

@@ -94,6 +94,8 @@ def test_with_a_roomy_spare_host_nothing_is_blocked_for_want_of_memory(world: Wo
         accepting=np.append(f.accepting, True),
         leaving=np.append(f.leaving, False),
         migration_mbps=np.append(f.migration_mbps, 1_000),
+        cores=np.append(f.cores, 10),
+        numa_nodes=np.append(f.numa_nodes, 0),
         host_groups={k: Groups(np.append(g.code, g.code[0]), g.names) for k, g in f.host_groups.items()},
     )
     plan = World(roomy, (Capacity(),), world.host_of).plan()

@@ -48,6 +48,7 @@ components.section("Rules broken")
 broken = [("still broken", v) for v in report.placement.violations] + [
     ("repaired by the plan", v) for v in report.repaired
 ]
+broken += [("preference not kept", v) for v in report.placement.unkept]
 if broken:
     rows = [{"State": state, "Rule": v.rule, "What is wrong": v.text} for state, v in broken]
     components.frame(pd.DataFrame(rows), alt="Rules that are broken today")

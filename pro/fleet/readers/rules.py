@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from typing import TYPE_CHECKING, Any
 
 from pro.core.errors import InputError
 from pro.fleet.fleet import RuleSpec
 from pro.fleet.readers.csv import decode
+from pro.fleet.rule_kinds import KINDS, MOST_WORTH, contradictions
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pro.fleet.readers import Found
 
-KINDS = ("spread", "gather", "fence", "pin", "ban")
-_NEEDS_HOSTS = ("fence", "ban")
+_KEYS = ("rule", "name", "kind", "members", "vms", "hosts", "scope", "least", "count", "most", "soft", "worth", "owner",
+         "origin", "comment")  # fmt: skip
+
+_TOO_MANY = 2**31
 
 
 class RulesReader:
     """A list of rules, or an object whose "rules" is that list.
 
-    One rule: `{"rule": name, "kind": spread|gather|fence|pin|ban, "members": [VMs], "scope": "host", "least": 2, "hosts":
-    [...], "owner": who to ask}`. `scope` and `least` go with spread and gather, `hosts` with fence, ban and pin (a pin
-    without hosts keeps its members where they are). VMs and hosts by id, name or DNS name. Text in JSON is taken as it
-    is: no spreadsheet has been near it.
+    One rule: `{"rule": name, "kind": spread, "members": [VMs], "scope": "host", "least": 2, "owner": who to ask}`. What
+    goes with which kind is in `pro.fleet.rule_kinds`; what does not is refused, and so is a key that nobody knows. Any rule
+    may be `"soft": true`, with a `worth`. VMs and hosts by id, name or DNS name. Text in JSON is taken as it is: no
+    spreadsheet has been near it.
     """
 
     name = "rules.json"
@@ -65,57 +69,93 @@ def rule_json(rule: RuleSpec) -> dict[str, Any]:
     entry: dict[str, Any] = {"rule": rule.name, "kind": rule.kind, "members": list(rule.members), "scope": rule.scope}
     if rule.hosts:
         entry["hosts"] = list(rule.hosts)
-    if rule.least:
-        entry["least"] = rule.least
+    for name in ("least", "most", "soft", "worth"):
+        if getattr(rule, name):
+            entry[name] = getattr(rule, name)
     if rule.owner:
         entry["owner"] = rule.owner
     return {**entry, "origin": rule.origin}
 
 
-def _rule(entry: dict[str, Any], where: str, problems: list[InputError]) -> RuleSpec | None:
-    """The rule, or None when something in it makes no sense: a rule half understood is worse than none."""
-    wrong: list[InputError] = []
+class _Entry:
+    """One entry of the file, read key by key; what cannot be read is noted in `wrong` and missing."""
 
-    def text(key: str, default: str) -> str:
-        value = entry.get(key, default)
+    def __init__(self, entry: dict[str, Any], where: str) -> None:
+        self._entry, self._where = entry, where
+        self.wrong = [_unknown(key, where) for key in entry if key not in _KEYS]
+
+    def _refuse(self, what: str, got: object, key: str, expected: str | None = None) -> None:
+        self.wrong.append(InputError(what, got=got, expected=expected, where=f"{self._where}: {key}"))
+
+    def text(self, key: str, default: str = "") -> str:
+        value = self._entry.get(key, default)
         if value is None:
             return default
         if not isinstance(value, str) or not _unicode(value):
-            wrong.append(InputError("not text", got=value, where=f"{where}: {key}"))
+            self._refuse("not text", value, key)
             return default
         return value
 
-    def texts(*keys: str) -> tuple[str, ...]:
-        key = next((k for k in keys if k in entry), keys[0])
-        value = entry.get(key) or []
+    def texts(self, *keys: str) -> tuple[str, ...]:
+        key = next((k for k in keys if k in self._entry), keys[0])
+        value = self._entry.get(key) or []
         value = [value] if isinstance(value, str) else value
         if not isinstance(value, list) or not all(isinstance(v, str) and v and _unicode(v) for v in value):
-            wrong.append(InputError("not a list of names", got=value, where=f"{where}: {key}"))
+            self._refuse("not a list of names", value, key)
             return ()
         return tuple(dict.fromkeys(value))
 
-    kind = text("kind", "").strip().casefold()
-    name = text("rule", "") or text("name", "") or f"{kind} {where.rsplit(' ', 1)[-1]}"
-    least = entry.get("least", entry.get("count", 0)) or 0
-    if kind not in KINDS:
-        wrong.append(InputError("unknown kind of rule", got=entry.get("kind"), expected=" | ".join(KINDS), where=where))
-    if not isinstance(least, int) or isinstance(least, bool) or least < 0:
-        wrong.append(InputError("not a count", got=least, expected="0, 1, 2, ...", where=f"{where}: least"))
-        least = 0
+    def count(self, *keys: str) -> int:
+        key = next((k for k in keys if k in self._entry), keys[0])
+        value = self._entry.get(key) or 0
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _TOO_MANY:
+            self._refuse("not a count", value, key, "0, 1, 2, ...")
+            return 0
+        return value
+
+    def soft(self, kind: str) -> bool:
+        value = self._entry.get("soft")
+        if value is not None and not isinstance(value, bool):
+            self._refuse("neither true nor false", value, "soft")
+        return kind in KINDS and KINDS[kind].soft if value is None else bool(value)
+
+    def worth(self) -> float:
+        value = self._entry.get("worth")
+        if value is None:
+            return 0.0
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MOST_WORTH:
+            self._refuse("not a worth", value, "worth", f"migrations, above 0 and at most {MOST_WORTH:,}")
+            return 0.0
+        return float(value)
+
+
+def _rule(entry: dict[str, Any], where: str, problems: list[InputError]) -> RuleSpec | None:
+    """The rule, or None when something in it makes no sense: a rule half understood is worse than none."""
+    read = _Entry(entry, where)
+    kind = read.text("kind").strip().casefold()
     rule = RuleSpec(
-        name=name,
+        name=read.text("rule") or read.text("name") or f"{kind} {where.rsplit(' ', 1)[-1]}",
         kind=kind,
-        members=texts("members", "vms"),
-        hosts=texts("hosts"),
-        scope=text("scope", "host").strip().casefold() or "host",
-        least=least,
-        owner=text("owner", ""),
-        origin=text("origin", "") or where,
+        members=read.texts("members", "vms"),
+        hosts=read.texts("hosts"),
+        scope=read.text("scope", "host").strip().casefold() or "host",
+        least=read.count("least", "count"),
+        most=read.count("most"),
+        soft=read.soft(kind),
+        worth=read.worth(),
+        owner=read.text("owner"),
+        origin=read.text("origin") or where,
     )
-    if kind in _NEEDS_HOSTS and not rule.hosts and not wrong:
-        wrong.append(InputError(f"a {kind} without hosts", expected='"hosts": [...]', where=where))
+    wrong = read.wrong or list(contradictions(rule, where))
     problems += wrong
     return None if wrong else rule
+
+
+def _unknown(key: str, where: str) -> InputError:
+    near = difflib.get_close_matches(key, _KEYS, 1)
+    return InputError(
+        "a rule has nothing of this name", got=key, expected=f"perhaps {near[0]}" if near else None, where=where
+    )
 
 
 def _unicode(text: str) -> bool:

@@ -6,20 +6,29 @@ To add a rule: a file here, a line in `CONSTRAINTS` (and in `WRITTEN` if people 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pro.core.errors import InputError
+from pro.fleet.rule_kinds import KINDS, SCOPES, contradictions
 from pro.placement.constraints.ban import Ban as Ban
+from pro.placement.constraints.budget import GroupBudget as GroupBudget
 from pro.placement.constraints.budget import MoveBudget as MoveBudget
 from pro.placement.constraints.capacity import Capacity as Capacity
 from pro.placement.constraints.cluster import ClusterBorder as ClusterBorder
-from pro.placement.constraints.common import SCOPES
 from pro.placement.constraints.cpu import CpuCompatibility as CpuCompatibility
+from pro.placement.constraints.dedicate import Dedicate as Dedicate
 from pro.placement.constraints.evacuate import Evacuate as Evacuate
 from pro.placement.constraints.fence import Fence as Fence
 from pro.placement.constraints.gather import Gather as Gather
+from pro.placement.constraints.headroom import Headroom as Headroom
+from pro.placement.constraints.licence import Licence as Licence
+from pro.placement.constraints.limit import VmLimit as VmLimit
 from pro.placement.constraints.maintenance import Maintenance as Maintenance
+from pro.placement.constraints.numa import NumaFit as NumaFit
 from pro.placement.constraints.pin import Pin as Pin
+from pro.placement.constraints.prefer import Prefer as Prefer
+from pro.placement.constraints.reach import Reach as Reach
 from pro.placement.constraints.spread import Spread as Spread
 
 if TYPE_CHECKING:
@@ -35,11 +44,19 @@ CONSTRAINTS: Mapping[str, type[Constraint]] = {
     "maintenance": Maintenance,
     "evacuate": Evacuate,
     "budget": MoveBudget,
+    "group_budget": GroupBudget,
+    "headroom": Headroom,
+    "reach": Reach,
+    "numa": NumaFit,
     "spread": Spread,
     "gather": Gather,
     "fence": Fence,
     "pin": Pin,
     "ban": Ban,
+    "limit": VmLimit,
+    "licence": Licence,
+    "dedicate": Dedicate,
+    "prefer": Prefer,
 }
 """Every rule there is."""
 
@@ -49,6 +66,10 @@ WRITTEN: Mapping[str, Callable[[RuleSpec], Constraint]] = {
     "fence": Fence.of,
     "pin": Pin.of,
     "ban": Ban.of,
+    "limit": VmLimit.of,
+    "licence": Licence.of,
+    "dedicate": Dedicate.of,
+    "prefer": Prefer.of,
 }
 """The kinds that people write in rules.json, and how each is read."""
 
@@ -57,22 +78,27 @@ def build(
     fleet: Fleet,
     *,
     memory_reserve_mib: int = 0,
-    memory_reserve_percent: int = 0,
+    memory_start_mib: int = 0,
     max_moves: int | None = None,
     max_gib: int | None = None,
+    max_moves_per: Mapping[str, int] | None = None,
     evacuate: Sequence[str] = (),
 ) -> list[Constraint]:
-    """Every rule that holds for `fleet`: what always holds, what the caller asks, what people wrote.
+    """Every rule that holds for `fleet`: what always holds, what the caller asks, what people wrote; see `preferences`.
 
-    `evacuate` are host ids. Raises `InputError` for a rule of an unknown kind or scope, a fence or ban without hosts,
+    `memory_start_mib`: where less is free, memory is short and to be freed. `max_moves_per`: group of VMs (service,
+    cluster) -> migrations of one. `evacuate` are host ids. Raises `InputError` for a rule of an unknown kind or scope, a fence or ban without hosts,
     and for an evacuated host that the fleet does not hold: nothing is skipped in silence.
     """
     rules: list[Constraint] = [
-        Capacity(reserve=memory_reserve_mib, reserve_percent=memory_reserve_percent),
+        Capacity(reserve=memory_reserve_mib),
         ClusterBorder(),
         CpuCompatibility(),
         Maintenance(),
     ]
+    if memory_start_mib > memory_reserve_mib:
+        rules.insert(1, Capacity(reserve=memory_start_mib, name="memory start reserve"))
+    rules += [rule for rule in (Reach(), NumaFit()) if rule.matters(fleet)]
     if evacuate:
         for host in evacuate:
             if host not in fleet.hosts:
@@ -80,20 +106,30 @@ def build(
         rules.append(Evacuate(tuple(sorted(set(evacuate)))))
     if max_moves is not None or max_gib is not None:
         rules.append(MoveBudget(max_moves, max_gib))
-    return rules + [from_written(rule) for rule in fleet.rules]
+    rules += [GroupBudget(group, most) for group, most in (max_moves_per or {}).items()]
+    return rules + [from_written(rule) for rule in fleet.rules if not rule.soft]
+
+
+@dataclass(frozen=True)
+class Preference:
+    """A rule that may be broken: `worth` is how many migrations, at most, one unit less of it is worth."""
+
+    rule: Constraint
+    worth: float
+
+
+def preferences(fleet: Fleet) -> list[Preference]:
+    """The soft rules of `fleet`. Raises InputError as `build` does."""
+    return [Preference(from_written(rule), rule.worth or 1.0) for rule in fleet.rules if rule.soft]
 
 
 def from_written(rule: RuleSpec) -> Constraint:
     """The constraint that a written rule asks for. Raises `InputError` when it cannot be read."""
     where = rule.origin or f"rule {rule.name!r}"
-    if rule.kind not in WRITTEN:
-        raise InputError("unknown kind of rule", got=rule.kind, expected=" | ".join(WRITTEN), where=where)
-    if rule.kind in ("spread", "gather") and rule.scope not in SCOPES:
+    for error in contradictions(rule, where):
+        raise error
+    if "scope" in KINDS[rule.kind].uses and rule.scope not in SCOPES:
         raise InputError("unknown scope", got=rule.scope, expected=" | ".join(SCOPES), where=where)
-    if rule.kind in ("fence", "ban") and not rule.hosts:
-        raise InputError(f"a {rule.kind} needs at least one host", where=where)
-    if rule.least < 0:
-        raise InputError("least must not be negative", got=rule.least, where=where)
     return WRITTEN[rule.kind](rule)
 
 

@@ -1,4 +1,4 @@
-"""Only so many migrations, only so much memory moved."""
+"""Only so many migrations, in all and of one group; only so much memory moved."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pro.core.text import plain
 from pro.placement.constraints.common import vm_ids
 from pro.placement.language import Limit
 from pro.placement.rules import Violation
@@ -63,3 +64,46 @@ class MoveBudget:
             when="moved",
             label=self.name,
         )
+
+
+@dataclass(frozen=True)
+class GroupBudget:
+    """At most `most` VMs of one group change host. `group` names a grouping of VMs: service, cluster, or an attribute."""
+
+    group: str
+    most: int
+
+    def __post_init__(self) -> None:
+        if self.most < 0:
+            raise ValueError("a budget must not be negative")
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return f"move budget per {plain(self.group)}"
+
+    def violations(self, fleet: Fleet, host_of: Ints) -> list[Violation]:
+        """One violation for every group with too many migrations."""
+        groups = fleet.vm_groups.get(self.group)
+        moved: dict[int, list[int]] = {}
+        for v in range(len(fleet.vms)):
+            if groups is not None and groups.code[v] >= 0 and int(host_of[v]) != int(fleet.host_of[v]):
+                moved.setdefault(int(groups.code[v]), []).append(v)
+        found = []
+        for code, vms in sorted(moved.items()):
+            if groups is not None and len(vms) > self.most:
+                whose = f"{plain(self.group)} {plain(groups.names[code])}"
+                text = f"{len(vms)} migrations of {whose}, at most {self.most} allowed"
+                hosts = tuple(sorted({fleet.hosts[int(host_of[v])] for v in vms}))
+                found.append(Violation(self.name, text, len(vms) - self.most, vm_ids(fleet, vms), hosts))
+        return found
+
+    def rows(self, fleet: Fleet) -> Iterator[Limit]:
+        """One limit for each group that has more VMs than may move."""
+        groups = fleet.vm_groups.get(self.group)
+        code = np.full(fleet.n_vms, -1) if groups is None else groups.code
+        everywhere, none = np.zeros(fleet.n_hosts, np.int64), np.zeros((1, 1), np.int64)
+        for c, size in enumerate(np.bincount(code[code >= 0]).tolist()):
+            if size > self.most:
+                ones = np.ones((size, 1), np.int64)
+                yield Limit(np.flatnonzero(code == c), ones, everywhere, none, none + self.most, "moved", self.name)

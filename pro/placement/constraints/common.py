@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
     Bools = NDArray[np.bool_]
 
-SCOPES = ("host", "rack", "site", "cluster")
-
-
 # -- for violations: plain words over ids -----------------------------------------------------------------------
 
 

@@ -71,6 +71,7 @@ from pro.placement.engines.flat import (
     O_TIER,
     SCOPE,
     SLOPES,
+    TOGETHER,
     UPPER,
     WEIGHT,
     H,
@@ -682,18 +683,13 @@ def best_landing(F, S, v, but, best):
     return where
 
 
-@kernel(yes(A, A, i))
-def empty_host(F, S, h):
-    """Put every VM of host h elsewhere, each where it costs least, if all together that is cheaper. True if applied."""
+@kernel(yes(A, A, i, A, i))
+def rehouse(F, S, h, gone, n):
+    """Put the VMs gone[:n], all of host h, elsewhere, each where it costs least, if all together that is cheaper. True if applied."""
     start = cost_now(F, S)
     price = np.empty(F[T], np.int64)
-    gone = np.empty(F[V], np.int64)
-    n = 0
-    for v in range(F[V]):
-        if S[S[HOST] + v] == h:
-            take(F, S, v)
-            gone[n] = v
-            n += 1
+    for i in range(n):
+        take(F, S, gone[i])
     landed = 0
     for i in range(n):
         where = best_landing(F, S, gone[i], h, price)
@@ -708,6 +704,31 @@ def empty_host(F, S, h):
             take(F, S, gone[i])
         put(F, S, gone[i], h)
     return False
+
+
+@kernel(yes(A, A, i))
+def empty_host(F, S, h):
+    """`rehouse` for every VM of host h."""
+    gone = np.empty(F[V], np.int64)
+    n = 0
+    for v in range(F[V]):
+        if S[S[HOST] + v] == h:
+            gone[n] = v
+            n += 1
+    return rehouse(F, S, h, gone, n)
+
+
+@kernel(yes(A, A, i, i))
+def clear_of_group(F, S, g, h):
+    """`rehouse` for the members of group row g on host h: what frees a licence, or brings a group together, is the last one."""
+    lo, hi = F[F[GV_PTR] + g], F[F[GV_PTR] + g + 1]
+    gone = np.empty(hi - lo, np.int64)
+    n = 0
+    for i in range(lo, hi):
+        if S[S[HOST] + F[F[GV_VM] + i]] == h:
+            gone[n] = F[F[GV_VM] + i]
+            n += 1
+    return n > 0 and rehouse(F, S, h, gone, n)
 
 
 @entry(i(A, A))
@@ -734,11 +755,13 @@ def empty_hosts(F, S):
 
 @entry(i(A, A))
 def move_groups(F, S):
-    """Try every group row as a whole on every host. Returns how many moved."""
+    """Try every group row as a whole on every host, and to clear every host of it. Returns how often something moved."""
     applied = 0
     for g in range(F[N_GROUPS]):
         for h in range(F[H]):
             if move_group(F, S, g, h):
+                applied += 1
+            if F[F[G_KIND] + g] == TOGETHER and clear_of_group(F, S, g, h):
                 applied += 1
     return applied
 

@@ -1,0 +1,54 @@
+"""Hosts that belong to some VMs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pro.core.text import plain
+from pro.placement.constraints.common import host_mask, say_host, vm_indices
+from pro.placement.language import Allow
+from pro.placement.rules import Violation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pro.fleet import Fleet, RuleSpec
+    from pro.placement.rules import Ints
+
+
+@dataclass(frozen=True)
+class Dedicate:
+    """The tenants stand on these hosts only, and nobody else stands there. Both are ids; unknown ones are ignored."""
+
+    name: str
+    tenants: tuple[str, ...]
+    hosts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, rule: RuleSpec) -> Dedicate:
+        """The rule as it was written."""
+        return cls(rule.name, rule.members, rule.hosts)
+
+    def violations(self, fleet: Fleet, host_of: Ints) -> list[Violation]:
+        """One violation for every tenant elsewhere and for every stranger on a dedicated host."""
+        tenants, found = set(self.tenants), []
+        for v, vm in enumerate(fleet.vms):
+            host = int(host_of[v])
+            if (vm in tenants) == (fleet.hosts[host] in self.hosts):
+                continue
+            name = plain(fleet.vm_names[v])
+            if vm in tenants:
+                text = f"{name} stands on {say_host(fleet, host)}, which is not one of its own hosts"
+            else:
+                text = f"{name} stands on {say_host(fleet, host)}, which is kept for others"
+            found.append(Violation(self.name, text, 1, (vm,), (fleet.hosts[host],)))
+        return found
+
+    def rows(self, fleet: Fleet) -> Iterator[Allow]:
+        """One row for tenants, one for everybody else."""
+        own, tenants = host_mask(fleet, self.hosts), vm_indices(fleet, self.tenants)
+        yield Allow(tenants, own, self.name)
+        yield Allow(np.setdiff1d(np.arange(fleet.n_vms), tenants), ~own, self.name)
