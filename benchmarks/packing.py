@@ -1,6 +1,6 @@
 """Vector packing: how often engines pack into as few bins as can be, on public instances whose optimum is known.
 
-    python -m benchmarks.packing [--data DIR] [--seconds-per-instance S] [--only WORD ...] [--limit N] [--seed K] [--record]
+    python -m benchmarks.packing [--data DIR] [--seconds-per-instance S] [--only NAME ...] [--limit N] [--seed K] [--record]
 
 DIR holds the archives and summaries of the Vectorpack paper (Computers & Operations Research 2025): Panigrahy, New and
 Triplet. A bin is a host, an item a VM, capacity a Limit, and the goal is hosts in use; at the start each VM has a host to
@@ -19,6 +19,7 @@ import tarfile
 import time
 from dataclasses import dataclass
 from datetime import date
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,7 @@ def parse(text: str) -> tuple[Ints, Ints]:
 
 
 def instances(data: Path, name: str) -> Iterator[Instance]:
-    """Those of a set whose optimum is known, by name."""
+    """Those of a set whose optimum is known; the first of each class and size, then the second, and so on."""
     with (data / f"{name}_summary_known.csv").open(encoding="utf-8") as file:
         known = {row["instance_name"]: row for row in csv.DictReader(file, delimiter="\t") if int(row["OPT"]) > 0}
     texts = {}
@@ -74,7 +75,7 @@ def instances(data: Path, name: str) -> Iterator[Instance]:
             stem = Path(member.name).stem
             if stem in known and (file := archive.extractfile(member)):
                 texts[stem] = file.read().decode()
-    for stem, row in sorted(known.items()):
+    for stem, row in sorted(known.items(), key=lambda k: (int(k[0].rsplit("_", 1)[1]), k[0])):
         yield Instance(stem, *parse(texts[stem]), best=int(row["best_overall"]), optimum=int(row["OPT"]))
 
 
@@ -124,17 +125,16 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--data", type=Path, default=Path("../shared/data/vectorpack"))
     options.add_argument("--seconds-per-instance", type=float, default=4.0, help="CPU seconds at most")
-    options.add_argument("--only", nargs="+", default=[], metavar="WORD", help="sets, or parts of instances' names")
-    options.add_argument("--limit", type=int, help="the first N of each set")
+    options.add_argument("--only", nargs="+", default=[], metavar="NAME", help="sets, and patterns of instances (*_500_3_?)")
+    options.add_argument("--limit", type=int, help="the first N of each set, in turn over its classes")
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--record", action="store_true", help="append to RESULTS.md")
     given = options.parse_args()
     rows = []
-    for name in SETS:
-        words = [w for w in given.only if w not in SETS]
-        if name not in given.only and len(words) < len(given.only):
-            continue
-        chosen = [i for i in instances(given.data, name) if not words or any(w in i.name for w in words)][: given.limit]
+    sets = [name for name in SETS if name in given.only] or list(SETS)
+    patterns = [p for p in given.only if p not in SETS] or ["*"]
+    for name in sets:
+        chosen = [i for i in instances(given.data, name) if any(fnmatch(i.name, p) for p in patterns)][: given.limit]
         if chosen:
             solve(chosen[0], 1.0, given.seed)  # loads the compiled kernels
             rows.append(run(name, chosen, given.seconds_per_instance, given.seed))

@@ -129,7 +129,8 @@ def _goal(problem: Problem, start: Ints) -> Opened | None:
         if cost == 0:
             continue
         term = tier.terms[0]
-        return term if len(tier.terms) == 1 and isinstance(term, Opened) and _one_host_each(term.scope) else None
+        alone = len(tier.terms) == 1 and isinstance(term, Opened) and term.vms is None and _one_host_each(term.scope)
+        return term if alone else None
     return None
 
 
@@ -390,7 +391,7 @@ class _Search:
             return False
         order = np.lexsort((-size[:, 0], (size >= 0).all(axis=1)))
         out, lengths = np.zeros((20_000, DEEPEST), np.int64), np.zeros(20_000, np.int64)
-        found = tight(np.ascontiguousarray(size[order]), room, room - slack, 600_000_000, out, lengths)
+        found = tight(np.ascontiguousarray(size[order]), room, room - slack, 1_500_000_000, out, lengths)
         if found < 0:
             return False
         patterns = [tuple(order[out[f, : lengths[f]]].tolist()) for f in range(found)]
