@@ -125,7 +125,9 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--data", type=Path, default=Path("../shared/data/vectorpack"))
     options.add_argument("--seconds-per-instance", type=float, default=4.0, help="CPU seconds at most")
-    options.add_argument("--only", nargs="+", default=[], metavar="NAME", help="sets, and patterns of instances (*_500_3_?)")
+    options.add_argument(
+        "--only", nargs="+", default=[], metavar="NAME", help="sets, and patterns of instances (*_500_3_?)"
+    )
     options.add_argument("--limit", type=int, help="the first N of each set, in turn over its classes")
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--record", action="store_true", help="append to RESULTS.md")

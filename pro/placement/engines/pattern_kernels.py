@@ -27,10 +27,10 @@ kernel = partial(njit, cache=True, error_model="numpy", nogil=True, no_cpython_w
 
 @kernel(yes(M, i, A))
 def _fits(size, v, left):
-    for d in range(len(left)):
-        if size[v, d] > left[d]:
-            return False
-    return True
+    d = 0
+    while d < len(left) and size[v, d] <= left[d]:
+        d += 1
+    return d == len(left)
 
 
 @entry(i(M, A, F, F, A))

@@ -111,7 +111,9 @@ def read(problem: Problem, start: Ints) -> Bins | None:
             np.add.at(weight, row.vms, row.weight)
             left = (row.upper - row.base)[row.scope]
             left[row.scope < 0] = weight.clip(0).sum(axis=0)
-            np.subtract.at(left, start[staying], np.where((row.scope[start[staying]] >= 0)[:, None], weight[staying], 0))
+            np.subtract.at(
+                left, start[staying], np.where((row.scope[start[staying]] >= 0)[:, None], weight[staying], 0)
+            )
             size.append(weight)
             room.append(left)
     sizes, rooms = np.hstack(size), np.hstack(room)

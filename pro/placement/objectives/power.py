@@ -39,12 +39,12 @@ class Power:
     otherwise
         Curve of all others.
     price
-        Of one microwatt.
+        Of one microwatt; prices of lines are rounded.
     """
 
     curves: tuple[tuple[str, Curve], ...] = ()
     otherwise: Curve = TYPICAL
-    price: int = 1
+    price: float = 1.0
     name: str = "power"
     unit: str = "microwatts"
 
@@ -57,7 +57,7 @@ class Power:
                 raise ValueError(f"a host draws no less with more to do, got {curve}")
 
     def value(self, fleet: Fleet, demand: Demand, host_of: Ints) -> int:
-        """Microwatts of all hosts that hold a VM, times `price`."""
+        """Price of what all hosts that hold a VM draw."""
         (r,) = columns(fleet, (CPU,))
         total = 0
         for h in sorted({int(h) for h in host_of}):
@@ -68,7 +68,7 @@ class Power:
                     use += int(demand.use[v, r].sum(dtype=np.int64)) // demand.moments
             idle, lines = self._lines(fleet, h)
             total += idle + sum(rise * max(use - knot, 0) for knot, rise in lines)
-        return self.price * total
+        return total
 
     def terms(self, fleet: Fleet, demand: Demand) -> Iterator[Opened | Steps]:
         """What a host draws for nothing but itself is the price of having it on; the rest is a Steps of what its VMs use."""
@@ -76,25 +76,28 @@ class Power:
         own = demand.base[:, r].sum(axis=1, dtype=np.int64) // demand.moments
         mean = demand.use[:, r].sum(axis=1, dtype=np.int64) // demand.moments
         curves = [self._lines(fleet, h) for h in range(fleet.n_hosts)]
-        on = [idle + sum(rise * max(int(o) - k, 0) for k, rise in lines) for (idle, lines), o in zip(curves, own, strict=True)]
-        yield Opened(np.arange(fleet.n_hosts), self.price * np.array(on, np.int64), self.name)
+        on = [
+            idle + sum(rise * max(int(o) - k, 0) for k, rise in lines)
+            for (idle, lines), o in zip(curves, own, strict=True)
+        ]
+        yield Opened(np.arange(fleet.n_hosts), np.array(on, np.int64), self.name)
         depth = max((len(lines) for _, lines in curves), default=0)
         knots, slopes = np.zeros((2, depth, fleet.n_hosts, 1), np.int64)
         for h, (_, lines) in enumerate(curves):
             for j, (knot, rise) in enumerate(lines):
-                knots[j, h, 0], slopes[j, h, 0] = max(knot - int(own[h]), 0), self.price * rise
+                knots[j, h, 0], slopes[j, h, 0] = max(knot - int(own[h]), 0), rise
         yield Steps(
             np.arange(fleet.n_vms), mean[:, None], np.arange(fleet.n_hosts), np.zeros((fleet.n_hosts, 1), np.int64),
             knots, slopes, self.name,
         )  # fmt: skip
 
     def _lines(self, fleet: Fleet, h: int) -> tuple[int, list[tuple[int, int]]]:
-        """Microwatts when idle; (MHz, microwatts per MHz that are added to the slope from there on)."""
+        """Price when idle; (MHz, price per MHz that is added to the slope from there on)."""
         families = fleet.host_groups.get("cpu_family")
         family = families.names[families.code[h]] if families is not None and families.code[h] >= 0 else None
         curve = dict(self.curves).get(family or "", self.otherwise)
         capacity = int(fleet.capacity[h, fleet.resources.index(CPU)])
-        points = [(round(load * capacity), round(watts * MICRO)) for load, watts in curve]
+        points = [(round(load * capacity), round(watts * MICRO * self.price)) for load, watts in curve]
         lines, before = [], 0
         for (x, y), (x2, y2) in pairwise(points):
             slope = (y2 - y) // (x2 - x) if x2 > x else 0
