@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -10,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import fragments as benchmark
+from pro.config import Config, PlacementConfig
 from pro.fleet import RuleSpec
 from pro.placement.objectives import Contention, Fragments, LicenceCost, Power, Ratio
-from pro.placement.place import place
+from pro.placement.place import account, prepare
 from pro.placement.policy import Policy, tiers
 from pro.placement.weights import Weights
+from pro.stages import policy_of
 from tests.builders import demand_of, fleet, stand
 
 
@@ -41,14 +43,25 @@ def test_a_weight_is_a_number_of_migrations(wrong: float):
 def test_two_licensed_vms_come_to_one_host_when_a_core_is_worth_it():
     rule = RuleSpec("SQL Server", "licence", ("a", "b"), most=100)
     apart = fleet("h1: a x | h2: b y | h3: z", cores=8, rules=(rule,))
+    together = stand(apart, "h1: a b x | h2: y | h3: z")
     demand = demand_of(apart, 100)
-    policy = Policy(steps=8, max_moves=2, weights=Weights(licences=0.5))
-    placement, _ = place(apart, demand, policy)
-    line = next(tier for tier in placement.tiers if tier.name == "licences")
+    paid = prepare(apart, demand, Policy(weights=Weights(licences=0.5)))
+    assert paid.problem.feasible(together)
+    assert paid.problem.costs(together) < paid.problem.costs(apart.host_of)
+    line = next(tier for tier in account(paid, together) if tier.name == "licences")
     assert (line.before, line.after) == (16, 8)
-    unpaid, _ = place(apart, demand, replace(policy, weights=Weights()))
-    assert np.array_equal(unpaid.host_of, apart.host_of)
-    assert all(tier.name != "licences" for tier in unpaid.tiers)
+    unpaid = prepare(apart, demand, Policy())
+    assert unpaid.problem.costs(together) > unpaid.problem.costs(apart.host_of)
+    assert all(tier.name != "licences" for tier in account(unpaid, together))
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(Weights)])
+def test_every_weight_makes_a_tier_of_the_account_and_a_setting(name: str):
+    calm = fleet("h1: a | h2: b", services={"a": "web"}, rules=(RuleSpec("SQL", "licence", ("a",), most=9),))
+    policy = policy_of(Config(placement=PlacementConfig(**{f"weigh_{name}": 0.5})))
+    assert getattr(policy.weights, name) == 0.5
+    lines = account(prepare(calm, demand_of(calm, 100), policy), stand(calm, "h1: | h2: a b"))
+    assert [line.name for line in lines[-2:]] == ["balance", name]
 
 
 def test_an_empty_host_draws_nothing_and_the_curve_is_met_at_its_points():
