@@ -54,6 +54,39 @@ class PlacementConfig(_Section):
     memory_placement_mib: int | None = Field(
         None, ge=0, description="no host is filled until less is free, but to repair a rule; unset: as memory_start_mib"
     )
+    weigh_contention: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="migrations it is worth: 1 % of a mean host, asked for and not given for an hour; 0: does not count",
+    )
+    weigh_power: float = Field(
+        0.0, ge=0, allow_inf_nan=False, description="migrations it is worth: 100 W (typical curves); 0: does not count"
+    )
+    weigh_fragments: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="migrations it is worth: a free core that no 16-core VM can use on one NUMA node; 0: does not count",
+    )
+    weigh_licences: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="migrations it is worth: a core of a host that holds any member of a licence rule; 0: does not count",
+    )
+    weigh_disturbance: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="migrations it is worth: a migration of the service that has most of them; 0: does not count",
+    )
+    weigh_ratio: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="migrations it is worth: a GiB missing beside the CPU that is left on a host; 0: does not count",
+    )
     seconds: float = Field(5.0, gt=0, description="time for the search")
     seed: int = Field(1, description="of the search")
 

@@ -149,6 +149,7 @@ def baselines(outlook: Outlook, threshold: float) -> Comparison | None:
 def policy_of(config: Config, **given: Any) -> Policy:
     """The policy that the settings say, with what the caller gave on top (None: not given)."""
     from pro.placement.policy import Policy
+    from pro.placement.weights import Weights
 
     base: dict[str, Any] = {
         "threshold": config.heat.threshold, "aggressiveness": config.placement.aggressiveness,
@@ -159,6 +160,7 @@ def policy_of(config: Config, **given: Any) -> Policy:
         "memory_start_mib": config.placement.memory_start_mib,
         "memory_placement_mib": config.placement.memory_placement_mib, "seconds": config.placement.seconds,
         "seed": config.placement.seed,
+        "weights": Weights(**{name: getattr(config.placement, f"weigh_{name}") for name in Weights.__dataclass_fields__}),
     }  # fmt: skip
     try:
         return Policy(**{**base, **{k: v for k, v in given.items() if v is not None}})

@@ -17,6 +17,7 @@ from pro.placement.placement import Placement, TierCost
 from pro.placement.policy import Policy, budget, migration, percent_hours, rounds, tiers
 from pro.placement.problem import Problem, Stop, Tier, compile_problem
 from pro.placement.referee import check, require
+from pro.placement.weights import weighed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -181,6 +182,7 @@ def account(question: Question, host_of: Ints) -> tuple[TierCost, ...]:
     gib = float(fleet.memory_mib[host_of != home].sum()) / 1024
     wished_now = sum(v.amount for v in unkept(question, home))
     wished_then = sum(v.amount for v in unkept(question, host_of))
+    also = [] if question.policy.goal == "repair" else weighed(question.policy.weights, fleet, demand, 1)
     wishes = [TierCost("preferences not kept", wished_now, wished_then, "violations")] if question.preferences else []
     return (
         TierCost("broken rules", broken_now, broken_then, "violations"),
@@ -190,4 +192,5 @@ def account(question: Question, host_of: Ints) -> tuple[TierCost, ...]:
         TierCost("memory moved", 0.0, round(gib, 2), "GiB"),
         line("hosts on", "hosts", HostsOn(), 1),
         line("balance", "% of a host over its cluster's mean, weighted", Balance(), 1e7),
+        *(line(one.plain.name, one.unit, one.plain, one.per) for one in also),
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from pro.core.units import CPU, MEMORY
 from pro.placement.objectives import Balance, Heat, HostsOn, Moves
 from pro.placement.objectives.common import BILLION
+from pro.placement.weights import Weights, weighed
 
 if TYPE_CHECKING:
     from pro.fleet import Demand, Fleet
@@ -52,6 +53,8 @@ class Policy:
         No host is filled beyond the third, but to repair something.
     max_moves_per_service, max_moves_per_cluster
         Migrations of VMs of one service, of one cluster. None: no such limit.
+    weights
+        What else counts, beside heat and migrations; nothing unless said. Not for "repair".
     seconds, steps
         When the engines stop, whichever comes first. `steps` None: by the size of the fleet (`rounds`), so that on any
         machine that is fast enough for `seconds` the answer is the same.
@@ -71,6 +74,7 @@ class Policy:
     memory_placement_mib: int | None = None
     max_moves_per_service: int | None = None
     max_moves_per_cluster: int | None = None
+    weights: Weights = field(default_factory=Weights)
     seconds: float = 5.0
     steps: int | None = None
     seed: int = 1
@@ -139,7 +143,8 @@ def tiers(policy: Policy, fleet: Fleet, demand: Demand) -> list[tuple[str, list[
     smaller: tuple[str, list[Objective]] = ("memory moved", [Moves(per_move=0, per_gib=1)])
     if policy.goal == "repair":
         return [("moves", [Moves()]), smaller, ("heat", [heat])]
-    goal: list[Objective] = [heat, worth]
-    if policy.goal == "consolidate":
+    also = weighed(policy.weights, fleet, demand, migration(policy, demand))
+    goal: list[Objective] = [heat, worth, *(one.priced for one in also)]
+    if policy.goal == "consolidate" and not policy.weights.power:
         goal.append(HostsOn(cost=round(HOST_WORTH * unit)))
     return [("heat and moves", goal), smaller, ("balance", [Balance(resources=(CPU,))])]
