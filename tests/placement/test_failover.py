@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from pro.fleet import RuleSpec
 from pro.placement import constraints as room
 from pro.placement.constraints.common import scope_codes, vm_indices
+from pro.placement.engines.restart_exact import solve
 from pro.placement.failover import survives
+from pro.placement.failover.drill import Drill
 from pro.placement.failover.report import headline
 from pro.placement.language import AtLeast, Limit, Near, Together, broken
 from pro.placement.part import only
@@ -67,8 +69,26 @@ class TwoThings:
         yield Limit(vms, weight, scope, 0 * upper + np.arange(items)[:, None] % 2, upper, "after", self.name)
 
 
+@dataclass(frozen=True)
+class Licensed:
+    """The hosts that hold members weigh at most so much: licences by core."""
+
+    name: str
+    members: tuple[str, ...]
+    scope: str
+    most: int
+
+    def violations(self, fleet: Fleet, host_of: Ints) -> list[Any]:
+        raise NotImplementedError
+
+    def rows(self, fleet: Fleet) -> Iterator[Row]:
+        scope, items = scope_codes(fleet, self.scope)
+        yield Together(vm_indices(fleet, self.members), scope, self.name, self.most, np.arange(items) % 3)
+
+
 RULE = st.one_of(
     *RULES.values(),
+    st.builds(Licensed, st.just("licensed"), members(), scopes(), st.integers(0, 4)),
     st.builds(Close, st.just("close"), members(), members(), scopes()),
     st.builds(TwoThings, st.just("two"), members(), scopes(), st.integers(0, 3)),
 )
@@ -160,6 +180,15 @@ def test_every_vm_without_a_place_is_named_with_what_stands_in_its_way(fleet: Fl
         for stranded in failure.stranded:
             assert fleet.hosts[fleet.host_of[fleet.vm_index(stranded.vm)]] in failure.hosts
             assert bool(stranded.refusals) == bool(stranded.nearest)
+
+
+@given(estates(), st.lists(RULE, min_size=1, max_size=3), st.integers(1, 2))
+def test_cp_sat_alone_says_what_brute_force_says(fleet: Fleet, rules: list[Constraint], k: int) -> None:
+    ready = Drill(fleet, rules).ready
+    for hosts in host_sets(fleet, k):
+        nobody = np.where(np.isin(fleet.host_of, hosts), DOWN, fleet.host_of)
+        found = solve(ready, fleet.host_of, hosts, nobody, 5.0)
+        assert found.most == found.least == fewest_down(fleet, rules, hosts)
 
 
 # -- stories ------------------------------------------------------------------------------------------------------

@@ -133,7 +133,9 @@ class _Rows:
         self.weight: list[Ints] = []
         self.a: list[Ints] = []
         self.b: list[Ints] = []
-        self.sizes = [0, 0, 0]  # of use, of upper, of weight
+        self.heavy: list[Ints] = []
+        self.heavy_at: list[int] = []
+        self.sizes = [0, 0, 0, 0]  # of use, of upper, of weight, of heavy
         self.main, self.main_weight = -1, np.zeros(0, np.int64)
         self.marks = 3
 
@@ -141,6 +143,8 @@ class _Rows:
         from pro.placement.engines.restart_kernels import AT_LEAST, NEAR, TOGETHER
 
         self.marks = max(self.marks, int(row.scope.max(initial=-1)) + 3)
+        weighed = isinstance(row, Together) and row.weight is not None
+        self.heavy_at.append(self.sizes[3] if weighed else -1)
         match row:
             case Limit():
                 self._limit(row)
@@ -148,6 +152,9 @@ class _Rows:
                 self._group(AT_LEAST, scope, count, np.unique(vms))
             case Together():
                 self._group(TOGETHER, row.scope, row.most, np.unique(row.vms))
+                if row.weight is not None:
+                    self.heavy.append(row.weighed())
+                    self.sizes[3] += len(self.heavy[-1])
             case Near(a, b, scope, _, missing):
                 self._group(NEAR, scope, missing, np.unique(a), np.unique(b))
             case _:
@@ -161,7 +168,7 @@ class _Rows:
         return self._scope[key]
 
     def _group(self, kind: int, scope: Ints, bound: int, a: Ints, b: Ints | None = None) -> None:
-        use, upper, weight = self.sizes
+        _, upper, weight, _ = self.sizes
         self.kind.append((kind, self._number(scope), 0, bound, -1, upper, 0, weight))
         self.a.append(a)
         self.b.append(np.zeros(0, np.int64) if b is None else b)
@@ -176,7 +183,7 @@ class _Rows:
         same = not wide and len(upper) > 1 and bool((upper == upper[:1]).all() and (base == base[:1]).all())
         if same:
             upper, base = upper[:1], base[:1]
-        use, offset, woff = self.sizes
+        use, offset, woff, heavy = self.sizes
         if wide and _one_each(row.scope) and (self.main < 0 or len(vms) > len(self.a[self.main])):
             self.main, self.main_weight = len(self.kind), weight[:, 0]
         self.kind.append((LIMIT, self._number(row.scope), dims, 0, use if wide else -1, offset, 0 if same else dims, woff))
@@ -185,7 +192,7 @@ class _Rows:
         self.weight.append(weight.ravel())
         self.a.append(vms)
         self.b.append(np.zeros(0, np.int64))
-        self.sizes = [use + (upper.size if wide else 0), offset + upper.size, woff + weight.size]
+        self.sizes = [use + (upper.size if wide else 0), offset + upper.size, woff + weight.size, heavy]
 
 
 def _one_each(scope: Ints) -> bool:
@@ -219,7 +226,8 @@ def _pack(ready: Restarts) -> Ints:
         "U_OFF": columns[:, 4], "L_OFF": np.append(columns[:, 5], rows.sizes[1]), "STRIDE": columns[:, 6],
         "W_OFF": columns[:, 7], "UPPER": _join(rows.upper), "BASE": _join(rows.base),
         "A_PTR": _starts(rows.a), "A_VM": _join(rows.a), "B_PTR": _starts(rows.b), "B_VM": _join(rows.b),
-        "WEIGHT": _join(rows.weight), "M_PTR": np.concatenate([[0], np.cumsum(np.bincount(who, minlength=vms))]),
+        "WEIGHT": _join(rows.weight), "T_OFF": np.array(rows.heavy_at, np.int64), "HEAVY": _join(rows.heavy),
+        "M_PTR": np.concatenate([[0], np.cumsum(np.bincount(who, minlength=vms))]),
         "M_ROW": number[order], "M_OFF": offset[order],
     }  # fmt: skip
     sizes = {"V": vms, "H": hosts, "USE": rows.sizes[0], "MARKS": rows.marks, "MAIN": rows.main}

@@ -73,11 +73,11 @@ class _Model:
                 excused = [self.down[v] for v in vms.tolist() if v in self.down]
                 self.model.add(len(stand) + sum(new.values()) + sum(excused) >= bound)
             case Together(vms, scope, _, most):
-                stand = _items(scope, self.now, vms)
-                bound = max(most, len(_items(scope, self.before, vms)))
+                weighed, stand = row.weighed(), _items(scope, self.now, vms)
+                now, before = (sum(int(weighed[s + 1]) for s in x) for x in (stand, _items(scope, self.before, vms)))
                 new = self._reached(scope, vms, stand, every=True)
                 if new:
-                    self.model.add(len(stand) + sum(new.values()) <= bound)
+                    self.model.add(now + sum(y * int(weighed[s + 1]) for s, y in new.items()) <= max(most, before))
             case Near():
                 self._near(row)
             case _:

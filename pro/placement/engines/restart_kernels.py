@@ -28,13 +28,14 @@ ARRAYS = (
     "UPPER", "BASE",  # by L_OFF: [item][dim], or one item for all where STRIDE is 0
     "A_PTR", "A_VM", "B_PTR", "B_VM",  # members of rows; B_VM only for Near
     "WEIGHT",  # by W_OFF: [member][dim]
+    "T_OFF", "HEAVY",  # (rows,), -1: every item weighs 1; what items weigh in a Together, item -1 first
     "M_PTR", "M_ROW", "M_OFF",  # rows of VMs: slices by VM, offset of the weights
 )  # fmt: skip
 (
     V, H, USE, MARKS, MAIN,
     HA, SIZE, CLS, ALLOWED, OPEN, CLUSTER, SCOPE,
     KIND, R_SCOPE, DIMS, BOUND, U_OFF, L_OFF, STRIDE, W_OFF, UPPER, BASE, A_PTR, A_VM, B_PTR, B_VM, WEIGHT,
-    M_PTR, M_ROW, M_OFF,
+    T_OFF, HEAVY, M_PTR, M_ROW, M_OFF,
 ) = range(len(SIZES) + len(ARRAYS))  # fmt: skip
 LIMIT, AT_LEAST, TOGETHER, NEAR = 0, 1, 2, 3
 
@@ -82,8 +83,9 @@ def _load(F, at, use, r, item, d):
 
 @kernel(i(A, A, A, i, yes))
 def _items(F, at, mark, r, outside):
-    """How many different items the members of r stand in; `outside`: hosts of no item count as one."""
+    """How many different items the members of r stand in, or their weight; `outside`: hosts of no item count as one."""
     mark[0] += 1
+    heavy = F[F[T_OFF] + r]
     found = 0
     for m in range(F[F[A_PTR] + r], F[F[A_PTR] + r + 1]):
         u = F[F[A_VM] + m]
@@ -92,7 +94,7 @@ def _items(F, at, mark, r, outside):
         item = _item(F, r, at[u])
         if (item >= 0 or outside) and mark[item + 2] != mark[0]:
             mark[item + 2] = mark[0]
-            found += 1
+            found += 1 if heavy < 0 else F[F[HEAVY] + heavy + item + 1]
     return found
 
 

@@ -152,15 +152,15 @@ class Drill:
         most = min(known[0], solved.most)
         return most, min(max(known[1], solved.least), most), solved.effort
 
-    def stands(self, host_of: Ints, failed: tuple[int, ...]) -> Ints:
-        """(V,) where the best restarts leave everybody, -1: down."""
+    def stands(self, host_of: Ints, loss: Loss) -> Ints:
+        """(V,) where the best restarts known leave everybody, -1: down."""
         from pro.placement.engines.restart_exact import solve
 
-        packed = self.ready.packed(host_of, failed)
-        lost, _ = self.ready.lost(host_of, failed)
-        if (packed[lost] >= 0).all():
+        packed = self.ready.packed(host_of, loss.hosts)
+        lost, _ = self.ready.lost(host_of, loss.hosts)
+        if int((packed[lost] < 0).sum()) == loss.most:
             return packed
-        return solve(self.ready, host_of, failed, packed, EFFORT).stands
+        return solve(self.ready, host_of, loss.hosts, packed, EFFORT).stands
 
 
 def sets_of(hosts: Sequence[int], size: int, held: Ints) -> list[tuple[int, ...]]:

@@ -70,7 +70,7 @@ def _failure(drill: Drill, fleet: Fleet, loss: Loss, units: Mapping[str, str], *
     name = fleet.host_groups["cluster"].names[cluster]
     if not explain:
         return Failure(hosts, name, loss.most, loss.least, 0)
-    stands = drill.stands(fleet.host_of, loss.hosts)
+    stands = drill.stands(fleet.host_of, loss)
     told = strand(fleet, drill.ready, loss.hosts, stands, units)
     memory = sum(int(fleet.memory_mib[fleet.vm_index(s.vm)]) for s in told)
     return Failure(hosts, name, loss.most, loss.least, memory, told)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,13 +19,12 @@ if TYPE_CHECKING:
     from pro.placement.engines.restart import Restarts
 
     Ints = NDArray[np.int64]
-    Group = Limit | AtLeast | Together | Near
 
 ALLOWED = -1
-"""Stands for the amount by which an Allow is broken: it has none that could be bought."""
+"""Stands for the amount by which an Allow refuses: no room would help."""
 
 
-def present(row: Group, stands: Ints) -> Group:
+def _up(row: Any, stands: Ints) -> Any:
     """`row` about the VMs that stand somewhere; the others (-1) are as if they were not in the fleet."""
     match row:
         case Limit():
@@ -48,54 +46,60 @@ def strand(
     lost, gone = ready.lost(fleet.host_of, failed)
     before = np.array(fleet.host_of)
     before[gone] = -1
+    asked = _Asked(ready, ready.survivors(failed), before, stands)
     left = sorted(lost[stands[lost] < 0].tolist(), key=lambda v: (-int(fleet.memory_mib[v]), v))
-    return tuple(_stranded(fleet, ready, (failed, before, stands), v, units) for v in left)
+    return tuple(_stranded(fleet, asked, v, units) for v in left)
 
 
-def _stranded(
-    fleet: Fleet, ready: Restarts, where: tuple[tuple[int, ...], Ints, Ints], v: int, units: Mapping[str, str]
-) -> Stranded:
-    failed, before, stands = where
-    refused: Counter[str] = Counter()
-    nearest: tuple[int, int, int] | None = None
-    lacks: dict[str, int] = {}
-    for h in ready.survivors(failed).tolist():
-        amounts = refusals(ready, before, stands, v, h)
-        refused.update(amounts.keys())
-        rank = (len(amounts), sum(amounts.values()) if ALLOWED not in amounts.values() else 2**62, h)
-        if nearest is None or rank < nearest:
-            nearest, lacks = rank, amounts
+def _stranded(fleet: Fleet, asked: _Asked, v: int, units: Mapping[str, str]) -> Stranded:
+    amounts = asked.refusals(v)
+    refused = {rule: int((amount != 0).sum()) for rule, amount in amounts.items()}
+    told = tuple(Refusal(rule, n) for rule, n in sorted(refused.items(), key=lambda pair: (-pair[1], pair[0])) if n)
+    if not len(asked.hosts):
+        return Stranded(fleet.vms[v], told, "", ())
+    each = np.stack(list(amounts.values())) if amounts else np.zeros((1, len(asked.hosts)), np.int64)
+    order = np.lexsort((each.sum(axis=0), (each == ALLOWED).any(axis=0), (each != 0).sum(axis=0)))
+    near = int(order[0])
+    lacks = {rule: int(amount[near]) for rule, amount in sorted(amounts.items()) if amount[near]}
     return Stranded(
-        fleet.vms[v],
-        tuple(Refusal(rule, n) for rule, n in sorted(refused.items(), key=lambda pair: (-pair[1], pair[0]))),
-        "" if nearest is None else fleet.hosts[nearest[2]],
-        tuple((rule, amount, units.get(rule, "") if amount != ALLOWED else "") for rule, amount in sorted(lacks.items())),
-    )
+        fleet.vms[v], told, fleet.hosts[int(asked.hosts[near])],
+        tuple((rule, max(n, 0), units.get(rule, "") if n != ALLOWED else "") for rule, n in lacks.items()),
+    )  # fmt: skip
 
 
-def refusals(ready: Restarts, before: Ints, stands: Ints, v: int, h: int) -> dict[str, int]:
-    """Label of each row that refuses to have `v` restarted on `h` when all others are as they `stand` -> by how much."""
-    after = stands.copy()
-    after[v] = h
-    found: dict[str, int] = {}
-    for row in ready.allows_of(v):
-        if not row.hosts[h]:
-            found[row.label] = ALLOWED
-    for r in ready.about(np.array([v])):
-        row = ready.rows[r]
-        amount = _worse(row, before, after, h)
-        if amount > 0:
-            found[row.label] = max(found.get(row.label, 0), amount)
-    return found
+class _Asked:
+    """The rows after one failure, with all VMs where they `stand` (V,), asked about the VMs that are left over."""
 
+    def __init__(self, ready: Restarts, hosts: Ints, before: Ints, stands: Ints) -> None:
+        self.ready, self.hosts, self.before, self.stands = ready, hosts, before, stands
+        self._room: dict[int, Ints] = {}
 
-def _worse(row: Group, before: Ints, after: Ints, h: int) -> int:
-    """By how much `row` is broken `after` and was not `before`."""
-    then, now = present(row, before), present(row, after)
-    if isinstance(then, Limit) and isinstance(now, Limit):
-        item = int(row.scope[h])
-        if item < 0:
-            return 0
-        was, use = counted(then, before, before)[item], counted(now, after, after)[item]
-        return int(np.max(use - np.maximum(now.upper[item], was), initial=0))
-    return broken(now, after, after) - broken(then, before, before)
+    def refusals(self, v: int) -> dict[str, Ints]:
+        """Label of each row about `v` -> (hosts,) by how much it refuses `v` there; 0: it does not."""
+        found: dict[str, Ints] = {}
+        for allow in self.ready.allows_of(v):
+            found[allow.label] = np.where(allow.hosts[self.hosts], found.get(allow.label, 0), ALLOWED)
+        for r in self.ready.about(np.array([v])):
+            row = self.ready.rows[r]
+            amount = self._limit(row, r, v) if isinstance(row, Limit) else self._group(row, v)
+            old = found.get(row.label, np.zeros_like(amount))
+            found[row.label] = np.where(old == ALLOWED, old, np.maximum(old, amount))
+        return found
+
+    def _limit(self, row: Limit, r: int, v: int) -> Ints:
+        if r not in self._room:
+            was, now = (counted(_up(row, x), x, x) for x in (self.before, self.stands))
+            self._room[r] = np.maximum(row.upper, was) - now
+        item = row.scope[self.hosts]
+        weight = row.weight[row.vms == v].sum(axis=0)
+        over = np.max((weight - self._room[r][item]) * (weight > 0), axis=1, initial=0)
+        return np.where(item >= 0, over, 0)
+
+    def _group(self, row: AtLeast | Together | Near, v: int) -> Ints:
+        was = broken(_up(row, self.before), self.before, self.before)
+        amounts = []
+        for h in self.hosts.tolist():
+            after = self.stands.copy()
+            after[v] = h
+            amounts.append(max(broken(_up(row, after), after, after) - was, 0))
+        return np.array(amounts, np.int64)
