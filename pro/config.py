@@ -46,6 +46,9 @@ class PlacementConfig(_Section):
     max_moves: int | None = Field(None, ge=0, description="migrations in one plan; unset: a tenth of the VMs, 2 to 20")
     max_gib: int | None = Field(None, ge=0, description="memory moved in one plan")
     memory_reserve_mib: int = Field(2048, ge=0, description="memory that every host keeps for itself")
+    failover: int = Field(
+        1, ge=0, le=2, description="hosts of a cluster that may fail: no plan makes that worse; 0: not looked at"
+    )
     seconds: float = Field(5.0, gt=0, description="time for the search")
     seed: int = Field(1, description="of the search")
 

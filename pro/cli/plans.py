@@ -81,9 +81,11 @@ def plan(
         if json:
             typer.echo(text)
         elif str(output) != "-":
-            from pro.reports.words import headline
+            from pro.reports.words import failover, headline
 
             say(headline(found.report))
+            if standby := failover(found.report):
+                say(standby)
             say()
             for line in show(found.plan):
                 say(line)

@@ -48,6 +48,11 @@ class Policy:
         Name of the only cluster to touch; None: all.
     memory_reserve_mib
         Memory every host keeps for itself (VMM's host reserve).
+    failover
+        So many hosts of one cluster may fail together, or fewer: no answer leaves more VMs without a place in such a case
+        than today. 0: not looked at.
+    take_restarts
+        Ids of hosts that take the VMs of failed hosts although nothing is moved to them.
     seconds, steps
         When the engines stop, whichever comes first. `steps` None: by the size of the fleet (`rounds`), so that on any
         machine that is fast enough for `seconds` the answer is the same.
@@ -63,6 +68,8 @@ class Policy:
     evacuate: tuple[str, ...] = ()
     cluster: str | None = None
     memory_reserve_mib: int = 2048
+    failover: int = 1
+    take_restarts: tuple[str, ...] = ()
     seconds: float = 5.0
     steps: int | None = None
     seed: int = 1
@@ -72,6 +79,8 @@ class Policy:
             raise ValueError(f"goal must be balance, consolidate or repair, got {self.goal!r}")
         if self.aggressiveness not in WORTH:
             raise ValueError(f"aggressiveness must be 1..5, got {self.aggressiveness}")
+        if self.failover < 0:
+            raise ValueError(f"failover must be a number of hosts, got {self.failover}")
         if not 0 < self.threshold <= 1:
             raise ValueError(f"threshold must be a fraction of capacity in (0, 1], got {self.threshold}")
 

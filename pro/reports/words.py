@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pro.placement.failover.report import headline as told
 from pro.reports.views import hot_hosts
 
 if TYPE_CHECKING:
@@ -86,6 +87,14 @@ def headline(report: Report) -> str:
         return f"{wrong}; no migration was found that would pay." if wrong else f"{cool}; nothing to do."
     cost = f"{count(len(moves), 'migration')} ({size(sum(m.mib for m in moves))}, {span(plan_seconds(report))})"
     return f"{wrong or cool}; {cost} {_effect(report)}."
+
+
+def failover(report: Report) -> str:
+    """Which hosts may fail with the plan, and today where that is different; "" where nobody asked."""
+    if report.failover is None:
+        return ""
+    today, planned = (told(part, report.fleet) for part in report.failover)
+    return planned if today == planned else f"With the plan {planned}. Today {today}"
 
 
 def _wrong(report: Report) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pro.placement.constraints import Capacity
 from pro.placement.language import Limit
 
 if TYPE_CHECKING:
@@ -58,9 +59,19 @@ class Found:
 
 def binding(rules: Iterable[Constraint]) -> list[Constraint]:
     """The rules as they bind a restart. A rule that binds it otherwise than a migration says so by a method `at_restart`, which
-    gives the rule that binds instead, or None."""
+    gives the rule that binds instead, or None. Of several reserves of one resource only the least binds."""
     found: list[Constraint] = []
-    for rule in rules:
+    given = list(rules)
+    reserves = [(r.resource, r.overcommit_percent, r) for r in given if isinstance(r, Capacity)]
+    for rule in given:
+        if isinstance(rule, Capacity) and any(
+            (resource, percent) == (rule.resource, rule.overcommit_percent)
+            and (other.reserve, other.reserve_percent) != (rule.reserve, rule.reserve_percent)
+            and other.reserve <= rule.reserve
+            and other.reserve_percent <= rule.reserve_percent
+            for resource, percent, other in reserves
+        ):
+            continue
         ask = getattr(rule, "at_restart", None)
         bound = rule if ask is None else ask()
         if bound is not None:
@@ -89,7 +100,7 @@ class Drill:
         site = Site(fleet.highly_available, fleet.accepting & ~fleet.leaving, self.cluster)
         self.ready: Restarts = Restarts([row for rule in self.rules for row in rule.rows(fleet)], site)
         self.clusters: list[int] = np.unique(self.cluster[self.cluster >= 0]).tolist()
-        self._tied = self._tie()
+        self.tied = self._tie()
         self._known: dict[tuple[int, int, bytes], Found] = {}
 
     def _tie(self) -> dict[int, Ints]:
@@ -114,7 +125,7 @@ class Drill:
         result = {}
         for c in self.clusters:
             inside = np.flatnonzero((home == c) | (self.cluster[host_of] == c)) if astray else np.flatnonzero(home == c)
-            key = (k, c, host_of.tobytes() if astray else host_of[inside].tobytes() + host_of[self._tied[c]].tobytes())
+            key = (k, c, host_of.tobytes() if astray else host_of[inside].tobytes() + host_of[self.tied[c]].tobytes())
             if key not in self._known:
                 found, spent = self._find(c, host_of, k, effort)
                 effort = max(effort - spent, 0.0)
