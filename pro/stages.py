@@ -109,7 +109,9 @@ def order(
         return make_plan(fleet, demand, wanted.host_of, context)
 
     plan, placement = plan_of(wanted), wanted
-    while question.failover is not None and (more := to_stay(plan, fleet, question.failover)):
+    while question.failover is not None and (
+        more := to_stay(plan, fleet, question.failover, wanted.host_of)
+    ):
         staying |= more
         plan = plan_of(wanted)
     if plan.blocked:
@@ -119,7 +121,8 @@ def order(
             violations=judge(fleet, question.constraints, host_of).still,
         )  # fmt: skip
         plan = plan_of(placement)
-    faults = check(plan, fleet, question.constraints, between=[question.failover] if question.failover else [])
+    between = question.failover.between(fleet, wanted.host_of) if question.failover else []
+    faults = check(plan, fleet, question.constraints, between=between)
     if faults:
         raise RefereeError("the plan failed its own check: " + "; ".join(faults))
     return plan, placement

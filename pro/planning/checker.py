@@ -41,12 +41,12 @@ def check(
     fleet: Fleet,
     constraints: Sequence[Constraint] = (),
     profile: Profile | None = None,
-    between: Sequence[Constraint] = (),
+    between: Sequence[tuple[Constraint, int]] = (),
 ) -> list[str]:
     """Everything that is wrong with `plan` on `fleet`, one sentence each; empty if it may be applied.
 
     `profile`: the law it was made by, where that is not the stock one of its name. `between`: rules that are asked about the
-    moments between waves only.
+    moments between waves only, each with the amount by which it may be broken.
     """
     said: list[str] = []
     if content_id(plan) != plan.id:
@@ -78,13 +78,13 @@ class _Replay:
         fleet: Fleet,
         constraints: Sequence[Constraint],
         profile: Profile,
-        between: Sequence[Constraint] = (),
+        between: Sequence[tuple[Constraint, int]] = (),
     ) -> None:
         self.plan = plan
         self.fleet = fleet
         self.profile = profile
         self.constraints = constraints
-        self.between = [(c, self._amount(c, fleet.host_of)) for c in between]
+        self.between = between
         self.said: list[str] = []
         self.at: Ints = fleet.host_of.copy()
         self.worst_memory = 0.0
@@ -183,10 +183,10 @@ class _Replay:
                     break
 
     def _between(self, number: int) -> None:
-        for rule, today in self.between:
+        for rule, allowed in self.between:
             amount = self._amount(rule, self.at)
-            if amount > today:
-                self.said.append(f"after wave {number} {plain(rule.name)} is broken by {amount}, today by {today}")
+            if amount > allowed:
+                self.said.append(f"after wave {number} {plain(rule.name)} is broken by {amount}, at most by {allowed} allowed")
 
     def _amount(self, rule: Constraint, host_of: Ints) -> int:
         return sum(v.amount for v in rule.violations(self.fleet, host_of))

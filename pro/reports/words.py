@@ -93,8 +93,12 @@ def failover(report: Report) -> str:
     """Which hosts may fail with the plan, and today where that is different; "" where nobody asked."""
     if report.failover is None:
         return ""
-    today, planned = (told(part, report.fleet) for part in report.failover)
-    return planned if today == planned else f"With the plan {planned}. Today {today}"
+    before, after = report.failover
+    if before == after:
+        return told(after, report.fleet)
+    lost = [sum(f.amount for f in part.failures) for part in report.failover]
+    price = " That is the price of the rules it repairs." if lost[1] > lost[0] and report.repaired else ""
+    return f"{told(after, report.fleet, 'with the plan')}.{price} {told(before, report.fleet, 'today')}."
 
 
 def _wrong(report: Report) -> str:

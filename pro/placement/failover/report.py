@@ -83,9 +83,9 @@ class Report:
         }  # fmt: skip
 
 
-def headline(report: Report, fleet: Fleet) -> str:
-    """One line: `N+1: holds for all 64 hosts`, or which hosts cannot fail and why."""
-    name = f"N+{report.k}"
+def headline(report: Report, fleet: Fleet, when: str = "") -> str:
+    """One line: `N+1: holds for all 64 hosts`, or which hosts cannot fail and why. `when`: as in `N+1 with the plan: ...`."""
+    name = f"N+{report.k}{when and ' '}{when}"
     if not report.hosts:
         return f"{name}: nothing to check, no host is in a cluster"
     what = "hosts" if report.k == 1 else f"sets of up to {report.k} hosts of a cluster"

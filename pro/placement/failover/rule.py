@@ -27,7 +27,7 @@ class Failover:
 
     It is made of the other rules and has no rows of its own: whether the VMs of a failed host can be packed is no sum of what
     stands where. So it is no member of the catalogue, and its law is its own: what `place` returns has in no cluster more VMs
-    without a place than today, and no wave of a plan ends in more. `also_open` are ids of hosts that take restarts, whatever the
+    without a place than today, unless by repairing a broken rule, and no wave of a plan ends in more. `also_open` are ids of hosts that take restarts, whatever the
     fleet says.
     """
 
@@ -70,7 +70,33 @@ class Failover:
         """None."""
         yield from ()
 
-    def worse(self, fleet: Fleet, host_of: Ints) -> list[int]:
-        """Clusters (codes) in which more VMs would be without a place than at `fleet.host_of`."""
-        today, then = self.levels(fleet, fleet.host_of), self.levels(fleet, host_of)
-        return [c for c in then if then[c].amount > today[c].amount]
+    def worse(self, fleet: Fleet, host_of: Ints, granted: Ints | None = None) -> list[int]:
+        """Clusters (codes) in which more VMs would be without a place than at `fleet.host_of`, and than at `granted`."""
+        allowed, then = self.allowed(fleet, granted), self.levels(fleet, host_of)
+        return [c for c in then if then[c].amount > allowed[c]]
+
+    def allowed(self, fleet: Fleet, granted: Ints | None = None) -> dict[int, int]:
+        """For each cluster (code), as many VMs without a place as today, or as at `granted` (V,) if that is more."""
+        levels = [self.levels(fleet, x) for x in (fleet.host_of, granted) if x is not None]
+        return {c: max(level[c].amount for level in levels) for c in levels[0]}
+
+    def between(self, fleet: Fleet, granted: Ints) -> list[tuple[Inside, int]]:
+        """The rule in each cluster alone, with the amount by which it may be broken on the way to `granted` (V,)."""
+        return [(Inside(self, c), amount) for c, amount in self.allowed(fleet, granted).items()]
+
+
+class Inside:
+    """`Failover` in one cluster (code)."""
+
+    def __init__(self, rule: Failover, cluster: int) -> None:
+        self.rule, self.cluster, self.name = rule, cluster, rule.name
+
+    def violations(self, fleet: Fleet, host_of: Ints) -> list[Violation]:
+        """Those of the rule that are about this cluster."""
+        codes = fleet.host_groups["cluster"].code
+        found = self.rule.violations(fleet, host_of)
+        return [v for v in found if int(codes[fleet.host_index(v.hosts[0])]) == self.cluster]
+
+    def rows(self, fleet: Fleet) -> Iterator[Row]:
+        """None."""
+        yield from ()
