@@ -105,7 +105,5 @@ def _rules(
             members = [int(rng.choice(on[h])) for h in some[: int(rng.integers(2, 9))] if len(on[h])]
             where = some if kind != "ban" else rng.permutation(np.setdiff1d(inside, some))[: len(inside) // 4]
             places = where.tolist() if kind != "pin" else []
-        found.append(
-            RuleSpec(f"{kind} {n}", kind, tuple(vms[v] for v in members), tuple(hosts[h] for h in places))
-        )
+        found.append(RuleSpec(f"{kind} {n}", kind, tuple(vms[v] for v in members), tuple(hosts[h] for h in places)))
     return tuple(found)

@@ -109,9 +109,7 @@ def order(
         return make_plan(fleet, demand, wanted.host_of, context)
 
     plan, placement = plan_of(wanted), wanted
-    while question.failover is not None and (
-        more := to_stay(plan, fleet, question.failover, wanted.host_of)
-    ):
+    while question.failover is not None and (more := to_stay(plan, fleet, question.failover, wanted.host_of)):
         staying |= more
         plan = plan_of(wanted)
     if plan.blocked:

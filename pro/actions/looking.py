@@ -127,7 +127,9 @@ def examine(root: Path, config: Config, now: datetime | None) -> dict[str, Any]:
     }
 
 
-def failover_document(root: Path, config: Config, now: datetime | None, k: int, cpu_percent: int | None) -> dict[str, Any]:
+def failover_document(
+    root: Path, config: Config, now: datetime | None, k: int, cpu_percent: int | None
+) -> dict[str, Any]:
     """failover.json: whether any `k` hosts of a cluster may fail, as the inventory stands at `now`. Needs no counters."""
     from pro.fleet.archive import load_inventory
     from pro.fleet.snapshot import snapshot

@@ -101,7 +101,8 @@ def failover(
     now: Now = None,
     k: Annotated[int, typer.Option("--k", min=1, help="So many hosts of one cluster may fail together, or fewer.")] = 1,
     cpu: Annotated[
-        int | None, typer.Option("--cpu", min=1, help="Processor promises, too, stay within so many per cent of a host's.")
+        int | None,
+        typer.Option("--cpu", min=1, help="Processor promises, too, stay within so many per cent of a host's."),
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Exit with 3 unless every failure can be survived.")] = False,
     json: Json = False,

@@ -62,9 +62,7 @@ def prepare(fleet: Fleet, demand: Demand, policy: Policy) -> Question:
         for name, objectives in tiers(policy, fleet, demand)
     ]
     problem = replace(compile_problem(fleet, rows, wanted), movable=_movable(fleet, policy))
-    return Question(
-        fleet, demand, policy, tuple(constraints), problem, failover=failover_of(policy, constraints)
-    )
+    return Question(fleet, demand, policy, tuple(constraints), problem, failover=failover_of(policy, constraints))
 
 
 def place(
@@ -127,9 +125,7 @@ def _run(question: Question, tell: Callable[[str], None]) -> tuple[_Answer, Coar
     return _Answer(proof.host_of, " + ".join([*names, exact.name])), Coarse(proof.bounds[1], fewest)
 
 
-def _held(
-    question: Question, found: _Answer, proof: Coarse, tell: Callable[[str], None]
-) -> tuple[_Answer, Coarse]:
+def _held(question: Question, found: _Answer, proof: Coarse, tell: Callable[[str], None]) -> tuple[_Answer, Coarse]:
     """The answer without what would make it worse in failover than today."""
     from pro.placement.engines import Local
 

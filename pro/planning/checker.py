@@ -186,7 +186,9 @@ class _Replay:
         for rule, allowed in self.between:
             amount = self._amount(rule, self.at)
             if amount > allowed:
-                self.said.append(f"after wave {number} {plain(rule.name)} is broken by {amount}, at most by {allowed} allowed")
+                self.said.append(
+                    f"after wave {number} {plain(rule.name)} is broken by {amount}, at most by {allowed} allowed"
+                )
 
     def _amount(self, rule: Constraint, host_of: Ints) -> int:
         return sum(v.amount for v in rule.violations(self.fleet, host_of))

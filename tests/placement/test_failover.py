@@ -210,7 +210,9 @@ def test_three_hosts_with_room_for_one_more_survive_one_failure_but_not_two() ->
 
 
 def test_memory_that_is_free_in_crumbs_takes_no_large_vm() -> None:
-    crumbs = fleet("h1: big | h2: a | h3: b | h4: c", memory=4_096, vm_memory={"big": 2_048, "a": 3_000, "b": 3_000, "c": 3_000})
+    crumbs = fleet(
+        "h1: big | h2: a | h3: b | h4: c", memory=4_096, vm_memory={"big": 2_048, "a": 3_000, "b": 3_000, "c": 3_000}
+    )
     report = survives(crumbs, room.build(crumbs))
     assert [f.hosts for f in report.failures] == [("h1",), ("h2",), ("h3",), ("h4",)]
     assert report.failures[0].stranded[0].lacks == (("memory capacity", 952, "MiB"),)

@@ -186,7 +186,9 @@ class _Rows:
         use, offset, woff, heavy = self.sizes
         if wide and _one_each(row.scope) and (self.main < 0 or len(vms) > len(self.a[self.main])):
             self.main, self.main_weight = len(self.kind), weight[:, 0]
-        self.kind.append((LIMIT, self._number(row.scope), dims, 0, use if wide else -1, offset, 0 if same else dims, woff))
+        self.kind.append(
+            (LIMIT, self._number(row.scope), dims, 0, use if wide else -1, offset, 0 if same else dims, woff)
+        )
         self.upper.append(upper.ravel())
         self.base.append(base.ravel())
         self.weight.append(weight.ravel())

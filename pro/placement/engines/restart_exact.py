@@ -98,8 +98,8 @@ class _Model:
         for item, some in reach.items():
             for d in range(weight.shape[1]):
                 terms = [(x, int(w[d])) for x, w in some if w[d]]
-                if sum(w for _, w in terms) > room[item, d]:
-                    self.model.add(sum(x * w for x, w in terms) <= int(room[item, d]))
+                if sum(weigh for _, weigh in terms) > room[item, d]:
+                    self.model.add(sum(x * weigh for x, weigh in terms) <= int(room[item, d]))
 
     def _reached(self, scope: Ints, vms: Ints, besides: set[int], *, every: bool) -> dict[int, Any]:
         """0/1 per scope item outside `besides`: whether a lost member is restarted there. `every`: it must be 1 if one is."""

@@ -2,7 +2,7 @@
 
 `F` is one int64 array, as in kernels.py: a header of sizes and offsets, then the arrays end to end (see restart.py). The state is
 `at` (V,): where each VM stands, -1 while it is down; `before` (V,): the same just before the failure, -1 for VMs that stay down;
-`use` and `was`: what wide Limits count now and counted before. Narrow rows are counted by looking at their few members.
+`use` and `was`: what wide Limits count now and counted before that. Narrow rows are counted by looking at their few members.
 """
 
 from __future__ import annotations
@@ -330,76 +330,91 @@ def _solve(F, at, before, use, was, mark, order, lost, hosts, n, key, best, out)
     out[0] = min(out[0], most)
 
 
+@kernel(none(A, A, A, A))
+def _by_host(F, host_of, first, on):
+    """VMs of host h are `on[first[h]:first[h + 1]]`, ascending."""
+    for v in range(F[V]):
+        first[host_of[v] + 1] += 1
+    for h in range(F[H]):
+        first[h + 1] += first[h]
+    filled = first.copy()
+    for v in range(F[V]):
+        on[filled[host_of[v]]] = v
+        filled[host_of[v]] += 1
+
+
+@kernel(none(A, A, A))
+def _count_all(F, host_of, use):
+    """What wide Limits count when VMs stand at `host_of`."""
+    for r in range(F[R_SCOPE] - F[KIND]):
+        if F[F[U_OFF] + r] >= 0:
+            for x in range(F[F[L_OFF] + r + 1] - F[F[L_OFF] + r]):
+                use[F[F[U_OFF] + r] + x] = F[F[BASE] + F[F[L_OFF] + r] + x]
+    for v in range(F[V]):
+        _count(F, use, v, host_of[v], 1)
+
+
+@kernel(i(A, A, A))
+def _survivors(F, failed, hosts):
+    """How many hosts of the cluster of `failed` would take restarts; `hosts[:n]` are these."""
+    n = 0
+    for h in range(F[H]):
+        if F[F[CLUSTER] + h] == F[F[CLUSTER] + failed[0]] and F[F[OPEN] + h] == 1 and not np.any(failed == h):
+            hosts[n] = h
+            n += 1
+    return n
+
+
+@kernel(i(A, A, A, A, A, A, A, A, A))
+def _fall(F, failed, first, on, at, before, use, was, order):
+    """Take all VMs of the failed hosts down; how many are to be restarted, `order[:n]`. The others leave no trace."""
+    lost = 0
+    for h in failed:
+        for y in range(first[h] if h >= 0 else 0, first[h + 1] if h >= 0 else 0):
+            v = on[y]
+            _take(F, at, use, v)
+            if F[F[HA] + v]:
+                order[lost] = v
+                lost += 1
+            else:
+                _take(F, before, was, v)
+    return lost
+
+
+@kernel(none(A, A, A, A, A, A, A, A))
+def _recover(F, failed, first, on, at, before, use, was):
+    """Undo `_fall`."""
+    for h in failed:
+        for y in range(first[h] if h >= 0 else 0, first[h + 1] if h >= 0 else 0):
+            v = on[y]
+            at[v] = h
+            _count(F, use, v, h, 1)
+            if before[v] < 0:
+                before[v] = h
+                _count(F, was, v, h, 1)
+
+
 @entry(none(A, A, A, i, A, A))
 def drill(F, host_of, sets, width, out, stands):
-    """Let each set of hosts fail on its own. `sets` (N x width), -1: none; all of one cluster.
+    """Let each set of hosts fail on its own. `sets` (N x width), -1: none; all hosts of a set of one cluster.
 
     `out` (N x 2): VMs that find no place, at most (what the packing left) and at least (proven). `stands` (V,): where the last
     set leaves every VM, -1 for those that are down.
     """
-    vms, hosts = F[V], F[H]
     before, at = host_of.copy(), host_of.copy()
-    use, mark, key = np.zeros(F[USE], np.int64), np.zeros(F[MARKS], np.int64), np.zeros(vms, np.int64)
-    order, best, survivors = np.empty(vms, np.int64), np.empty(vms, np.int64), np.empty(hosts, np.int64)
-    first, on = np.zeros(hosts + 1, np.int64), np.empty(vms, np.int64)
-    for v in range(vms):
-        first[host_of[v] + 1] += 1
-    for h in range(hosts):
-        first[h + 1] += first[h]
-    filled = first.copy()
-    for v in range(vms):
-        on[filled[host_of[v]]] = v
-        filled[host_of[v]] += 1
-    r = 0
-    for r in range(F[R_SCOPE] - F[KIND]):
-        if F[F[U_OFF] + r] >= 0:
-            size = F[F[DIMS] + r]
-            items = (F[F[L_OFF] + r + 1] - F[F[L_OFF] + r]) // size
-            for x in range(items * size):
-                use[F[F[U_OFF] + r] + x] = F[F[BASE] + F[F[L_OFF] + r] + x]
-    for v in range(vms):
-        _count(F, use, v, host_of[v], 1)
+    use, mark, key = np.zeros(F[USE], np.int64), np.zeros(F[MARKS], np.int64), np.zeros(F[V], np.int64)
+    order, best, hosts = np.empty(F[V], np.int64), np.empty(F[V], np.int64), np.empty(F[H], np.int64)
+    first, on = np.zeros(F[H] + 1, np.int64), np.empty(F[V], np.int64)
+    _by_host(F, host_of, first, on)
+    _count_all(F, host_of, use)
     was = use.copy()
     for s in range(len(sets) // width):
-        cluster = F[F[CLUSTER] + sets[s * width]]
-        n = 0
-        for h in range(hosts):
-            if F[F[CLUSTER] + h] != cluster or F[F[OPEN] + h] == 0:
-                continue
-            failed = False
-            for x in range(width):
-                failed |= sets[s * width + x] == h
-            if not failed:
-                survivors[n] = h
-                n += 1
-        lost = 0
-        for x in range(width):
-            h = sets[s * width + x]
-            if h < 0:
-                continue
-            for y in range(first[h], first[h + 1]):
-                v = on[y]
-                at[v] = -1
-                _count(F, use, v, h, -1)
-                if F[F[HA] + v]:
-                    order[lost] = v
-                    lost += 1
-                else:
-                    before[v] = -1
-                    _count(F, was, v, h, -1)
-        _solve(F, at, before, use, was, mark, order, lost, survivors, n, key, best, out[2 * s : 2 * s + 2])
+        failed = sets[s * width : (s + 1) * width]
+        n = _survivors(F, failed, hosts)
+        lost = _fall(F, failed, first, on, at, before, use, was, order)
+        _solve(F, at, before, use, was, mark, order, lost, hosts, n, key, best, out[2 * s : 2 * s + 2])
         if s == len(sets) // width - 1:
             stands[:] = at
             for q in range(lost):
                 stands[order[q]] = best[order[q]]
-        for x in range(width):
-            h = sets[s * width + x]
-            if h < 0:
-                continue
-            for y in range(first[h], first[h + 1]):
-                v = on[y]
-                at[v] = h
-                _count(F, use, v, h, 1)
-                if before[v] < 0:
-                    before[v] = h
-                    _count(F, was, v, h, 1)
+        _recover(F, failed, first, on, at, before, use, was)

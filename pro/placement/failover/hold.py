@@ -57,7 +57,11 @@ def hold(question: Question, host_of: Ints, engine: Engine, tell: Callable[[str]
         cuts += more
     problem, home = question.problem, question.fleet.host_of
     unbroken = problem.costs(home)[0] == 0
-    if not problem.feasible(kept) or problem.costs(kept) > problem.costs(home) or (unbroken and rule.worse(question.fleet, kept)):
+    if (
+        not problem.feasible(kept)
+        or problem.costs(kept) > problem.costs(home)
+        or (unbroken and rule.worse(question.fleet, kept))
+    ):
         raise RefereeError("failover is worse than today after migrations were undone: a bug")
     return host_of if np.array_equal(kept, host_of) else kept
 
@@ -77,9 +81,7 @@ def _again(question: Question, kept: Ints, cuts: Sequence[Allow], engine: Engine
         return kept
     about = np.unique(groups.code[fleet.host_of[np.concatenate([cut.vms for cut in cuts])]])
     inside = np.isin(groups.code[fleet.host_of], about)
-    problem = replace(
-        question.problem, rows=(*question.problem.rows, *cuts), movable=question.problem.movable & inside
-    )
+    problem = replace(question.problem, rows=(*question.problem.rows, *cuts), movable=question.problem.movable & inside)
     steps = policy.steps if policy.steps is not None else 20
     found = engine.improve(problem, kept, Stop(policy.seconds * SHARE, steps), np.random.default_rng(policy.seed))
     return found if question.problem.feasible(found) else kept

@@ -120,7 +120,8 @@ def reason(stranded: Stranded, fleet: Fleet) -> str:
         return "no way was found to restart it together with the others"
     said = ", ".join(f"{plain(r.rule)} ({r.hosts} host{'s' * (r.hosts > 1)})" for r in stranded.refusals[:3])
     lacks = " and ".join(
-        f"{amount:,} {unit} too little by {plain(rule)}" if unit else plain(rule) for rule, amount, unit in stranded.lacks
+        f"{amount:,} {unit} too little by {plain(rule)}" if unit else plain(rule)
+        for rule, amount, unit in stranded.lacks
     )
     near = plain(fleet.host_names[fleet.host_index(stranded.nearest)])
     return f"it is refused by {said}; nearest is {near}: {lacks}"

@@ -61,7 +61,9 @@ class Failover:
             for loss in level.losses:
                 hosts = " and ".join(plain(fleet.host_names[h]) for h in loss.hosts)
                 sure = "would" if loss.least else "may"
-                text = f"{hosts} {sure} leave {loss.most:,} VM{'s' * (loss.most > 1)} without a place in case of failure"
+                text = (
+                    f"{hosts} {sure} leave {loss.most:,} VM{'s' * (loss.most > 1)} without a place in case of failure"
+                )
                 ids = tuple(fleet.hosts[h] for h in loss.hosts)
                 found.append(Violation(self.name, text, loss.most, (), ids))
         return found
