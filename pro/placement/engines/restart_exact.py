@@ -87,8 +87,8 @@ class _Model:
         vms, weight = summed(row)
         now, before = row.base.copy(), row.base.copy()
         for use, stands in ((now, self.now[vms]), (before, self.before[vms])):
-            item = np.where(stands >= 0, row.scope[stands], -1)
-            np.add.at(use, item[item >= 0], weight[item >= 0])
+            at = np.where(stands >= 0, row.scope[stands], -1)
+            np.add.at(use, at[at >= 0], weight[at >= 0])
         room = np.maximum(row.upper, before) - now
         reach: dict[int, list[tuple[Any, Ints]]] = {}
         for v, w in zip(vms.tolist(), weight, strict=True):

@@ -31,7 +31,7 @@ EFFORT = 1.0
 """Deterministic seconds CP-SAT may spend on one set of hosts."""
 
 EFFORT_IN_ALL = 20.0
-"""The same for one placement; sets beyond it keep what the quick packing and the quick proofs say."""
+"""The same for one placement, unless told otherwise."""
 
 
 @dataclass(frozen=True)
@@ -83,10 +83,17 @@ class Drill:
     """Rules of a fleet, compiled once; asked about placements again and again.
 
     Rows are those of the fleet as it stands: a placement that keeps to clusters and processors has the same. `also_open` (H,):
-    hosts that take restarts although the fleet says that they accept nothing.
+    hosts that take restarts although the fleet says that they accept nothing. `effort`: deterministic seconds CP-SAT may spend
+    on one placement; sets of hosts beyond it keep what the quick packing and the quick proofs say.
     """
 
-    def __init__(self, fleet: Fleet, rules: Iterable[Constraint], also_open: Bools | None = None) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        rules: Iterable[Constraint],
+        also_open: Bools | None = None,
+        effort: float = EFFORT_IN_ALL,
+    ) -> None:
         from dataclasses import replace
 
         from pro.placement.engines.restart import Restarts, Site
@@ -94,6 +101,7 @@ class Drill:
         if also_open is not None:
             fleet = replace(fleet, accepting=fleet.accepting | also_open)
         self.fleet = fleet
+        self.effort = effort
         self.rules = binding(rules)
         groups = fleet.host_groups.get("cluster")
         self.cluster: Ints = np.full(fleet.n_hosts, -1, np.int64) if groups is None else groups.code.astype(np.int64)
@@ -121,7 +129,7 @@ class Drill:
         """For each cluster, what happens when any `k` of its hosts, or fewer, fail while VMs stand at `host_of` (V,)."""
         home = self.cluster[self.fleet.host_of]
         astray = bool((self.cluster[host_of] != home).any())
-        effort = EFFORT_IN_ALL
+        effort = self.effort
         result = {}
         for c in self.clusters:
             inside = np.flatnonzero((home == c) | (self.cluster[host_of] == c)) if astray else np.flatnonzero(home == c)
@@ -147,7 +155,8 @@ class Drill:
             bounds = self.ready.drill(host_of, some)
             for n in np.flatnonzero(bounds[:, 0]).tolist():
                 most, least = bounds[n].tolist()
-                if least < most and spent < effort:
+                # Of one host people want to know how many VMs; of several, whether any.
+                if least < most and spent < effort and (size == 1 or least == 0):
                     most, least, more = self._solve(host_of, some[n], (most, least), min(EFFORT, effort - spent))
                     spent += more
                 if most:

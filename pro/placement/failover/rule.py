@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from pro.placement.language import Row
     from pro.placement.rules import Constraint, Ints
 
+EFFORT = 3.0
+"""Deterministic seconds CP-SAT may spend on one placement, since many are asked about."""
+
 KEPT = 2
 """Fleets whose rules stay compiled."""
 
@@ -46,7 +49,7 @@ class Failover:
             if known is fleet:
                 return drill
         opened = np.isin(np.array(fleet.hosts, object), list(self.also_open)) if self.also_open else None
-        drill = Drill(fleet, self.rules, opened)
+        drill = Drill(fleet, self.rules, opened, EFFORT)
         self._drills = [(fleet, drill), *self._drills][:KEPT]
         return drill
 
