@@ -85,7 +85,10 @@ class PlacementConfig(_Section):
         0.0,
         ge=0,
         allow_inf_nan=False,
-        description="migrations it is worth: a GiB missing beside the CPU that is left on a host; 0: does not count",
+        description="migrations it is worth: a GiB missing beside the CPU that is left left on a host; 0: does not count",
+    )
+    failover: int = Field(
+        1, ge=0, le=2, description="hosts of a cluster that may fail: no plan makes that worse; 0: not looked at"
     )
     seconds: float = Field(5.0, gt=0, description="time for the search")
     seed: int = Field(1, description="of the search")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pro.forecast import Scenarios
     from pro.heat import Hotspot
     from pro.heat.baselines import Comparison
+    from pro.placement.failover import Report as FailoverReport
     from pro.placement.place import Question
     from pro.placement.placement import Placement
     from pro.placement.policy import Policy
@@ -69,6 +70,12 @@ def hold_back(outlook: Outlook, policy: Policy) -> Fleet:
     )  # fmt: skip
 
 
+def standing_by(policy: Policy, outlook: Outlook, held: Fleet) -> Policy:
+    """`policy`, told which hosts are only left alone in `held` (see `hold_back`): they do take the VMs of a failed host."""
+    closed = outlook.fleet.accepting & ~held.accepting
+    return replace(policy, take_restarts=tuple(h for h, shut in zip(held.hosts, closed, strict=True) if shut))
+
+
 def order(
     wanted: Placement, question: Question, outlook: Outlook, config: Config, created_at: datetime
 ) -> tuple[Plan, Placement]:
@@ -82,8 +89,10 @@ def order(
     from pro.placement.referee import judge
     from pro.planning.checker import check
     from pro.planning.make import PlanContext, final_host_of, make_plan
+    from pro.planning.standby import to_stay
 
     fleet, demand, policy = question.fleet, outlook.demand, question.policy
+    staying: dict[str, str] = {}
 
     def plan_of(reached: Placement) -> Plan:
         context = PlanContext(
@@ -96,10 +105,14 @@ def order(
             violations=[*(asdict(v) for v in reached.violations),
                         *({**asdict(v), "preference": True} for v in reached.unkept)], explain=explanations(question, reached, outlook),
             consent_quick=config.apply.consent_quick, threshold=policy.threshold, cost=question.problem.costs,
+            staying=staying,
         )  # fmt: skip
         return make_plan(fleet, demand, wanted.host_of, context)
 
     plan, placement = plan_of(wanted), wanted
+    while question.failover is not None and (more := to_stay(plan, fleet, question.failover, wanted.host_of)):
+        staying |= more
+        plan = plan_of(wanted)
     if plan.blocked:
         host_of = final_host_of(plan, fleet)
         placement = replace(
@@ -107,10 +120,22 @@ def order(
             violations=judge(fleet, question.constraints, host_of).still, unkept=unkept(question, host_of),
         )  # fmt: skip
         plan = plan_of(placement)
-    faults = check(plan, fleet, question.constraints)
+    between = question.failover.between(fleet, wanted.host_of) if question.failover else []
+    faults = check(plan, fleet, question.constraints, between=between)
     if faults:
         raise RefereeError("the plan failed its own check: " + "; ".join(faults))
     return plan, placement
+
+
+def failover_seen(question: Question, host_of: Any) -> tuple[FailoverReport, FailoverReport] | None:
+    """Which hosts may fail today, and with VMs at `host_of` (V,); None where nobody asked."""
+    from pro.placement.failover.survey import report_of
+
+    rule, fleet = question.failover, question.fleet
+    if rule is None:
+        return None
+    today = report_of(rule.drill(fleet), fleet.host_of, rule.k)
+    return today, report_of(rule.drill(fleet), host_of, rule.k)
 
 
 def explanations(question: Question, placement: Placement, outlook: Outlook) -> dict[str, Any]:
@@ -158,7 +183,8 @@ def policy_of(config: Config, **given: Any) -> Policy:
         "max_moves_per_cluster": config.placement.max_moves_per_cluster,
         "memory_reserve_mib": config.placement.memory_reserve_mib,
         "memory_start_mib": config.placement.memory_start_mib,
-        "memory_placement_mib": config.placement.memory_placement_mib, "seconds": config.placement.seconds,
+        "memory_placement_mib": config.placement.memory_placement_mib,
+        "failover": config.placement.failover, "seconds": config.placement.seconds,
         "seed": config.placement.seed,
         "weights": Weights(**{name: getattr(config.placement, f"weigh_{name}") for name in Weights.__dataclass_fields__}),
     }  # fmt: skip

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pro.stages import Outlook as Outlook
 from pro.stages import baselines as baselines
-from pro.stages import hold_back, order, read_history
+from pro.stages import failover_seen, hold_back, order, read_history, standing_by
 from pro.stages import policy_of as policy_of
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def decide(
     from pro.reports.report import Report, planned_hosts
 
     fleet, demand, threshold = hold_back(outlook, policy), outlook.demand, policy.threshold
-    wanted, question = place(fleet, demand, policy, tell=tell)
+    wanted, question = place(fleet, demand, standing_by(policy, outlook, fleet), tell=tell)
     tell("ordering migrations")
     plan, placement = order(wanted, question, outlook, config, created_at or outlook.now)
     host_of = planned_hosts(fleet, plan)
@@ -131,7 +131,7 @@ def decide(
         hotspots=outlook.hotspots, hotspots_after=hot_after, placement=placement, plan=plan,
         before=summary(fleet, demand, fleet.host_of, threshold), after=summary(fleet, demand, host_of, threshold),
         warnings=(*fleet.warnings, *demand.warnings), repaired=judge(fleet, question.constraints, host_of).repaired,
-        readiness=outlook.readiness, baselines=baselines(outlook, threshold),
+        readiness=outlook.readiness, baselines=baselines(outlook, threshold), failover=failover_seen(question, host_of),
     )  # fmt: skip
     broken = tuple(violations_of(fleet, question.constraints, fleet.host_of))
     return Recommendation(outlook, question, placement, plan, report, broken)

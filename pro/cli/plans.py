@@ -81,15 +81,44 @@ def plan(
         if json:
             typer.echo(text)
         elif str(output) != "-":
-            from pro.reports.words import headline
+            from pro.reports.words import failover, headline
 
             say(headline(found.report))
+            if standby := failover(found.report):
+                say(standby)
             say()
             for line in show(found.plan):
                 say(line)
             if output is not None:
                 remark(f"written: {output}")
         if check and found.plan.migrations:
+            raise SystemExit(SOMETHING_TO_DO)
+
+
+@group.command()
+def failover(
+    store: Store = Path("pro-store"),
+    now: Now = None,
+    k: Annotated[int, typer.Option("--k", min=1, help="So many hosts of one cluster may fail together, or fewer.")] = 1,
+    cpu: Annotated[
+        int | None,
+        typer.Option("--cpu", min=1, help="Processor promises, too, stay within so many per cent of a host's."),
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 3 unless every failure can be survived.")] = False,
+    json: Json = False,
+    config: Settings = None,
+) -> None:
+    """Whether any host may fail: each VM of it must find a place on the others by every rule, or you are told which does not and why."""
+    with errors():
+        from pro.actions.looking import failover_document
+
+        found = failover_document(store, settings(config), instant(now), k, cpu)
+        if json:
+            emit(found)
+        else:
+            for line in found["lines"]:
+                say(line)
+        if check and found["holds"] is not True:
             raise SystemExit(SOMETHING_TO_DO)
 
 

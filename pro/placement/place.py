@@ -11,6 +11,7 @@ import numpy as np
 from pro.core.errors import InputError
 from pro.core.text import plain
 from pro.placement.constraints import Headroom, build, preferences
+from pro.placement.failover.hold import failover_of, hold
 from pro.placement.language import Soft, cost
 from pro.placement.objectives import Balance, Heat, HostsOn, Moves
 from pro.placement.placement import Placement, TierCost
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from pro.fleet import Demand, Fleet
     from pro.placement.engines.exact import Coarse
+    from pro.placement.failover import Failover
     from pro.placement.problem import Engine, Objective
     from pro.placement.rules import Constraint, Violation
 
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 class Question:
     """A placement problem with its rules still in words: what the referee, `explain` and the planner need beside it.
 
-    `preferences` are rules that may be broken, at a price.
+    `preferences` are rules that may be broken, at a price. `failover`: the rule that hosts may fail, apart from the others because it is made of them; None: not asked for.
     """
 
     fleet: Fleet
@@ -45,6 +47,7 @@ class Question:
     constraints: tuple[Constraint, ...]
     problem: Problem
     preferences: tuple[Constraint, ...] = ()
+    failover: Failover | None = None
 
 
 def prepare(fleet: Fleet, demand: Demand, policy: Policy) -> Question:
@@ -75,7 +78,9 @@ def prepare(fleet: Fleet, demand: Demand, policy: Policy) -> Question:
         headroom = Headroom(policy.ladder[2])
         soft.insert(0, headroom)
         problem = _guarded(problem, fleet, headroom)
-    return Question(fleet, demand, policy, tuple(constraints), problem, tuple(soft))
+    # Restarts keep to what binds; what is only wished for they may break.
+    stand_by = failover_of(policy, constraints)
+    return Question(fleet, demand, policy, tuple(constraints), problem, tuple(soft), stand_by)
 
 
 def _guarded(problem: Problem, fleet: Fleet, headroom: Headroom) -> Problem:
@@ -104,7 +109,7 @@ def place(
     """
     question = prepare(fleet, demand, policy)
     begun = time.monotonic()
-    found, proof = _run(question, tell)
+    found, proof = _held(question, *_run(question, tell), tell)
     verdict = require(fleet, question.constraints, found.host_of)
     problem = question.problem
     after = problem.costs(found.host_of)
@@ -152,6 +157,17 @@ def _run(question: Question, tell: Callable[[str], None]) -> tuple[_Answer, Coar
     # The goal's tier charges for migrations, so where it is solved to the end no placement as good has fewer.
     fewest = moved == 0 or proof.optimal[1] or None
     return _Answer(proof.host_of, " + ".join([*names, exact.name])), Coarse(proof.bounds[1], fewest)
+
+
+def _held(question: Question, found: _Answer, proof: Coarse, tell: Callable[[str], None]) -> tuple[_Answer, Coarse]:
+    """The answer without what would make it worse in failover than today."""
+    from pro.placement.engines import Local
+
+    kept = hold(question, found.host_of, Local(), tell)
+    if kept is found.host_of:
+        return found, proof
+    moved = bool((kept != question.fleet.host_of).any())
+    return _Answer(kept, f"{found.engine} + failover"), replace(proof, minimal_moves=None if moved else True)
 
 
 def _movable(fleet: Fleet, policy: Policy) -> NDArray[np.bool_]:

@@ -55,6 +55,11 @@ class Policy:
         Migrations of VMs of one service, of one cluster. None: no such limit.
     weights
         What else counts, beside heat and migrations; nothing unless said. Not for "repair".
+    failover
+        So many hosts of one cluster may fail together, or fewer: no answer leaves more VMs without a place in such a case
+        than today. 0: not looked at.
+    take_restarts
+        Ids of hosts that take the VMs of failed hosts although nothing is moved to them.
     seconds, steps
         When the engines stop, whichever comes first. `steps` None: by the size of the fleet (`rounds`), so that on any
         machine that is fast enough for `seconds` the answer is the same.
@@ -75,6 +80,8 @@ class Policy:
     max_moves_per_service: int | None = None
     max_moves_per_cluster: int | None = None
     weights: Weights = field(default_factory=Weights)
+    failover: int = 1
+    take_restarts: tuple[str, ...] = ()
     seconds: float = 5.0
     steps: int | None = None
     seed: int = 1
@@ -84,6 +91,8 @@ class Policy:
             raise ValueError(f"goal must be balance, consolidate or repair, got {self.goal!r}")
         if self.aggressiveness not in WORTH:
             raise ValueError(f"aggressiveness must be 1..5, got {self.aggressiveness}")
+        if self.failover < 0:
+            raise ValueError(f"failover must be a number of hosts, got {self.failover}")
         if not 0 < self.threshold <= 1:
             raise ValueError(f"threshold must be a fraction of capacity in (0, 1], got {self.threshold}")
         lowest, start, placing = self.ladder

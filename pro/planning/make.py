@@ -58,6 +58,8 @@ class PlanContext:
     cost
         What a placement costs, comparable with `<` (for example `Problem.costs`). Half a swap may be worse than none: where
         VMs are blocked and the rest would cost more than today, more VMs stay. None: not asked.
+    staying
+        VM id -> why it stays where it is although it is wanted elsewhere; it counts as blocked.
     """
 
     goal: str
@@ -77,6 +79,7 @@ class PlanContext:
     consent_quick: bool = False
     threshold: float = 0.85
     cost: Callable[[Ints], Any] | None = None
+    staying: Mapping[str, str] = field(default_factory=dict)
 
 
 def make_plan(fleet: Fleet, demand: Demand | None, host_of: Ints, context: PlanContext) -> Plan:
@@ -91,6 +94,9 @@ def make_plan(fleet: Fleet, demand: Demand | None, host_of: Ints, context: PlanC
     rows = context.rows
     if rows is None:
         rows = [row for constraint in context.constraints for row in constraint.rows(fleet)]
+    stay = {v: why for vm, why in context.staying.items() if target[v := fleet.vm_index(vm)] != fleet.host_of[v]}
+    target = target.copy()
+    target[list(stay)] = fleet.host_of[list(stay)]
     moved = np.flatnonzero(target != fleet.host_of)
     profile = context.profile or of_hosts(fleet, [*fleet.host_of[moved].tolist(), *target[moved].tolist()])
     estimates = Estimates(fleet, demand, profile, context.dirtying, context.consent_quick)
@@ -110,7 +116,7 @@ def make_plan(fleet: Fleet, demand: Demand | None, host_of: Ints, context: PlanC
         goal=context.goal,
         profile=profile.name,
         waves=waves,
-        blocked=tuple(Blocked(fleet.vms[v], why) for v, why in sorted(timed.blocked.items())),
+        blocked=tuple(Blocked(fleet.vms[v], why) for v, why in sorted((stay | timed.blocked).items())),
         tiers=tuple(_json(context.tiers, "tiers")),
         proof=_json(context.proof, "proof"),
         before=_json(context.before, "before"),

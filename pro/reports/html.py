@@ -77,6 +77,7 @@ def _context(report: Report) -> dict[str, Any]:
         "max_rows": MAX_ROWS,
         "known": _known(report),
         "states": STATES,
+        "failover": words.failover(report),
     }
 
 

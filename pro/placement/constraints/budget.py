@@ -31,6 +31,9 @@ class MoveBudget:
         if any(limit is not None and limit < 0 for limit in (self.max_moves, self.max_gib)):
             raise ValueError("a budget must not be negative")
 
+    def at_restart(self) -> None:
+        """A restart is no migration."""
+
     def violations(self, fleet: Fleet, host_of: Ints) -> list[Violation]:
         """At most two violations: too many migrations; too much memory, `amount` in MiB."""
         moved = [v for v in range(len(fleet.vms)) if int(host_of[v]) != int(fleet.host_of[v])]
@@ -76,6 +79,9 @@ class GroupBudget:
     def __post_init__(self) -> None:
         if self.most < 0:
             raise ValueError("a budget must not be negative")
+
+    def at_restart(self) -> None:
+        """A restart is no migration."""
 
     @property
     def name(self) -> str:

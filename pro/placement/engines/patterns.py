@@ -131,8 +131,9 @@ def _goal(problem: Problem, start: Ints) -> Opened | None:
         if cost == 0:
             continue
         term = tier.terms[0]
-        alone = len(tier.terms) == 1 and isinstance(term, Opened) and term.vms is None and _one_host_each(term.scope)
-        return term if alone else None
+        if len(tier.terms) > 1 or not isinstance(term, Opened) or term.vms is not None:
+            return None
+        return term if _one_host_each(term.scope) else None
     return None
 
 
