@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pro.fleet import Demand, Fleet
-    from pro.placement.engines.exact import Coarse
+    from pro.placement.engines.exact import Settled
     from pro.placement.problem import Engine, Objective
     from pro.placement.rules import Constraint
 
@@ -93,10 +93,10 @@ class _Answer:
     engine: str
 
 
-def _run(question: Question, tell: Callable[[str], None]) -> tuple[_Answer, Coarse]:
+def _run(question: Question, tell: Callable[[str], None]) -> tuple[_Answer, Settled]:
     """Greedy, local search, then CP-SAT: on the whole problem if that is small, else on a coarser one for a bound."""
-    from pro.placement.engines import Exact, Greedy, Local, warm
-    from pro.placement.engines.exact import Coarse
+    from pro.placement.engines import Cuts, Exact, Greedy, Local, warm
+    from pro.placement.engines.exact import Settled
 
     problem, policy = question.problem, question.policy
     tell("preparing the engines")
@@ -109,14 +109,19 @@ def _run(question: Question, tell: Callable[[str], None]) -> tuple[_Answer, Coar
         host_of = engine.improve(problem, host_of, Stop(policy.seconds * share, rounds(policy, question.fleet)), rng)
         names.append(engine.name)
     exact, rest = Exact(), Stop(policy.seconds * 0.3)
-    tell(exact.name)
     if exact.entries(problem) > exact.most_entries:
-        return _Answer(host_of, " + ".join(names)), exact.coarse(problem, host_of, rest, policy.seed)
+        cuts = Cuts(Local())
+        tell(cuts.name)
+        host_of, settled = cuts.prove(problem, host_of, rest, rng)
+        if settled.bound is None:
+            settled = exact.coarse(problem, host_of, rest, policy.seed)
+        return _Answer(host_of, " + ".join([*names, cuts.name])), settled
+    tell(exact.name)
     proof = exact.prove(problem, host_of, rest, policy.seed)
     moved = int((proof.host_of != problem.home).sum())
     # The goal's tier charges for migrations, so where it is solved to the end no placement as good has fewer.
     fewest = moved == 0 or proof.optimal[1] or None
-    return _Answer(proof.host_of, " + ".join([*names, exact.name])), Coarse(proof.bounds[1], fewest)
+    return _Answer(proof.host_of, " + ".join([*names, exact.name])), Settled(proof.bounds[1], fewest)
 
 
 def _movable(fleet: Fleet, policy: Policy) -> NDArray[np.bool_]:

@@ -64,8 +64,8 @@ class Exact:
 
     def entries(self, problem: Problem) -> int:
         """How many matrix entries the whole model would have; decides whether it is tried."""
-        domains = _domains(problem)
-        choices = np.array([len(d) for d in domains])
+        found = domains(problem)
+        choices = np.array([len(d) for d in found])
         total = int(choices.sum())
         for row in _blocks(problem):
             knots = len(row.knots) if isinstance(row, Steps) else 1
@@ -79,7 +79,7 @@ class Exact:
             return Proof(start, (None,) * tiers, (False,) * tiers)
         from ortools.sat.python import cp_model
 
-        model = _Model(problem, start)
+        model = Model(problem, start)
         best, bounds, optimal = start, [], []
         proven = True
         for tier in range(tiers):
@@ -94,29 +94,29 @@ class Exact:
             model.hold(tier, problem.costs(best)[tier], best)
         return Proof(best, tuple(bounds), tuple(optimal))
 
-    def coarse(self, problem: Problem, start: Ints, stop: Stop, seed: int, groups: int = 24) -> Coarse:
+    def coarse(self, problem: Problem, start: Ints, stop: Stop, seed: int, groups: int = 24) -> Settled:
         """What can be said about `start` (V,) by a smaller problem that never costs more; see bound.py."""
         from ortools.sat.python import cp_model
 
         small = coarsen(problem, groups, (problem.home, start))
         if len(problem.tiers) < 2 or self.entries(small) > self.most_entries:
-            return Coarse(None, None)
-        model = _Model(small, start)
+            return Settled(None, None)
+        model = Model(small, start)
         costs = problem.costs(start)
         model.hold(0, costs[0], start)
         moved = int((start != problem.home).sum())
         fewer: bool | None = moved == 0
         if moved:
-            held = _Model(small, start)
+            held = Model(small, start)
             held.hold(0, costs[0], start)
             at_most = sum(cost(t, problem.home, start) for t in quality(problem.tiers[1].terms))
             status = held.fewer(moved, quality(small.tiers[1].terms), at_most, stop.seconds / 2, seed)
             fewer = True if status == cp_model.INFEASIBLE else None
-        return Coarse(model.minimise(1, stop.seconds / 2, seed).bound, fewer)
+        return Settled(model.minimise(1, stop.seconds / 2, seed).bound, fewer)
 
 
 @dataclass(frozen=True)
-class Coarse:
+class Settled:
     """`bound`: the goal tier cannot cost less, given what rules are repaired. `minimal_moves`: True when it is proven that no
     placement that repairs and cools as much needs fewer migrations; None when it is not known."""
 
@@ -131,7 +131,7 @@ class _Found:
     bound: int | None
 
 
-def _domains(problem: Problem) -> list[Ints]:
+def domains(problem: Problem) -> list[Ints]:
     """Hosts every VM may stand on."""
     everywhere = np.ones(problem.hosts, bool)
     masks: dict[int, NDArray[np.bool_]] = {}
@@ -184,7 +184,7 @@ class _Sum:
         return self.constant + sum(w for w in self.weights if w > 0)
 
 
-class _Model:
+class Model:
     """The problem as a CP-SAT model: one 0/1 variable per VM and host that it may stand on."""
 
     def __init__(self, problem: Problem, start: Ints) -> None:
@@ -192,7 +192,7 @@ class _Model:
 
         self.cp, self.model, self.problem = cp_model, cp_model.CpModel(), problem
         self.on: list[dict[int, Any]] = []
-        for v, hosts in enumerate(_domains(problem)):
+        for v, hosts in enumerate(domains(problem)):
             if len(hosts) == 1:
                 self.on.append({int(hosts[0]): True})
                 continue
@@ -210,9 +210,13 @@ class _Model:
                 if not isinstance(var, bool):
                     self.model.add_hint(var, int(h == host_of[v]))
 
+    def aim(self, tier: int) -> None:
+        """Minimise `tier`."""
+        self.model.minimize(self._expression(self.costs[tier]))
+
     def minimise(self, tier: int, seconds: float, seed: int) -> _Found:
         """Solve for one tier."""
-        self.model.minimize(self._expression(self.costs[tier]))
+        self.aim(tier)
         solver = self._solver(seconds, seed)
         status = solver.solve(self.model)
         known = status in (self.cp.OPTIMAL, self.cp.FEASIBLE)

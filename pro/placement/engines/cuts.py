@@ -1,0 +1,208 @@
+"""Bounds and better answers for small fleets with many moments, by outer approximation.
+
+A convex cost of use is at least each of its tangents, and the tangent at any use (of real VMs, or of fractions of them)
+    cost(use)  >=  sum over the knots passed there of slope * (use - knot)
+is a row with as many entries as VMs, however many moments it sums over. So thousands of moments become one variable for each
+scope item and a few tangents that matter. HiGHS solves that smaller problem, the tangents at its answer are added, and so on until
+nothing is left to add or the gap is small: Duran and Grossmann, Mathematical Programming 36 (1986), 307-339, with the first
+tangents from Kelley's method on the linear relaxation. Its value is a lower bound at every time, within the tolerances of a solver
+in floating point, for which a margin of `MARGIN` is taken off. Every answer on the way is counted in full and, if it is
+better, kept.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pro.placement.engines.exact import Model, Settled, domains
+from pro.placement.engines.relaxed import Rows, rows_of
+from pro.placement.language import Linear, Steps
+from pro.placement.problem import Stop, Tier
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pro.placement.problem import Engine, Problem
+
+    Ints = NDArray[np.int64]
+    Floats = NDArray[np.float64]
+
+MARGIN = 1e-5
+"""Relative: what is taken off a bound for the solver's tolerances."""
+SCALE = 1e4
+"""What the best known cost is scaled to for the solver, whose tolerances are absolute."""
+ENOUGH = 0.002
+"""Relative gap at which a round of the solver, or all of it, ends."""
+ROUNDS, NODES = 40, 2_000
+GOAL = 1
+"""The tier that is bounded: the goal, after what rules are repaired."""
+
+
+class Cuts:
+    """The goal's bound, and a better answer where there is one. Leaves problems with more than `most_choices` pairs of VM and
+    host alone."""
+
+    name = "cuts"
+
+    def __init__(self, polish: Engine | None = None, most_choices: int = 6_000) -> None:
+        self.polish, self.most_choices = polish, most_choices
+
+    def improve(self, problem: Problem, start: Ints, stop: Stop, rng: np.random.Generator) -> Ints:
+        """(V,) a placement at least as good as `start`."""
+        return self.prove(problem, start, stop, rng)[0]
+
+    def prove(self, problem: Problem, start: Ints, stop: Stop, rng: np.random.Generator) -> tuple[Ints, Settled]:
+        """A placement at least as good as `start` (V,), and what is known about its goal tier."""
+        if len(problem.tiers) <= GOAL:
+            return start, Settled(None, None)
+        if not problem.costs(start)[GOAL]:
+            return start, Settled(0, fewest(problem, start, 0))
+        if sum(map(len, domains(problem))) > self.most_choices:
+            return start, Settled(None, None)
+        thin = _thin(problem, start)
+        search = _Search(problem, thin, start, rng, self.polish)
+        bound = search.run(time.monotonic() + stop.seconds, min(stop.steps, ROUNDS))
+        return search.best, Settled(bound, fewest(problem, search.best, bound))
+
+
+def fewest(problem: Problem, host_of: Ints, bound: int | None) -> bool | None:
+    """True where `bound` of the goal tier proves that no placement that repairs and cools as much moves fewer VMs.
+
+    One that did would save at least the price of a migration.
+    """
+    moved = int((host_of != problem.home).sum())
+    if not moved:
+        return True
+    if bound is None:
+        return None
+    prices = [t.away[problem.movable] for t in problem.tiers[GOAL].terms if isinstance(t, Linear) and t.table is None]
+    least = sum(int(p.min()) for p in prices if len(p))
+    return True if bound > problem.costs(host_of)[GOAL] - least else None
+
+
+@dataclass(frozen=True)
+class _Thin:
+    """The problem without its convex costs of use: a model of the rest, and those costs."""
+
+    model: Model
+    steps: tuple[Steps, ...]
+    choices: list[dict[int, Any]]
+
+
+def _thin(problem: Problem, start: Ints) -> _Thin:
+    goal = problem.tiers[GOAL]
+    steps = tuple(t for t in goal.terms if isinstance(t, Steps) and t.convex)
+    rest = Tier(goal.name, tuple(t for t in goal.terms if not (isinstance(t, Steps) and t.convex)))
+    model = Model(replace(problem, tiers=(problem.tiers[0], rest)), start)
+    model.hold(0, problem.costs(start)[0], start)
+    model.aim(GOAL)
+    return _Thin(model, steps, model.on)
+
+
+class _Curve:
+    """One convex cost of use over the variables of the model; tangents of it as rows."""
+
+    def __init__(self, term: Steps, choices: list[dict[int, Any]]) -> None:
+        self.knots, self.slopes = term.knots.astype(np.float64), term.slopes.astype(np.float64)
+        self.weight = term.weight.astype(np.float64)
+        self.base = term.base.astype(np.float64)
+        self.base.flags.writeable = True
+        at: list[list[tuple[int, int]]] = [[] for _ in range(len(term.base))]
+        for i, v in enumerate(term.vms.tolist()):
+            for h, x in choices[v].items():
+                if (s := int(term.scope[h])) < 0:
+                    continue
+                if x is True:
+                    self.base[s] += self.weight[i]
+                else:
+                    at[s].append((i, x.index))
+        self.vm = [np.array([i for i, _ in pairs], np.int64) for pairs in at]
+        self.column = [np.array([c for _, c in pairs], np.int64) for pairs in at]
+
+    def tangent(self, s: int, z: Floats) -> tuple[float, float, Floats]:
+        """The cost of item `s` at `z`, and its tangent there: a constant, and a coefficient for each of `column[s]`."""
+        use = self.base[s] + z[self.column[s]] @ self.weight[self.vm[s]]
+        slope = self.slopes[:, s] * (use > self.knots[:, s])
+        constant = float((slope * (self.base[s] - self.knots[:, s])).sum())
+        return float((slope * (use - self.knots[:, s])).sum()), constant, self.weight[self.vm[s]] @ slope.sum(axis=0)
+
+
+class _Search:
+    """Rounds of the solver, tangents between them, and the best answer so far."""
+
+    def __init__(
+        self, problem: Problem, thin: _Thin, start: Ints, rng: np.random.Generator, polish: Engine | None
+    ) -> None:
+        self.problem, self.best, self.costs = problem, start, problem.costs(start)
+        self._choices, self._rng, self._polish = thin.choices, rng, polish
+        self._unit = self.costs[GOAL] / SCALE
+        self._rows: Rows = rows_of(thin.model.model.proto)
+        self._rows.cost /= self._unit
+        self._curves = [_Curve(t, thin.choices) for t in thin.steps]
+        self._first = [self._rows.grow(len(c.column)) for c in self._curves]
+
+    def run(self, until: float, rounds: int) -> int | None:
+        """Search until the gap is small, `until` (monotonic) or for so many rounds; the bound."""
+        for placed in (self.best, self.problem.home):
+            self._touch(self._values(placed), None)
+        bound = 0.0
+        for whole in (False, True):
+            for _ in range(rounds):
+                left = until - time.monotonic()
+                found = self._rows.solve(whole=whole, seconds=left, gap=ENOUGH, nodes=NODES)
+                bound = max(bound, self._bound(found, whole))
+                if left <= 0 or found.x is None:
+                    break
+                if whole:
+                    self._take(self._placement(found.x), until)
+                missing = self._touch(found.x, found.x)
+                if missing <= (0 if whole else ENOUGH * SCALE) or bound >= self.costs[GOAL] * (1 - ENOUGH):
+                    break
+        return min(int(bound), self.costs[GOAL])
+
+    def _bound(self, found: Any, whole: bool) -> float:
+        value = found.mip_dual_bound if whole else (found.fun if found.status == 0 else None)
+        if value is None or not np.isfinite(value):
+            return 0.0
+        return float((value * self._unit + self._rows.constant) * (1 - MARGIN))
+
+    def _touch(self, z: Floats, known: Floats | None) -> float:
+        """Add the tangents at `z` that say more than `known` does there; how much they do, in units of the solver."""
+        missing = 0.0
+        for curve, first in zip(self._curves, self._first, strict=True):
+            for s, columns in enumerate(curve.column):
+                value, constant, slope = curve.tangent(s, z)
+                lacks = value / self._unit - (0.0 if known is None else known[first + s])
+                if lacks > SCALE * MARGIN:
+                    missing += lacks
+                    self._rows.add([first + s, *columns], [1.0, *(-slope / self._unit)], constant / self._unit, np.inf)
+        return missing
+
+    def _take(self, placed: Ints, until: float) -> None:
+        """Count `placed` (V,) in full, better it by local search, and keep it if it is the best."""
+        if not self.problem.feasible(placed):
+            return
+        if self._polish is not None:
+            stop = Stop(max(until - time.monotonic(), 0.0), 2)
+            placed = self._polish.improve(self.problem, placed, stop, self._rng)
+        costs = self.problem.costs(placed)
+        if costs < self.costs:
+            self.best, self.costs = placed, costs
+            self._touch(self._values(placed), None)
+
+    def _values(self, placed: Ints) -> Floats:
+        z = np.zeros(len(self._rows.cost))
+        for v, choices in enumerate(self._choices):
+            x = choices[int(placed[v])]
+            if x is not True:
+                z[x.index] = 1
+        return z
+
+    def _placement(self, z: Floats) -> Ints:
+        return np.array(
+            [max(c, key=lambda h, c=c: 1.0 if c[h] is True else float(z[c[h].index])) for c in self._choices], np.int64
+        )
