@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,9 +60,11 @@ class Cuts:
         """A placement at least as good as `start` (V,), and what is known about its goal tier."""
         if len(problem.tiers) <= GOAL:
             return start, Settled(None, None)
-        if not problem.costs(start)[GOAL]:
-            return start, Settled(0, fewest(problem, start, 0))
-        if sum(map(len, domains(problem))) > self.most_choices:
+        cost = problem.costs(start)[GOAL]
+        choices = [len(hosts) for hosts in domains(problem)]
+        if not cost or max(choices, default=1) == 1:
+            return start, Settled(cost, fewest(problem, start, cost))
+        if sum(choices) > self.most_choices:
             return start, Settled(None, None)
         thin = _thin(problem, start)
         search = _Search(problem, thin, start, rng, self.polish)
@@ -72,7 +75,7 @@ class Cuts:
 def fewest(problem: Problem, host_of: Ints, bound: int | None) -> bool | None:
     """True where `bound` of the goal tier proves that no placement that repairs and cools as much moves fewer VMs.
 
-    One that did would save at least the price of a migration.
+    One that did would save at least the price of a migration, where all have the same.
     """
     moved = int((host_of != problem.home).sum())
     if not moved:
@@ -80,7 +83,9 @@ def fewest(problem: Problem, host_of: Ints, bound: int | None) -> bool | None:
     if bound is None:
         return None
     prices = [t.away[problem.movable] for t in problem.tiers[GOAL].terms if isinstance(t, Linear) and t.table is None]
-    least = sum(int(p.min()) for p in prices if len(p))
+    if any(len(p) and np.ptp(p) for p in prices):
+        return None
+    least = sum(int(p[0]) for p in prices if len(p))
     return True if bound > problem.costs(host_of)[GOAL] - least else None
 
 
@@ -203,6 +208,7 @@ class _Search:
         return z
 
     def _placement(self, z: Floats) -> Ints:
-        return np.array(
-            [max(c, key=lambda h, c=c: 1.0 if c[h] is True else float(z[c[h].index])) for c in self._choices], np.int64
-        )
+        def share(choices: dict[int, Any], h: int) -> float:
+            return 1.0 if choices[h] is True else float(z[choices[h].index])
+
+        return np.array([max(c, key=partial(share, c)) for c in self._choices], np.int64)

@@ -158,7 +158,7 @@ def _blocks(problem: Problem) -> Iterable[Limit | Steps]:
 
 
 @dataclass
-class _Sum:
+class Sum:
     """A linear expression under construction: constant, and variables with weights."""
 
     constant: int = 0
@@ -220,17 +220,19 @@ class Model:
         solver = self._solver(seconds, seed)
         status = solver.solve(self.model)
         known = status in (self.cp.OPTIMAL, self.cp.FEASIBLE)
-        host_of = None
-        if known:
-            host_of = np.array(
-                [next(h for h, x in choices.items() if x is True or (x is not False and solver.value(x)))
-                 for choices in self.on], np.int64,
-            )  # fmt: skip
+        host_of = self.placed(solver) if known else None
         return _Found(status, host_of, int(np.ceil(solver.best_objective_bound - 1e-6)) if known else None)
+
+    def placed(self, solver: Any) -> Ints:
+        """(V,) where the solver put every VM."""
+        return np.array(
+            [next(h for h, x in choices.items() if x is True or (x is not False and solver.value(x)))
+             for choices in self.on], np.int64,
+        )  # fmt: skip
 
     def fewer(self, moved: int, terms: tuple[Term, ...], at_most: int, seconds: float, seed: int) -> Any:
         """Look for a placement with fewer than `moved` migrations under which `terms` cost no more than `at_most`."""
-        away = _Sum()
+        away = Sum()
         for v, choices in enumerate(self.on):
             for h, x in choices.items():
                 away.add(x, int(h != self.problem.home[v]))
@@ -254,13 +256,13 @@ class Model:
         self.model.add(self._expression(self.costs[tier]) <= value)
         self._hint(host_of)
 
-    def _expression(self, total: _Sum) -> Any:
+    def _expression(self, total: Sum) -> Any:
         return self.cp.LinearExpr.weighted_sum(total.variables, total.weights) + total.constant
 
-    def _use(self, row: Limit | Steps) -> list[list[_Sum]]:
+    def _use(self, row: Limit | Steps) -> list[list[Sum]]:
         """[item][dimension] what a block counts, as sums over the choices."""
         items, dims = row.base.shape
-        use = [[_Sum(int(row.base[s, d])) for d in range(dims)] for s in range(items)]
+        use = [[Sum(int(row.base[s, d])) for d in range(dims)] for s in range(items)]
         when = row.when if isinstance(row, Limit) else "after"
         for i, v in enumerate(row.vms.tolist()):
             home = int(self.problem.home[v])
@@ -305,9 +307,9 @@ class Model:
                 self.model.add_max_equality(out[s], xs)
         return out
 
-    def _broken_groups(self, row: AtLeast | Together | Near) -> _Sum:
+    def _broken_groups(self, row: AtLeast | Together | Near) -> Sum:
         """A sum that is at least `broken(row)`, and equal to it when minimised."""
-        total = _Sum()
+        total = Sum()
         match row:
             case AtLeast():
                 for s, y in self._presence(row.vms, row.scope).items():
@@ -329,11 +331,11 @@ class Model:
                 total.constant -= row.missing
         return self._over(total, 0)
 
-    def _over(self, use: _Sum, knot: int, slope: int = 1) -> _Sum:
+    def _over(self, use: Sum, knot: int, slope: int = 1) -> Sum:
         """max(0, use - knot): at least that, and equal to it when minimised; where `slope` is negative, exactly that."""
         if use.low >= knot:
-            return _Sum(use.constant - knot, use.variables, use.weights)
-        out = _Sum()
+            return Sum(use.constant - knot, use.variables, use.weights)
+        out = Sum()
         if use.high > knot:
             excess = self.model.new_int_var(0, use.high - knot, "")
             if slope < 0:
@@ -343,8 +345,8 @@ class Model:
             out.add(excess, 1)
         return out
 
-    def _tier(self, terms: tuple[Term, ...]) -> _Sum:
-        total = _Sum()
+    def _tier(self, terms: tuple[Term, ...]) -> Sum:
+        total = Sum()
         for term in terms:
             for part, weight in self._term(term):
                 total.constant += weight * part.constant
@@ -352,7 +354,7 @@ class Model:
                 total.weights += [weight * w for w in part.weights]
         return total
 
-    def _term(self, term: Term) -> Iterable[tuple[_Sum, int]]:
+    def _term(self, term: Term) -> Iterable[tuple[Sum, int]]:
         match term:
             case Steps():
                 for s, dims in enumerate(self._use(term)):
@@ -363,7 +365,7 @@ class Model:
             case Linear():
                 yield self._linear(term), 1
             case Opened():
-                part = _Sum()
+                part = Sum()
                 vms = np.arange(len(self.on)) if term.vms is None else term.vms
                 for s, y in self._presence(vms, term.scope).items():
                     if s >= 0:
@@ -376,8 +378,8 @@ class Model:
             case _:
                 assert_never(term)
 
-    def _linear(self, term: Linear) -> _Sum:
-        part = _Sum()
+    def _linear(self, term: Linear) -> Sum:
+        part = Sum()
         for v, choices in enumerate(self.on):
             for h, x in choices.items():
                 cost = int(term.away[v]) * (h != self.problem.home[v])
@@ -386,26 +388,26 @@ class Model:
                 part.add(x, int(cost))
         return part
 
-    def _most_moved(self, term: MostMoved) -> _Sum:
+    def _most_moved(self, term: MostMoved) -> Sum:
         most = self.model.new_int_var(0, len(self.on), "")
         for g in np.unique(term.group[term.group >= 0]):
-            moved = _Sum()
+            moved = Sum()
             for v in np.flatnonzero(term.group == g).tolist():
                 for h, x in self.on[v].items():
                     moved.add(x, int(h != self.problem.home[v]))
             self.model.add(most >= self._expression(moved))
-        part = _Sum()
+        part = Sum()
         part.add(most, 1)
         return part
 
-    def _soft(self, row: Row) -> Iterable[_Sum]:
+    def _soft(self, row: Row) -> Iterable[Sum]:
         match row:
             case Limit():
                 for s, dims in enumerate(self._use(row)):
                     for d, use in enumerate(dims):
                         yield self._over(use, int(row.upper[s, d]))
             case Allow(vms, hosts, _):
-                part = _Sum()
+                part = Sum()
                 for v in vms.tolist():
                     for h, x in self.on[v].items():
                         part.add(x, int(not hosts[h]))

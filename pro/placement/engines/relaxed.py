@@ -6,6 +6,7 @@ out or said more weakly, so the least cost here is never above that of the model
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +69,9 @@ class Rows:
             matrix = csr_array(entries, shape=(len(self.least), len(self.cost)))
             rows = LinearConstraint(matrix, np.array(self.least), np.array(self.most))
         options = {"time_limit": max(seconds, 0.01), "mip_rel_gap": gap, "node_limit": nodes}
-        return milp(self.cost, constraints=rows, bounds=Bounds(self.low, self.high), integrality=integer, options=options)
+        return milp(
+            self.cost, constraints=rows, bounds=Bounds(self.low, self.high), integrality=integer, options=options
+        )
 
 
 def rows_of(proto: Any) -> Rows:
@@ -92,7 +95,7 @@ def rows_of(proto: Any) -> Rows:
 
 
 def _end(value: int) -> float:
-    return float(value) if abs(value) < _ENDLESS else np.copysign(np.inf, value)
+    return float(value) if abs(value) < _ENDLESS else math.copysign(math.inf, value)
 
 
 def _literals(rows: Rows, literals: Iterable[int], least: float, most: float) -> None:
