@@ -103,19 +103,22 @@ def _run(question: Question, tell: Callable[[str], None]) -> tuple[_Answer, Sett
     warm()
     rng = np.random.default_rng(policy.seed)
     host_of, names = problem.home, []
-    chain: Sequence[tuple[Engine, float]] = ((Greedy(), 1.0), (Local(), 0.7))
+    exact, cuts = Exact(), Cuts(Local())
+    whole = exact.entries(problem) <= exact.most_entries
+    small = not whole and cuts.fits(problem)
+    chain: Sequence[tuple[Engine, float]] = ((Greedy(), 1.0), (Local(), 0.35 if small else 0.7))
     for engine, share in chain:
         tell(engine.name)
         host_of = engine.improve(problem, host_of, Stop(policy.seconds * share, rounds(policy, question.fleet)), rng)
         names.append(engine.name)
-    exact, rest = Exact(), Stop(policy.seconds * 0.3)
-    if exact.entries(problem) > exact.most_entries:
-        cuts = Cuts(Local())
+    rest = Stop(policy.seconds * (0.6 if small else 0.3))
+    if small:
         tell(cuts.name)
         host_of, settled = cuts.prove(problem, host_of, rest, rng)
-        if settled.bound is None:
-            settled = exact.coarse(problem, host_of, rest, policy.seed)
         return _Answer(host_of, " + ".join([*names, cuts.name])), settled
+    if not whole:
+        tell(exact.name)
+        return _Answer(host_of, " + ".join(names)), exact.coarse(problem, host_of, rest, policy.seed)
     tell(exact.name)
     proof = exact.prove(problem, host_of, rest, policy.seed)
     moved = int((proof.host_of != problem.home).sum())

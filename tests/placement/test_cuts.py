@@ -7,13 +7,18 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from pro.fleet import RuleSpec
 from pro.placement.engines import Cuts, Exact, Local
 from pro.placement.engines.cuts import GOAL, _Curve
 from pro.placement.engines.exact import Model
+from pro.placement.engines.parts import parts_of
 from pro.placement.engines.relaxed import rows_of
 from pro.placement.language import Linear, Steps, cost
+from pro.placement.place import prepare
+from pro.placement.policy import Policy
 from pro.placement.problem import Problem, Stop
 from tests import oracles
+from tests.builders import demand_of, fleet
 from tests.strategies import problems, stands
 
 LONG = Stop(seconds=30)
@@ -90,6 +95,22 @@ def test_both_solvers_agree(problem: Problem) -> None:
     _, settled = Cuts(Local()).prove(problem, proof.host_of, LONG, np.random.default_rng(1))
     if settled.bound is not None and all(proof.optimal):
         assert settled.bound <= problem.costs(proof.host_of)[GOAL]
+
+
+def test_clusters_that_share_only_a_budget_are_parts_and_a_rule_over_both_makes_them_one() -> None:
+    racks = {"h1": "r1", "h2": "r2", "h3": "r1", "h4": "r2"}
+    clusters = {"h1": "x", "h2": "x", "h3": "y", "h4": "y"}
+    over_both = [RuleSpec("apart", "spread", ("a", "c"), scope="rack")]
+    for rules, parts in (((), 2), (over_both, 1)):
+        a_fleet = fleet("h1: a b | h2: | h3: c d | h4:", cpu=1_000, clusters=clusters, racks=racks, rules=rules)
+        demand = demand_of(a_fleet, {"a": 600, "b": [500, 600], "c": 550, "d": [600, 450]})
+        problem = prepare(a_fleet, demand, Policy(max_moves=1, aggressiveness=5)).problem
+        assert len(parts_of(problem, 2)) == parts
+        found, settled = Cuts().prove(problem, problem.home, LONG, np.random.default_rng(1))
+        best, _ = oracles.best(problem)
+        assert problem.costs(found)[:2] == best[:2]
+        assert settled.bound is not None
+        assert settled.bound <= best[GOAL]
 
 
 class _Column:

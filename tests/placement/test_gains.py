@@ -117,7 +117,11 @@ def test_the_story_of_a_host_is_plain_sums(case, data):
             best = 0.0
             for t in range(demand.slots):
                 moments = [s * demand.slots + t for s in range(demand.scenarios)]
-                use = [demand.base[h, r, k] + sum(int(demand.use[v, r, k]) for v in range(a_fleet.n_vms) if host_of[v] == h) for k in moments]
+                use = [
+                    demand.base[h, r, k]
+                    + sum(int(demand.use[v, r, k]) for v in range(a_fleet.n_vms) if host_of[v] == h)
+                    for k in moments
+                ]
                 best = max(best, sum(use) / len(use))
             assert fill.use_after == pytest.approx(best, abs=0.051)
         refused = {r.rule for t in told for r in t.options[h].refusals}

@@ -21,7 +21,9 @@ def all_smallest(a_fleet, rules, wanted):
     """Every smallest set of rules (indices; a VM's id for one that cannot be migrated) in whose absence `wanted` can be had."""
     home = a_fleet.host_of
     asked = {v for v in wanted.vms if not a_fleet.movable[v]}
-    held = {i: [k for row in r.rows(a_fleet) for k in loosen(row, home)] for i, r in enumerate(rules) if i != wanted.rule}
+    held = {
+        i: [k for row in r.rows(a_fleet) for k in loosen(row, home)] for i, r in enumerate(rules) if i != wanted.rule
+    }
     found = set()
     for choice in product(range(a_fleet.n_hosts), repeat=a_fleet.n_vms):
         host_of = np.array(choice, np.int64)
@@ -46,9 +48,7 @@ def test_no_smaller_set_will_do_and_none_is_forgotten(case):
         assert found.proven
         assert found.possible is bool(best)
         told = {tuple(sorted(ref.rule for ref in way.relax)) for way in found.ways}
-        named = {
-            tuple(sorted(MOVABLE if isinstance(i, str) else rules[i].name for i in s)) for s in best
-        }
+        named = {tuple(sorted(MOVABLE if isinstance(i, str) else rules[i].name for i in s)) for s in best}
         assert told <= named
         assert len({len(way.relax) for way in found.ways}) <= 1
         if found.complete and len(best) <= 5:

@@ -12,6 +12,7 @@ better, kept.
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,15 +21,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pro.placement.engines.exact import Model, Settled, domains
+from pro.placement.engines.parts import parts_of
 from pro.placement.engines.relaxed import Rows, rows_of
-from pro.placement.language import Linear, Steps
+from pro.placement.language import Limit, Linear, Steps
 from pro.placement.problem import Stop, Tier
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from pro.placement.language import Term
     from pro.placement.problem import Engine, Problem
 
+    Bools = NDArray[np.bool_]
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float64]
 
@@ -39,6 +43,8 @@ SCALE = 1e4
 ENOUGH = 0.002
 """Relative gap at which a round of the solver, or all of it, ends."""
 ROUNDS, NODES = 40, 2_000
+NEAR = 1.5
+"""An answer that costs more than so much of the best is not worth a local search."""
 GOAL = 1
 """The tier that is bounded: the goal, after what rules are repaired."""
 
@@ -58,18 +64,82 @@ class Cuts:
 
     def prove(self, problem: Problem, start: Ints, stop: Stop, rng: np.random.Generator) -> tuple[Ints, Settled]:
         """A placement at least as good as `start` (V,), and what is known about its goal tier."""
-        if len(problem.tiers) <= GOAL:
+        if not (masks := self._masks(problem)):
             return start, Settled(None, None)
-        cost = problem.costs(start)[GOAL]
-        choices = [len(hosts) for hosts in domains(problem)]
-        if not cost or max(choices, default=1) == 1:
-            return start, Settled(cost, fewest(problem, start, cost))
-        if sum(choices) > self.most_choices:
-            return start, Settled(None, None)
-        thin = _thin(problem, start)
-        search = _Search(problem, thin, start, rng, self.polish)
-        bound = search.run(time.monotonic() + stop.seconds, min(stop.steps, ROUNDS))
-        return search.best, Settled(bound, fewest(problem, search.best, bound))
+        if not problem.costs(start)[GOAL]:
+            return start, Settled(0, fewest(problem, start, 0))
+        best, bound = self._by_parts(problem, start, masks, stop, rng)
+        return best, Settled(bound, fewest(problem, best, bound))
+
+    def fits(self, problem: Problem) -> bool:
+        """Whether there is something to do, all of it costs something, and it is small enough."""
+        return bool(self._masks(problem))
+
+    def _masks(self, problem: Problem) -> list[Bools]:
+        if len(problem.tiers) <= GOAL or not all(_costs(t) for t in problem.tiers[GOAL].terms):
+            return []
+        choices = np.array([len(hosts) for hosts in domains(problem)], np.int64)
+        masks = parts_of(problem, GOAL + 1)
+        return [] if any(choices[mask].sum() > self.most_choices for mask in masks) else masks
+
+    def _by_parts(
+        self, problem: Problem, start: Ints, masks: list[Bools], stop: Stop, rng: np.random.Generator
+    ) -> tuple[Ints, int]:
+        """Each part with all others at home, where migrations over the budget have a price (Lagrange); the largest part last,
+        so that it has the time the others left."""
+        until = time.monotonic() + stop.seconds
+        price, room = _price(problem, start) if len(masks) > 1 else (0, 0)
+        allowed = problem.costs(start)[0]
+        best, bound = start, -(len(masks) - 1) * problem.costs(problem.home)[GOAL] - price * room
+        sizes = [int(mask.sum()) for mask in masks]
+        for k in np.argsort(sizes, kind="stable").tolist():
+            left = until - time.monotonic()
+            share = sizes[k] / sum(size for size in sizes if size >= sizes[k])
+            part = _part(problem, masks[k], price)
+            begun = np.where(masks[k], best, problem.home)
+            search = _Search(part, begun, part.costs(begun)[0] + allowed, rng, self.polish)
+            bound += search.run(time.monotonic() + left * share, min(stop.steps, ROUNDS))
+            merged = np.where(masks[k], search.best, best)
+            if problem.feasible(merged) and problem.costs(merged) < problem.costs(best):
+                best = merged
+        return best, min(max(bound, 0), problem.costs(best)[GOAL])
+
+
+def _costs(term: Term) -> bool:
+    """Whether no placement is rewarded: bounds start at nothing."""
+    if isinstance(term, Steps):
+        return term.convex
+    if isinstance(term, Linear):
+        table = 0 if term.table is None else int(term.table.min(initial=0))
+        return min(int(term.away.min(initial=0)), table) >= 0
+    return True
+
+
+def _part(problem: Problem, mask: Bools, price: int) -> Problem:
+    """`problem` with only these VMs movable, and `price` on each of their migrations."""
+    goal = problem.tiers[GOAL]
+    if price:
+        goal = replace(goal, terms=(*goal.terms, Linear(np.where(mask, price, 0), None, None, "budget")))
+    return replace(problem, movable=mask, tiers=(problem.tiers[0], goal, *problem.tiers[GOAL + 1 :]))
+
+
+def _price(problem: Problem, start: Ints) -> tuple[int, int]:
+    """What the last migration of a spent budget is worth, about, and the budget; any price gives a valid bound."""
+    moved = np.flatnonzero(start != problem.home)
+    budgets = [
+        int((row.upper - row.base).min())
+        for row in problem.rows
+        if isinstance(row, Limit) and row.when == "moved" and len(row.upper) == 1 and (row.weight == 1).all()
+        and len(row.vms) == len(problem.home) and not row.scope.any()
+    ]  # fmt: skip
+    if not budgets or len(moved) < min(budgets):
+        return 0, 0
+    worth = []
+    for v in moved.tolist():
+        dropped = start.copy()
+        dropped[v] = problem.home[v]
+        worth.append(problem.costs(dropped)[GOAL] - problem.costs(start)[GOAL])
+    return max(min(worth, default=0), 0), min(budgets)
 
 
 def fewest(problem: Problem, host_of: Ints, bound: int | None) -> bool | None:
@@ -98,12 +168,12 @@ class _Thin:
     choices: list[dict[int, Any]]
 
 
-def _thin(problem: Problem, start: Ints) -> _Thin:
+def _thin(problem: Problem, start: Ints, allowed: int) -> _Thin:
     goal = problem.tiers[GOAL]
     steps = tuple(t for t in goal.terms if isinstance(t, Steps) and t.convex)
     rest = Tier(goal.name, tuple(t for t in goal.terms if not (isinstance(t, Steps) and t.convex)))
     model = Model(replace(problem, tiers=(problem.tiers[0], rest)), start)
-    model.hold(0, problem.costs(start)[0], start)
+    model.hold(0, allowed, start)
     model.aim(GOAL)
     return _Thin(model, steps, model.on)
 
@@ -140,21 +210,27 @@ class _Search:
     """Rounds of the solver, tangents between them, and the best answer so far."""
 
     def __init__(
-        self, problem: Problem, thin: _Thin, start: Ints, rng: np.random.Generator, polish: Engine | None
+        self, problem: Problem, start: Ints, allowed: int, rng: np.random.Generator, polish: Engine | None
     ) -> None:
         self.problem, self.best, self.costs = problem, start, problem.costs(start)
+        thin = _thin(problem, start, allowed)
         self._choices, self._rng, self._polish = thin.choices, rng, polish
-        self._unit = self.costs[GOAL] / SCALE
         self._rows: Rows = rows_of(thin.model.model.proto)
-        self._rows.cost /= self._unit
         self._curves = [_Curve(t, thin.choices) for t in thin.steps]
+        nowhere = np.zeros(len(self._rows.cost))
+        self._still = self._rows.constant + sum(
+            c.tangent(s, nowhere)[0] for c in self._curves for s, at in enumerate(c.column) if not len(at)
+        )
+        """What it costs whatever moves."""
+        self._unit = max((self.costs[GOAL] - self._still) / SCALE, 1e-9)
+        self._rows.cost /= self._unit
         self._first = [self._rows.grow(len(c.column)) for c in self._curves]
 
-    def run(self, until: float, rounds: int) -> int | None:
+    def run(self, until: float, rounds: int) -> int:
         """Search until the gap is small, `until` (monotonic) or for so many rounds; the bound."""
         for placed in (self.best, self.problem.home):
             self._touch(self._values(placed), None)
-        bound = 0.0
+        bound = self._still
         for whole in (False, True):
             for _ in range(rounds):
                 left = until - time.monotonic()
@@ -165,21 +241,26 @@ class _Search:
                 if whole:
                     self._take(self._placement(found.x), until)
                 missing = self._touch(found.x, found.x)
-                if missing <= (0 if whole else ENOUGH * SCALE) or bound >= self.costs[GOAL] * (1 - ENOUGH):
+                if missing <= (0 if whole else ENOUGH * SCALE) or self._gap(bound) <= ENOUGH:
                     break
-        return min(int(bound), self.costs[GOAL])
+        return min(math.ceil(bound), self.costs[GOAL])
+
+    def _gap(self, bound: float) -> float:
+        return (self.costs[GOAL] - bound) / (self._unit * SCALE)
 
     def _bound(self, found: Any, whole: bool) -> float:
         value = found.mip_dual_bound if whole else (found.fun if found.status == 0 else None)
         if value is None or not np.isfinite(value):
-            return 0.0
-        return float((value * self._unit + self._rows.constant) * (1 - MARGIN))
+            return self._still
+        return float(value * self._unit * (1 - MARGIN) + self._still)
 
     def _touch(self, z: Floats, known: Floats | None) -> float:
         """Add the tangents at `z` that say more than `known` does there; how much they do, in units of the solver."""
         missing = 0.0
         for curve, first in zip(self._curves, self._first, strict=True):
             for s, columns in enumerate(curve.column):
+                if not len(columns):
+                    continue
                 value, constant, slope = curve.tangent(s, z)
                 lacks = value / self._unit - (0.0 if known is None else known[first + s])
                 if lacks > SCALE * MARGIN:
@@ -191,7 +272,8 @@ class _Search:
         """Count `placed` (V,) in full, better it by local search, and keep it if it is the best."""
         if not self.problem.feasible(placed):
             return
-        if self._polish is not None:
+        near = self.problem.costs(placed)[GOAL] - self._still <= NEAR * self._unit * SCALE
+        if self._polish is not None and near:
             stop = Stop(max(until - time.monotonic(), 0.0), 2)
             placed = self._polish.improve(self.problem, placed, stop, self._rng)
         costs = self.problem.costs(placed)

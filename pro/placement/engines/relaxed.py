@@ -95,7 +95,7 @@ def rows_of(proto: Any) -> Rows:
 
 
 def _end(value: int) -> float:
-    return float(value) if abs(value) < _ENDLESS else math.copysign(math.inf, value)
+    return float(value) if abs(value) < _ENDLESS else float(math.copysign(math.inf, value))
 
 
 def _literals(rows: Rows, literals: Iterable[int], least: float, most: float) -> None:
@@ -126,7 +126,7 @@ def _expression(e: Any) -> tuple[list[int], list[int], int]:
 
 def _least(rows: Rows, part: tuple[list[int], list[int], int]) -> float:
     at, by, offset = part
-    return offset + sum(b * (rows.low[a] if b > 0 else rows.high[a]) for a, b in zip(at, by, strict=True))
+    return float(offset + sum(b * (rows.low[a] if b > 0 else rows.high[a]) for a, b in zip(at, by, strict=True)))
 
 
 def _difference(rows: Rows, target: Any, parts: list[Any], least: float, most: float) -> None:
