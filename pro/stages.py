@@ -108,7 +108,8 @@ def order(
             violations=judge(fleet, question.constraints, host_of).still,
         )  # fmt: skip
     explained = explanations(question, placement, outlook)
-    told = answers(question, placement, explained, hot_spots(placement, outlook, config, policy))
+    hot = hot_spots(placement, outlook, config, policy)
+    told = answers(question, placement, explained, hot, config.heat.min_probability)
     plan = plan_of(placement, {"explain": {e.vm: asdict(e) for e in explained}, "answers": told})
     faults = check(plan, fleet, question.constraints)
     if faults:

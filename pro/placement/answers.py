@@ -30,8 +30,10 @@ def answers(
     placement: Placement,
     explained: Sequence[Explanation],
     hot: Mapping[str, Sequence[Mapping[str, Any]]],
+    least: float = 0.3,
 ) -> dict[str, Any]:
-    """{gains, fewer, hosts, remedies, units}. `hot`: "before" and "after", hotspots as JSON (host, resource, ...), worst first."""
+    """{gains, fewer, hosts, remedies, units}. `hot`: "before" and "after", hotspots as JSON (host, resource, ...), worst first;
+    `least`: share of scenarios from which a host counts as one."""
     fleet, host_of = question.fleet, placement.host_of
     found = gains(question, explained)
     moved = np.flatnonzero(host_of != fleet.host_of)
@@ -43,7 +45,15 @@ def answers(
         story["hot"] = {when: [dict(s) for s in hot[when] if s["host"] == host] for when in ("before", "after")}
     wanted = rules_broken(fleet, question.constraints, host_of)
     wanted += [
-        host_cool(fleet, question.demand, fleet.host_index(s["host"]), s["resource"], question.policy.threshold)
+        host_cool(
+            fleet,
+            question.demand,
+            fleet.host_index(s["host"]),
+            s["resource"],
+            question.policy.threshold,
+            least,
+            host_of,
+        )
         for s in hot["after"]
         if s["resource"] != MEMORY
     ]
@@ -51,6 +61,6 @@ def answers(
         "gains": [asdict(gain) for gain in found],
         "fewer": asdict(fewer(placement, found, len(moved))),
         "hosts": told,
-        "remedies": [asdict(remedy(fleet, question.constraints, w)) for w in wanted[:REMEDIES]],
+        "remedies": [asdict(remedy(fleet, question.constraints, w, host_of)) for w in wanted[:REMEDIES]],
         "units": {goal: {"per": per, "unit": unit} for goal, (per, unit) in units(question).items()},
     }

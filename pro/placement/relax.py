@@ -1,8 +1,8 @@
 """When something cannot be had: the smallest set of rules to relax for it, and whom to ask.
 
 Asked of the whole fleet, of any number of migrations at once: a rule that stays broken, a host that is not empty yet, a host that
-stays hot. Every rule that holds today may be relaxed, the budget and what the hardware says included; rules broken today
-may stay as they are. Large fleets are looked at in part, and then nothing is called proven.
+stays hot. What the plan repairs stays repaired, unless it is relaxed. Every rule may be, the budget and what the
+hardware says included; rules that stay broken may stay as they are. Large fleets are looked at in part, and then nothing is called proven.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pro.core.text import plain
-from pro.placement.language import Allow, Limit, Row
+from pro.placement.language import Allow, Limit, Row, broken
 from pro.placement.problem import Problem, loosen
 from pro.placement.referee import MOVABLE
 
@@ -99,31 +99,65 @@ def rules_broken(fleet: Fleet, constraints: Sequence[Constraint], host_of: Ints)
     return found
 
 
-def host_cool(fleet: Fleet, demand: Demand, host: int, resource: str, threshold: float) -> Wanted:
-    """The host's expected use (mean over the scenarios) stays at or under `threshold` in every slot, and nobody else's is
-    over it for that, unless it is today."""
+def host_cool(
+    fleet: Fleet,
+    demand: Demand,
+    host: int,
+    resource: str,
+    threshold: float,
+    least: float = 0.3,
+    host_of: Ints | None = None,
+) -> Wanted:
+    """The host is above `threshold` in less than `least` of the scenarios, and no host's expected use is above it in any slot
+    unless it is today.
+
+    Scenarios that may stay hot are those that are hottest under `host_of` (V,); in all others no moment that is hot today or
+    under `host_of` stays so.
+    """
     r = fleet.resources.index(resource)
+    placed = fleet.host_of if host_of is None else host_of
     shape = (-1, demand.scenarios, demand.slots)
-    use = demand.use[:, r].reshape(shape).sum(axis=1, dtype=np.int64)
-    base = demand.base[:, r].reshape(shape).sum(axis=1, dtype=np.int64)
-    room = np.floor(threshold * fleet.capacity[:, r]).astype(np.int64)[:, None] * demand.scenarios
-    today = base.copy()
-    np.add.at(today, fleet.host_of, use)
-    upper = np.where(np.arange(fleet.n_hosts)[:, None] == host, room, np.maximum(room, today))
-    row = Limit(np.arange(fleet.n_vms), use, np.arange(fleet.n_hosts), base, upper, "after", f"{resource} use")
-    text = f"keep the expected {resource} use of {plain(fleet.host_names[host])} at or under {threshold:.0%}"
+    use, base = demand.use[:, r].astype(np.int64), demand.base[:, r].astype(np.int64)
+    limit = np.floor(threshold * fleet.capacity[:, r]).astype(np.int64)[:, None]
+    today, then = (base[host] + use[p == host].sum(axis=0) for p in (fleet.host_of, placed))
+    may = max(int(np.ceil(least * demand.scenarios)) - 1, 0)
+    hottest = np.argsort(-then.reshape(shape[1:]).max(axis=1), kind="stable")[:may]
+    kept = ~np.isin(np.arange(demand.moments) // demand.slots, hottest)
+    hot = np.flatnonzero(kept & (np.maximum(today, then) > limit[host]))
+    only = np.where(np.arange(fleet.n_hosts) == host, 0, -1)
+    own = Limit(
+        np.arange(fleet.n_vms),
+        use[:, hot],
+        only,
+        base[[host]][:, hot],
+        np.repeat(limit[[host]], len(hot), 1),
+        "after",
+        f"{resource} use",
+    )
+    use, base = (x.reshape(shape).sum(axis=1) for x in (use, base))
+    level = base.copy()
+    np.add.at(level, fleet.host_of, use)
+    room = limit * demand.scenarios
+    upper = np.where(np.arange(fleet.n_hosts)[:, None] == host, room, np.maximum(room, level))
+    others = Limit(np.arange(fleet.n_vms), use, np.arange(fleet.n_hosts), base, upper, "after", f"{resource} use")
+    text = (
+        f"keep {plain(fleet.host_names[host])} from {resource} above {threshold:.0%} in {least:.0%} of futures or more"
+    )
     on_it = tuple(np.flatnonzero(fleet.host_of == host).tolist())
-    return Wanted(text, (fleet.hosts[host],), (row,), None, on_it)
+    return Wanted(text, (fleet.hosts[host],), (own, others), None, on_it)
 
 
-def remedy(fleet: Fleet, constraints: Sequence[Constraint], wanted: Wanted, seed: int = 1) -> Remedy:
-    """The smallest sets of rules to relax for `wanted`."""
+def remedy(
+    fleet: Fleet, constraints: Sequence[Constraint], wanted: Wanted, host_of: Ints | None = None, seed: int = 1
+) -> Remedy:
+    """The smallest sets of rules to relax for `wanted`, while rules that hold under `host_of` (V,; None: today) go on to hold."""
     from pro.placement.engines.relaxing import smallest
 
     stuck = [v for v in dict.fromkeys(wanted.vms) if not fleet.movable[v]]
     part, whole = _part(fleet, wanted)
     names = [i for i in range(len(constraints)) if i != wanted.rule]
-    rules = [[kept for row in constraints[i].rows(fleet) for kept in loosen(row, fleet.host_of)] for i in names]
+    placed = fleet.host_of if host_of is None else host_of
+    rules = [[kept for row in constraints[i].rows(fleet) for kept in _in_force(fleet, row, placed)] for i in names]
     rules += [[Allow(np.array([v]), _only(fleet, int(fleet.host_of[v])), MOVABLE)] for v in stuck]
     movable = (fleet.movable | np.isin(np.arange(fleet.n_vms), stuck)) & part
     rows = _hold(fleet, wanted.rows, movable)
@@ -133,19 +167,24 @@ def remedy(fleet: Fleet, constraints: Sequence[Constraint], wanted: Wanted, seed
     hard = [constraints[i].name in HARD for i in names] + [True] * len(stuck)
     found = smallest(problem, rules, hard, seed=seed)
     ways = []
-    for chosen, placed in zip(found.sets, found.placements, strict=True):
+    for chosen, then in zip(found.sets, found.placements, strict=True):
         refs = [
-            _ref(fleet, constraints[names[i]], placed) if i < len(names) else _immovable(fleet, stuck[i - len(names)])
+            _ref(fleet, constraints[names[i]], then) if i < len(names) else _immovable(fleet, stuck[i - len(names)])
             for i in chosen
         ]
-        moved = np.flatnonzero(placed != fleet.host_of).tolist()
-        ways.append(Way(tuple(refs), tuple(Step(fleet.vms[v], fleet.hosts[placed[v]]) for v in moved)))
+        moved = np.flatnonzero(then != fleet.host_of).tolist()
+        ways.append(Way(tuple(refs), tuple(Step(fleet.vms[v], fleet.hosts[then[v]]) for v in moved)))
     nothing = bool(ways) and not ways[0].relax
     possible = found.possible if whole or found.possible else None
     return _say(
         fleet, wanted, tuple(ways), proven=nothing or (found.proven and whole),
         complete=nothing or (found.complete and whole), possible=possible,
     )  # fmt: skip
+
+
+def _in_force(fleet: Fleet, row: Row, placed: Ints) -> list[Row]:
+    """`row` where it holds as placed, else never worse than today."""
+    return loosen(row, fleet.host_of) if broken(row, fleet.host_of, placed) else [row]
 
 
 def _part(fleet: Fleet, wanted: Wanted) -> tuple[NDArray[np.bool_], bool]:
@@ -204,7 +243,7 @@ def _say(
     elif not ways:
         text = f"To {wanted.text}: not known what stands in the way; the search ended before it found a set of rules."
     elif not ways[0].relax:
-        text = f"To {wanted.text}: no rule stands in the way ({_moves(fleet, ways[0])}); it was not worth its migrations, or more time is needed."
+        text = f"To {wanted.text}: no rule stands in the way ({_moves(fleet, ways[0])}); it was not worth its price, or the search needs more time."
     else:
         size = len(ways[0].relax)
         sets = [" and ".join(rule_words(r) for r in way.relax) for way in ways]

@@ -126,8 +126,23 @@ def test_a_host_that_stays_hot_names_what_keeps_its_vms_there():
     found = remedy(a_fleet, rules, host_cool(a_fleet, demand, 0, "cpu", 0.85))
     assert [[ref.rule for ref in way.relax] for way in found.ways] == [["pinned"]]
     assert found.ways[0].relax[0].owner == "app team"
+    cool = demand_of(a_fleet, {"a": [500, 900, 500], "b": [400, 400, 400], "c": 200}, scenarios=3)
+    assert len(host_cool(a_fleet, cool, 0, "cpu", 0.85, 0.3).rows[0].upper[0]) == 3
+    assert len(host_cool(a_fleet, cool, 0, "cpu", 0.85, 0.5).rows[0].upper[0]) == 2
     crowded = demand_of(a_fleet, {"a": [500, 500], "b": [400, 500], "c": 600})
     assert remedy(a_fleet, rules, host_cool(a_fleet, crowded, 0, "cpu", 0.85)).possible is False
+
+
+def test_what_the_plan_repairs_stays_repaired():
+    a_fleet = fleet(
+        "h1: a b | h2: c d | h3:",
+        rules=[RuleSpec("one", "spread", ("a", "b")), RuleSpec("two", "spread", ("c", "d"))],
+    )
+    rules, done = build(a_fleet, max_moves=1), stand(a_fleet, "h3: a")
+    (wanted,) = rules_broken(a_fleet, rules, done)
+    assert remedy(a_fleet, rules, wanted).ways[0].relax == ()
+    sets = {tuple(ref.rule for ref in way.relax) for way in remedy(a_fleet, rules, wanted, done).ways}
+    assert sets == {("move budget",), ("one",)}
 
 
 def test_where_nothing_is_in_the_way_that_is_said():
