@@ -27,6 +27,8 @@ from pro.placement.language import Limit, Linear, Steps
 from pro.placement.problem import Stop, Tier
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from pro.placement.language import Term
@@ -55,8 +57,10 @@ class Cuts:
 
     name = "cuts"
 
-    def __init__(self, polish: Engine | None = None, most_choices: int = 6_000) -> None:
-        self.polish, self.most_choices = polish, most_choices
+    def __init__(
+        self, polish: Engine | None = None, most_choices: int = 6_000, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.polish, self.most_choices, self.clock = polish, most_choices, clock
 
     def improve(self, problem: Problem, start: Ints, stop: Stop, rng: np.random.Generator) -> Ints:
         """(V,) a placement at least as good as `start`."""
@@ -87,18 +91,18 @@ class Cuts:
     ) -> tuple[Ints, int]:
         """Each part with all others at home, where migrations over the budget have a price (Lagrange); the largest part last,
         so that it has the time the others left."""
-        until = time.monotonic() + stop.seconds
+        watch = _Watch(self.clock)
         price, room = _price(problem, start) if len(masks) > 1 else (0, 0)
         allowed = problem.costs(start)[0]
         best, bound = start, -(len(masks) - 1) * problem.costs(problem.home)[GOAL] - price * room
         sizes = [int(mask.sum()) for mask in masks]
         for k in np.argsort(sizes, kind="stable").tolist():
-            left = until - time.monotonic()
+            left = stop.seconds - watch.spent
             share = sizes[k] / sum(size for size in sizes if size >= sizes[k])
             part = _part(problem, masks[k], price)
             begun = np.where(masks[k], best, problem.home)
             search = _Search(part, begun, part.costs(begun)[0] + allowed, rng, self.polish)
-            bound += search.run(time.monotonic() + left * share, min(stop.steps, ROUNDS))
+            bound += search.run(watch, watch.spent + left * share, min(stop.steps, ROUNDS))
             merged = np.where(masks[k], search.best, best)
             if problem.feasible(merged) and problem.costs(merged) < problem.costs(best):
                 best = merged
@@ -157,6 +161,21 @@ def fewest(problem: Problem, host_of: Ints, bound: int | None) -> bool | None:
         return None
     least = sum(int(p[0]) for p in prices if len(p))
     return True if bound > problem.costs(host_of)[GOAL] - least else None
+
+
+class _Watch:
+    """Seconds spent by a clock; the solver knows only wall time, so CPU seconds are turned into that as they went so far."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock, self._begun, self._wall = clock, clock(), time.monotonic()
+
+    @property
+    def spent(self) -> float:
+        return self._clock() - self._begun
+
+    def wall(self, seconds: float) -> float:
+        """`seconds` of the clock as wall time."""
+        return seconds * max((time.monotonic() - self._wall) / max(self.spent, 1e-3), 1.0)
 
 
 @dataclass(frozen=True)
@@ -226,20 +245,20 @@ class _Search:
         self._rows.cost /= self._unit
         self._first = [self._rows.grow(len(c.column)) for c in self._curves]
 
-    def run(self, until: float, rounds: int) -> int:
-        """Search until the gap is small, `until` (monotonic) or for so many rounds; the bound."""
+    def run(self, watch: _Watch, until: float, rounds: int) -> int:
+        """Search until the gap is small, so much is spent, or for so many rounds; the bound."""
         for placed in (self.best, self.problem.home):
             self._touch(self._values(placed), None)
         bound = self._still
         for whole in (False, True):
             for _ in range(rounds):
-                left = until - time.monotonic()
-                found = self._rows.solve(whole=whole, seconds=left, gap=ENOUGH, nodes=NODES)
+                left = until - watch.spent
+                found = self._rows.solve(whole=whole, seconds=watch.wall(left), gap=ENOUGH, nodes=NODES)
                 bound = max(bound, self._bound(found, whole))
                 if left <= 0 or found.x is None:
                     break
                 if whole:
-                    self._take(self._placement(found.x), until)
+                    self._take(self._placement(found.x), watch.wall(until - watch.spent))
                 missing = self._touch(found.x, found.x)
                 if missing <= (0 if whole else ENOUGH * SCALE) or self._gap(bound) <= ENOUGH:
                     break
@@ -268,13 +287,13 @@ class _Search:
                     self._rows.add([first + s, *columns], [1.0, *(-slope / self._unit)], constant / self._unit, np.inf)
         return missing
 
-    def _take(self, placed: Ints, until: float) -> None:
+    def _take(self, placed: Ints, seconds: float) -> None:
         """Count `placed` (V,) in full, better it by local search, and keep it if it is the best."""
         if not self.problem.feasible(placed):
             return
         near = self.problem.costs(placed)[GOAL] - self._still <= NEAR * self._unit * SCALE
         if self._polish is not None and near:
-            stop = Stop(max(until - time.monotonic(), 0.0), 2)
+            stop = Stop(max(seconds, 0.0), 2)
             placed = self._polish.improve(self.problem, placed, stop, self._rng)
         costs = self.problem.costs(placed)
         if costs < self.costs:
