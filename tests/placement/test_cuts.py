@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -12,7 +15,7 @@ from pro.placement.engines import Cuts, Exact, Local
 from pro.placement.engines.cuts import GOAL, _Curve
 from pro.placement.engines.exact import Model
 from pro.placement.engines.parts import parts_of
-from pro.placement.engines.relaxed import rows_of
+from pro.placement.engines.relaxed import quiet, rows_of
 from pro.placement.language import Linear, Steps, cost
 from pro.placement.place import prepare
 from pro.placement.policy import Policy
@@ -112,6 +115,14 @@ def test_clusters_that_share_only_a_budget_are_parts_and_a_rule_over_both_makes_
         assert problem.costs(found)[:2] == best[:2]
         assert settled.bound is not None
         assert settled.bound <= best[GOAL]
+
+
+def test_what_the_solver_prints_never_reaches_a_document(capfd: pytest.CaptureFixture[str]) -> None:
+    library = ctypes.CDLL("ucrtbase" if os.name == "nt" else None)
+    with quiet():
+        library.printf(b"solver chatter\n")
+    print("document")
+    assert capfd.readouterr().out == "document\n"
 
 
 class _Column:

@@ -6,14 +6,17 @@ out or said more weakly, so the least cost here is never above that of the model
 
 from __future__ import annotations
 
+import ctypes
 import math
+import os
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -69,9 +72,29 @@ class Rows:
             matrix = csr_array(entries, shape=(len(self.least), len(self.cost)))
             rows = LinearConstraint(matrix, np.array(self.least), np.array(self.most))
         options = {"time_limit": max(seconds, 0.01), "mip_rel_gap": gap, "node_limit": nodes}
-        return milp(
-            self.cost, constraints=rows, bounds=Bounds(self.low, self.high), integrality=integer, options=options
-        )
+        bounds = Bounds(self.low, self.high)
+        with quiet():
+            return milp(self.cost, constraints=rows, bounds=bounds, integrality=integer, options=options)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """HiGHS sometimes prints a line of its own to the standard output, where documents are written: it goes nowhere."""
+    library: Any = ctypes.CDLL("ucrtbase" if os.name == "nt" else None)
+    try:
+        kept = os.dup(1)
+    except OSError:  # a service without standard output
+        yield
+        return
+    library.fflush(None)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
+        yield
+    finally:
+        library.fflush(None)
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def rows_of(proto: Any) -> Rows:
