@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pro.forecast import Scenarios
     from pro.heat import Hotspot
     from pro.heat.baselines import Comparison
+    from pro.placement.explain import Explanation
     from pro.placement.failover import Report as FailoverReport
     from pro.placement.place import Question
     from pro.placement.placement import Placement
@@ -85,6 +86,7 @@ def order(
     plan fails its check: a bug, and nothing of it is passed on.
     """
     from pro.heat.hotspots import summary
+    from pro.placement.answers import answers
     from pro.placement.place import account, unkept
     from pro.placement.referee import judge
     from pro.planning.checker import check
@@ -94,7 +96,7 @@ def order(
     fleet, demand, policy = question.fleet, outlook.demand, question.policy
     staying: dict[str, str] = {}
 
-    def plan_of(reached: Placement) -> Plan:
+    def plan_of(reached: Placement, told: Mapping[str, Any]) -> Plan:
         context = PlanContext(
             goal=policy.goal, now=outlook.now.isoformat(), created_at=created_at.isoformat(),
             constraints=question.constraints, tiers=[asdict(t) for t in reached.tiers],
@@ -103,23 +105,26 @@ def order(
             before=summary(fleet, demand, fleet.host_of, policy.threshold).to_json(),
             after=summary(fleet, demand, reached.host_of, policy.threshold).to_json(),
             violations=[*(asdict(v) for v in reached.violations),
-                        *({**asdict(v), "preference": True} for v in reached.unkept)], explain=explanations(question, reached, outlook),
+                        *({**asdict(v), "preference": True} for v in reached.unkept)], **told,
             consent_quick=config.apply.consent_quick, threshold=policy.threshold, cost=question.problem.costs,
             staying=staying,
         )  # fmt: skip
         return make_plan(fleet, demand, wanted.host_of, context)
 
-    plan, placement = plan_of(wanted), wanted
+    plan, placement = plan_of(wanted, {}), wanted
     while question.failover is not None and (more := to_stay(plan, fleet, question.failover, wanted.host_of)):
         staying |= more
-        plan = plan_of(wanted)
+        plan = plan_of(wanted, {})
     if plan.blocked:
         host_of = final_host_of(plan, fleet)
         placement = replace(
             wanted, host_of=host_of, tiers=account(question, host_of), minimal_moves=None, gap=None,
             violations=judge(fleet, question.constraints, host_of).still, unkept=unkept(question, host_of),
         )  # fmt: skip
-        plan = plan_of(placement)
+    explained = explanations(question, placement, outlook)
+    hot = hot_spots(placement, outlook, config, policy)
+    told = answers(question, placement, explained, hot, config.heat.min_probability)
+    plan = plan_of(placement, {"explain": {e.vm: asdict(e) for e in explained}, "answers": told})
     between = question.failover.between(fleet, wanted.host_of) if question.failover else []
     faults = check(plan, fleet, question.constraints, between=between)
     if faults:
@@ -138,8 +143,22 @@ def failover_seen(question: Question, host_of: Any) -> tuple[FailoverReport, Fai
     return today, report_of(rule.drill(fleet), host_of, rule.k)
 
 
-def explanations(question: Question, placement: Placement, outlook: Outlook) -> dict[str, Any]:
-    """VM id -> why it goes where it goes, or stays: every other host with what it would cost or which rule refuses it."""
+def hot_spots(reached: Placement, outlook: Outlook, config: Config, policy: Policy) -> dict[str, list[dict[str, Any]]]:
+    """Hotspots "before" and "after" as JSON."""
+    from pro.heat.hotspots import find_hotspots
+
+    after = find_hotspots(
+        outlook.fleet, outlook.demand, threshold=policy.threshold, dwell_s=config.heat.dwell_minutes * 60,
+        min_probability=config.heat.min_probability, host_of=reached.host_of,
+    )  # fmt: skip
+    return {
+        when: [{**asdict(s), "starts": s.starts.isoformat(), "ends": s.ends.isoformat()} for s in spots]
+        for when, spots in (("before", outlook.hotspots), ("after", after))
+    }
+
+
+def explanations(question: Question, placement: Placement, outlook: Outlook) -> tuple[Explanation, ...]:
+    """Why VMs go where they go, or stay: every other host with what it would cost or which rule refuses it."""
     import numpy as np
 
     from pro.placement.explain import explain
@@ -151,8 +170,7 @@ def explanations(question: Question, placement: Placement, outlook: Outlook) -> 
         moved = np.flatnonzero(placement.host_of != fleet.host_of).tolist()
         causes = [fleet.vm_index(c.vm) for hotspot in outlook.hotspots for c in hotspot.vms]
         vms = sorted({*moved, *causes})
-    found = explain(fleet, question.constraints, question.problem.tiers, placement.host_of, vms)
-    return {e.vm: asdict(e) for e in found}
+    return explain(fleet, question.constraints, question.problem.tiers, placement.host_of, vms)
 
 
 def baselines(outlook: Outlook, threshold: float) -> Comparison | None:

@@ -139,13 +139,16 @@ def show(plan: PlanFile, json: Json = False) -> None:
 
 @group.command()
 def explain(
-    plan: PlanFile, vm: Annotated[str, typer.Argument(metavar="VM", help="Id or name of a VM.")], json: Json = False
+    plan: PlanFile,
+    name: Annotated[str, typer.Argument(metavar="VM|HOST", help="Id or name of a VM or of a host.")],
+    on: Annotated[str | None, typer.Option(help="Why is the VM not on this host? What would it cost there?")] = None,
+    json: Json = False,
 ) -> None:
-    """Why a VM moves, what happens if it does not, and which other hosts were refused and why."""
+    """Why a VM moves, what happens if it does not, and which other hosts refuse it; or what a host gets, and what binds it."""
     with errors():
-        from pro.actions.explaining import explain_vm
+        from pro.actions.explaining import explain
 
-        found = explain_vm(read_plan(plan), vm)
+        found = explain(read_plan(plan), name, on)
         if json:
             emit(found.document)
             return

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pro.fleet import Demand, Fleet
-    from pro.placement.engines.exact import Coarse
+    from pro.placement.engines.exact import Settled
     from pro.placement.failover import Failover
     from pro.placement.problem import Engine, Objective
     from pro.placement.rules import Constraint, Violation
@@ -133,33 +133,41 @@ class _Answer:
     engine: str
 
 
-def _run(question: Question, tell: Callable[[str], None]) -> tuple[_Answer, Coarse]:
+def _run(question: Question, tell: Callable[[str], None]) -> tuple[_Answer, Settled]:
     """Greedy, local search, then CP-SAT: on the whole problem if that is small, else on a coarser one for a bound."""
-    from pro.placement.engines import Exact, Greedy, Local, warm
-    from pro.placement.engines.exact import Coarse
+    from pro.placement.engines import Cuts, Exact, Greedy, Local, warm
+    from pro.placement.engines.exact import Settled
 
     problem, policy = question.problem, question.policy
     tell("preparing the engines")
     warm()
     rng = np.random.default_rng(policy.seed)
     host_of, names = problem.home, []
-    chain: Sequence[tuple[Engine, float]] = ((Greedy(), 1.0), (Local(), 0.7))
+    exact, cuts = Exact(), Cuts(Local())
+    whole = exact.entries(problem) <= exact.most_entries
+    small = not whole and cuts.fits(problem)
+    chain: Sequence[tuple[Engine, float]] = ((Greedy(), 1.0), (Local(), 0.35 if small else 0.7))
     for engine, share in chain:
         tell(engine.name)
         host_of = engine.improve(problem, host_of, Stop(policy.seconds * share, rounds(policy, question.fleet)), rng)
         names.append(engine.name)
-    exact, rest = Exact(), Stop(policy.seconds * 0.3)
-    tell(exact.name)
-    if exact.entries(problem) > exact.most_entries:
+    rest = Stop(policy.seconds * (0.6 if small else 0.3))
+    if small:
+        tell(cuts.name)
+        host_of, settled = cuts.prove(problem, host_of, rest, rng)
+        return _Answer(host_of, " + ".join([*names, cuts.name])), settled
+    if not whole:
+        tell(exact.name)
         return _Answer(host_of, " + ".join(names)), exact.coarse(problem, host_of, rest, policy.seed)
+    tell(exact.name)
     proof = exact.prove(problem, host_of, rest, policy.seed)
     moved = int((proof.host_of != problem.home).sum())
     # The goal's tier charges for migrations, so where it is solved to the end no placement as good has fewer.
     fewest = moved == 0 or proof.optimal[1] or None
-    return _Answer(proof.host_of, " + ".join([*names, exact.name])), Coarse(proof.bounds[1], fewest)
+    return _Answer(proof.host_of, " + ".join([*names, exact.name])), Settled(proof.bounds[1], fewest)
 
 
-def _held(question: Question, found: _Answer, proof: Coarse, tell: Callable[[str], None]) -> tuple[_Answer, Coarse]:
+def _held(question: Question, found: _Answer, proof: Settled, tell: Callable[[str], None]) -> tuple[_Answer, Settled]:
     """The answer without what would make it worse in failover than today."""
     from pro.placement.engines import Local
 

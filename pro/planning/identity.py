@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from pro.planning.plan import Plan
 
 
+_YOUNGER = ("answers",)
+
+
 def canonical(value: Any) -> str:
     """The one JSON text of `value`: sorted keys, no spaces, ASCII. ValueError for NaN and infinities."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
@@ -22,5 +25,6 @@ def digest(value: Any) -> str:
 
 
 def content_id(plan: Plan) -> str:
-    """SHA-256 of everything the plan says, its id and `created_at` aside."""
-    return digest({name: value for name, value in asdict(plan).items() if name not in ("id", "created_at")})
+    """SHA-256 of everything the plan says, its id and `created_at` aside; fields younger than plan/1 count if they say something."""
+    said = {name: value for name, value in asdict(plan).items() if name not in ("id", "created_at")}
+    return digest({name: value for name, value in said.items() if value or name not in _YOUNGER})

@@ -42,7 +42,7 @@ def loads(text: str) -> Plan:
         raise InputError("plan file is nested too deeply") from None
     except ValueError as error:
         raise InputError(f"plan file is not JSON: {error}") from error
-    plan = _plan(_object(body, "plan", _PLAN, optional=("explain", "violations")))
+    plan = _plan(_object(body, "plan", _PLAN, optional=("explain", "violations", "answers")))
     if content_id(plan) != plan.id:
         raise InputError("the plan was edited: its content does not match its id", where="plan.id")
     return plan
@@ -260,5 +260,6 @@ _PLAN: dict[str, Callable[[Any, str], Any]] = {
     "facts": _facts,
     "explain": _free_object,
     "violations": _free_objects,
+    "answers": _free_object,
     "ends": _ends,
 }
