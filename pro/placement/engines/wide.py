@@ -1,0 +1,224 @@
+"""Wide search: for fleets of hundreds of hosts and more. Parts that do not touch are searched apart and share the budget.
+
+Each part keeps a front: its best placement for every number of migrations. Which part gets how many of the budget is then a
+knapsack over fronts, solved exactly; what one migration more would be worth at the end of it is charged for every migration in
+the next round, so that parts look where the budget will let them stand. Search inside a part: steepest relocation, then
+annealing that looks at hot hosts and at VMs that have moved (wide_kernels.py). Parts run in threads; kernels hold no lock.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pro.placement.engines.budgets import Budget, budget_of, deal
+from pro.placement.engines.split import Part, share, split
+from pro.placement.language import Linear, Soft
+from pro.placement.problem import Stop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from numpy.typing import NDArray
+
+    from pro.placement.problem import Problem
+
+    Ints = NDArray[np.int64]
+
+UNSEEN = np.iinfo(np.int64).max
+STEPS_AT_ONCE = 64
+PASSES = ((0.0, 0.55, 1.0, 0.02), (0.55, 0.95, 0.2, 0.004))
+"""Annealing: from which share of the time until which, and how warm at both ends, in prices of a migration."""
+
+
+@dataclass(frozen=True)
+class Wide:
+    """The engine. A step is one helping of `tries` tries in every part that has something to gain; 0 steps: only greedy repair.
+
+    `workers`: threads. The answer does not depend on how many.
+    """
+
+    workers: int = 1
+    tries: int = 120_000
+    name: str = "wide search"
+    clock: Callable[[], float] = time.monotonic
+
+    def improve(self, problem: Problem, start: Ints, stop: Stop, rng: np.random.Generator) -> Ints:
+        """(V,) a placement at least as good as `start`."""
+        begun = self.clock()
+        if not problem.movable.any():
+            return start.copy()
+        run = _Run(self, problem, start.astype(np.int64), stop, begun, int(rng.integers(1, 2**62)))
+        with ThreadPoolExecutor(self.workers) if self.workers > 1 else nullcontext() as pool:
+            run.go(map if pool is None else pool.map)
+        found = run.answer()
+        if not problem.feasible(found) or problem.costs(found) > problem.costs(start):
+            raise RuntimeError("the parts of a placement do not fit together: the search is wrong")
+        return found
+
+
+class _Run:
+    """One run of the engine."""
+
+    def __init__(self, engine: Wide, problem: Problem, start: Ints, stop: Stop, begun: float, seed: int) -> None:
+        self.engine, self.problem, self.start, self.stop, self.begun, self.seed = engine, problem, start, stop, begun, seed
+        self.tier = goal_tier(problem)
+        self.price = 0
+        cut = split(problem, start)
+        self.budget = budget_of(problem, cut, start)
+        self.parts = cut.parts
+        self.searches: list[_Search] = []
+
+    def left(self) -> float:
+        """Seconds."""
+        return self.stop.seconds - (self.engine.clock() - self.begun)
+
+    def go(self, each: Callable[..., Iterable[Any]]) -> None:
+        """Greedy repair, then annealing, then the nearest best."""
+        numbers = range(len(self.parts))
+        self.searches = list(each(self._search, numbers))
+        list(each(lambda s: s.descend(self.price, self.left), self.searches))
+        if self.stop.steps > 0:
+            self._anneal(each)
+        list(each(lambda s: s.settle(self.price, self.left), self.searches))
+
+    def _search(self, p: int) -> _Search:
+        part = self.parts[p]
+        start = np.searchsorted(part.hosts, self.start[part.vms])
+        return _Search(part, start, self.budget, p, self.tier, np.random.default_rng((self.seed, p)))
+
+    def _anneal(self, each: Callable[..., Iterable[Any]]) -> None:
+        active = [s for s in self.searches if s.gain > 0]
+        total = sum(s.gain for s in active)
+        if not active:
+            return
+        active.sort(key=lambda s: -s.gain)
+        done, number = 0, -1
+        counted = self.stop.steps < Stop().steps
+        while done < self.stop.steps:
+            spent = 1 - self.left() / self.stop.seconds
+            reached = done / self.stop.steps if counted else spent
+            if spent >= PASSES[-1][1] or reached >= PASSES[-1][1]:
+                break
+            if number < 0 or reached >= PASSES[number][1]:
+                number += 1
+                self._deal(active, restart=True)
+            elif done % 8 == 0:
+                self._deal(active, restart=False)
+            since, until, warm, cold = PASSES[number]
+            at = (reached - since) / (until - since)
+            warmth = int(warm * (cold / warm) ** at * self._scale())
+            share_of = [(s, max(self.engine.tries * s.gain // total, 500)) for s in active]
+            list(each(lambda x: x[0].wander(self.price, warmth, x[1]), share_of))
+            done += 1
+        self._deal(active, restart=True)
+
+    def _scale(self) -> float:
+        """What one migration costs, in units of the goal; where it costs nothing, a small part of what there is to gain."""
+        gain = max(int(self.problem.costs(self.start)[self.tier]) // max(len(self.start), 1), 1)
+        moves = [t.away[self.problem.movable] for t in self.problem.tiers[self.tier].terms if isinstance(t, Linear)]
+        own = float(np.median(sum(moves))) if moves else 0.0
+        return own + self.price or float(gain)
+
+    def _deal(self, searches: list[_Search], *, restart: bool) -> None:
+        """Share out the budget, and charge for a migration what the last of it is worth."""
+        if self.budget.count is None:
+            return
+        chosen, self.price = deal([s.costs for s in self.searches], self.budget.count, self.tier)
+        for s, moves in zip(self.searches, chosen, strict=True):
+            s.chosen = moves
+            if restart:
+                s.refill()
+
+    def answer(self) -> Ints:
+        """The best placement of each part within the budget, put together."""
+        found = self.start.copy()
+        if self.budget.count is not None:
+            chosen, _ = deal([s.costs for s in self.searches], self.budget.count, self.tier)
+            for s, moves in zip(self.searches, chosen, strict=True):
+                s.chosen = moves
+        for s in self.searches:
+            found[s.part.vms] = s.part.hosts[s.placements[s.chosen]]
+        return found
+
+
+class _Search:
+    """The search in one part."""
+
+    def __init__(self, part: Part, start: Ints, budget: Budget, number: int, tier: int, rng: np.random.Generator) -> None:
+        from dataclasses import replace
+
+        from pro.placement.engines.wide_form import form, stand
+        from pro.placement.engines.wide_kernels import moves, record
+
+        self.part, self.tier = part, tier
+        rows = tuple(share(row, part, upper) for row, upper in budget.of(number))
+        self.problem = replace(part.problem, rows=(*part.problem.rows, *rows))
+        self.arrays = stand(form(self.problem), start)
+        v, t, front = len(start), len(self.problem.tiers), budget.front(number)
+        self.costs = np.full((front, t), UNSEEN, np.int64)
+        self.placements = np.zeros((front, v), np.int32)
+        self.seed = rng.integers(1, 2**63, 1, dtype=np.uint64)
+        self.known = (np.full(v, 2, np.int64), np.zeros((v, t), np.int64), np.full(v, -1, np.int64))
+        flat, state, _ = self.arrays
+        now = int(moves(flat, state))
+        record(flat, state, self.costs, self.placements, now)
+        self.chosen = now if front > 1 else 0
+        self.gain = 0
+
+    def _given(self, price: int, *more: int) -> Ints:
+        return np.array([self.tier, price, *more], np.int64)
+
+    def descend(self, price: int, left: Callable[[], float]) -> None:
+        """Steepest relocations until none helps, and groups as a whole."""
+        from pro.placement.engines.wide_kernels import empty_some, gather_all, steepest_wide
+
+        given = self._given(price, STEPS_AT_ONCE)
+        again = True
+        while again:
+            self.known[0][:] = 2
+            while left() > 0:
+                done = steepest_wide(*self.arrays, self.costs, self.placements, *self.known, given)
+                self.gain += done
+                if done < STEPS_AT_ONCE:
+                    break
+            again = False
+            if left() > 0:
+                cold = self._given(price, 0)
+                done = gather_all(*self.arrays, self.costs, self.placements, cold, self.seed)
+                done += empty_some(*self.arrays, self.costs, self.placements, cold)
+                self.gain += done
+                again = done > 0
+
+    def wander(self, price: int, warmth: int, tries: int) -> None:
+        """One helping of annealing."""
+        from pro.placement.engines.wide_kernels import wander
+
+        wander(*self.arrays, self.costs, self.placements, self._given(price, warmth, tries), self.seed)
+
+    def settle(self, price: int, left: Callable[[], float]) -> None:
+        """From the chosen placement down to the nearest best."""
+        if self.gain:
+            self.refill()
+            self.descend(price, left)
+        if len(self.costs) == 1:
+            self.chosen = 0
+
+    def refill(self) -> None:
+        """Bring the state to the chosen placement."""
+        from pro.placement.engines.wide_kernels import refill
+
+        refill(*self.arrays, self.placements, self.chosen)
+
+
+def goal_tier(problem: Problem) -> int:
+    """The first tier that is not of soft rows only: what is annealed; those before it never get worse."""
+    for number, tier in enumerate(problem.tiers):
+        if not all(isinstance(term, Soft) for term in tier.terms):
+            return number
+    return max(len(problem.tiers) - 1, 0)
