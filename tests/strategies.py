@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,12 +10,14 @@ from hypothesis import strategies as st
 
 from pro.fleet import Demand, Fleet, RuleSpec
 from pro.placement import constraints as rules_room
+from pro.placement.language import Opened, Soft, Steps, Together
 from pro.placement.objectives import Balance, Disturbance, Heat, HostsOn, Moves
 from pro.placement.problem import Problem, Tier, compile_problem
 from tests.builders import START, fleet_of
 from tests.conftest import HOSTILE_NAMES
 
 if TYPE_CHECKING:
+    from pro.placement.language import Row, Term
     from pro.placement.rules import Constraint
 
     Ints = np.ndarray[Any, np.dtype[np.int64]]
@@ -173,7 +176,47 @@ def written(draw: st.DrawFn) -> RuleSpec:
 @st.composite
 def problems(draw: st.DrawFn, *, max_hosts: int = 4, max_vms: int = 5) -> Problem:
     """Problems as engines see them: rules that always hold and some others, then heat, moves, and something else."""
-    return draw(cases(max_hosts=max_hosts, max_vms=max_vms))[-1]
+    fleet, _, _, problem = draw(cases(max_hosts=max_hosts, max_vms=max_vms))
+    if draw(st.booleans()):
+        return problem
+    rows, terms = draw(language(fleet.host_of, fleet.n_hosts))
+    more = compile_problem(fleet, rows, [])
+    first, *rest = problem.tiers
+    at = draw(st.integers(1, len(rest)))
+    tiers = [
+        replace(first, terms=(*first.terms, *more.tiers[0].terms)),
+        *rest[:at], Tier("language", tuple(terms)), *rest[at:],
+    ]  # fmt: skip
+    return replace(problem, rows=(*problem.rows, *more.rows), tiers=tuple(tiers))
+
+
+def stands(problem: Problem) -> st.SearchStrategy[Ints]:
+    """(V,) any placement of the problem's VMs, allowed or not."""
+    v = len(problem.home)
+    return st.lists(st.integers(0, problem.hosts - 1), min_size=v, max_size=v).map(lambda xs: np.array(xs, np.int64))
+
+
+@st.composite
+def language(draw: st.DrawFn, home: Ints, hosts: int) -> tuple[list[Row], list[Term]]:
+    """Rows and terms that no rule or goal of the catalogue need make: the corners of the language."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**16)))
+    v, racks, each = len(home), rng.integers(-1, 2, hosts), np.arange(hosts)
+    some, other = rng.permutation(v)[: rng.integers(0, v + 1)], rng.permutation(v)[: rng.integers(0, v + 1)]
+    need, zero = rng.integers(0, 9, (v, 2)), np.zeros((hosts, 1), np.int64)
+    licence = Together(some, each, "licence", int(rng.integers(0, 4)), rng.integers(0, 4, hosts))
+    ratio = (need[:, 1] - 2 * need[:, 0])[:, None]  # two of the first for each of the second
+    rows = [licence, Together(other, racks, "racks", 2, [1, 2])]
+    shape = (int(rng.integers(1, 4)), hosts, 2)
+    terms = [
+        Steps(np.arange(v), need, each, rng.integers(0, 3, (hosts, 2)), rng.integers(0, 20, shape),
+              rng.integers(-4, 5, shape), "any shape"),
+        Steps(np.arange(v), need[:, :1], racks, [[0], [3]], [[[2], [6]], [[5], [9]]], [[[3], [1]], [[-3], [2]]], "teeth"),
+        Steps(np.arange(v), ratio, each, zero + 4, zero[None], 1 + zero[None], "ratio"),
+        Opened(each, rng.integers(0, 5, hosts), "licence cost", some),
+        Opened(racks, [2, 3], "rack cost", other),
+        Soft(licence, 2, "licence"),
+    ]  # fmt: skip
+    return [r for r in rows if draw(st.booleans())], [t for t in terms if draw(st.booleans())]
 
 
 @st.composite

@@ -86,15 +86,31 @@ class AtLeast:
 
 @dataclass(frozen=True, eq=False)
 class Together:
-    """These VMs all stand in one scope item (or in at most `most`)."""
+    """These VMs all stand in one scope item (or in at most `most`).
+
+    With `weight` (S,), not negative: the scope items that hold any of them weigh at most `most` in all (licences: cores
+    of the hosts that hold any member); a host of no item weighs nothing. Without it each item weighs 1, and so do the
+    hosts of no item, all together.
+    """
 
     vms: Ints
     scope: Ints
     label: str
     most: int = 1
+    weight: Ints | None = None
 
     def __post_init__(self) -> None:
-        _freeze(self, vms=np.int64, scope=np.int64)
+        _freeze(self, vms=np.int64, scope=np.int64, weight=np.int64)
+        if self.weight is not None and (
+            len(self.weight) <= self.scope.max(initial=-1) or self.weight.min(initial=0) < 0
+        ):
+            raise ValueError(f"Together {self.label!r}: weights are one number per scope item and not negative")
+
+    def weighed(self) -> Ints:
+        """(S + 1,) what each scope item weighs that holds a member, item -1 first."""
+        if self.weight is None:
+            return np.ones(int(self.scope.max(initial=-1)) + 2, np.int64)
+        return np.concatenate([np.zeros(1, np.int64), self.weight])
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,11 +148,13 @@ class Linear:
 
 @dataclass(frozen=True, eq=False)
 class Steps:
-    """A convex cost of use: in scope item s and dimension d, sum over j of `slopes[j,s,d] * max(0, use - knots[j,s,d])`.
+    """A piecewise linear cost of use: in scope item s and dimension d, sum over j of `slopes[j,s,d] * max(0, use - knots[j,s,d])`.
 
     `use` is `base[s,d]` plus the weight of the VMs that stand there. `vms` (n,), `weight` (n, D), `scope` (H,), `base`
-    (S, D), `knots` and `slopes` (J, S, D); slopes are increments and not negative. Weights may be negative (a ratio
-    of two resources is a Steps with one weight subtracted).
+    (S, D), `knots` and `slopes` (J, S, D). A slope is what is added to the slope beyond its knot: with none negative the
+    cost is convex (heat, safety capacity), with some it may be anything that is linear between integers (power curves,
+    sawteeth of what is left over). Weights may be negative: the goal `Ratio(r1, r2, target)`, so much of r2 left for
+    each unit of r1, is a Steps whose weight is `need[r2] - target * need[r1]`.
     """
 
     vms: Ints
@@ -149,25 +167,34 @@ class Steps:
 
     def __post_init__(self) -> None:
         _freeze(self, vms=np.int64, weight=np.int64, scope=np.int64, base=np.int64, knots=np.int64, slopes=np.int64)
-        if self.slopes.size and self.slopes.min() < 0:
-            raise ValueError(f"Steps {self.label!r}: slopes must not be negative")
         if self.knots.shape != self.slopes.shape or self.knots.shape[1:] != self.base.shape:
             raise ValueError(
                 f"Steps {self.label!r}: knots {self.knots.shape}, slopes {self.slopes.shape}, "
                 f"base {self.base.shape} do not fit"
             )
 
+    @property
+    def convex(self) -> bool:
+        """Whether no slope is negative, so that the cost of a mean is at most the mean of the costs."""
+        return bool((self.slopes >= 0).all())
+
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """`cost[s]` for each scope item that holds at least one VM of the fleet. `scope` (H,), `cost` (S,)."""
+    """`cost[s]` for each scope item that holds at least one of the VMs `vms` (n,), None: of the fleet (licences, hosts on).
+
+    `scope` (H,), `cost` (S,), not negative.
+    """
 
     scope: Ints
     cost: Ints
     label: str
+    vms: Ints | None = None
 
     def __post_init__(self) -> None:
-        _freeze(self, scope=np.int64, cost=np.int64)
+        _freeze(self, scope=np.int64, cost=np.int64, vms=np.int64)
+        if self.cost.min(initial=0) < 0:
+            raise ValueError(f"Opened {self.label!r}: a cost must not be negative")
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,7 +241,7 @@ def broken(row: Row, home: Ints, host_of: Ints) -> int:
     """By how much `host_of` breaks `row`; 0 when it holds.
 
     Allow: VMs on hosts they may not use. Limit: weight above `upper`, summed. AtLeast: scope items missing. Together:
-    scope items beyond `most`. Near: scope items with an `a` and no `b`, beyond `missing`.
+    scope items, or their weight, beyond `most`. Near: scope items with an `a` and no `b`, beyond `missing`.
     """
     match row:
         case Allow(vms, hosts, _):
@@ -224,7 +251,9 @@ def broken(row: Row, home: Ints, host_of: Ints) -> int:
         case AtLeast(vms, scope, count, _):
             return max(count - len(set(scope[host_of[vms]].tolist()) - {-1}), 0)
         case Together(vms, scope, _, most):
-            return max(len(set(scope[host_of[vms]].tolist())) - most, 0)
+            items = list(set(scope[host_of[vms]].tolist()))
+            weight = len(items) if row.weight is None else int(row.weighed()[np.array(items, np.int64) + 1].sum())
+            return max(weight - most, 0)
         case Near(a, b, scope, _, missing):
             lonely = set(scope[host_of[a]].tolist()) - set(scope[host_of[b]].tolist()) - {-1}
             return max(len(lonely) - missing, 0)
@@ -246,8 +275,8 @@ def cost(term: Term, home: Ints, host_of: Ints) -> int:
             at = term.scope[host_of[term.vms]]
             np.add.at(use, at[at >= 0], term.weight[at >= 0])
             return int((term.slopes * np.maximum(use[None] - term.knots, 0)).sum())
-        case Opened(scope, price, _):
-            items = np.unique(scope[host_of])
+        case Opened(scope, price, _, vms):
+            items = np.unique(scope[host_of if vms is None else host_of[vms]])
             return int(price[items[items >= 0]].sum())
         case MostMoved(group, price, _):
             moved = group[(host_of != home) & (group >= 0)]

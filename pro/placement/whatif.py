@@ -155,7 +155,9 @@ class TermAt:
                 return there if table is None or row_of is None else there + table[row_of[v]]
             case Steps() as steps:
                 return self._steps(steps, v)
-            case Opened(scope, cost, _):
+            case Opened(scope, cost, _, vms):
+                if vms is not None and v not in vms:
+                    return np.zeros(self._at.hosts, np.int64)
                 others = self._held.copy()
                 if scope[now] >= 0:
                     others[scope[now]] -= 1
@@ -215,8 +217,8 @@ def _use(term: Steps, host_of: Ints) -> Ints:
 
 
 def _held(term: Opened, host_of: Ints) -> Ints:
-    """(S,) number of VMs in each scope item."""
-    items = term.scope[host_of]
+    """(S,) number of VMs in each scope item, of those that the term is about."""
+    items = term.scope[host_of if term.vms is None else host_of[np.unique(term.vms)]]
     return np.bincount(items[items >= 0], minlength=len(term.cost)).astype(np.int64)
 
 

@@ -206,7 +206,7 @@ class _Replay:
 def _gathers(rule: Constraint, fleet: Fleet) -> bool:
     """Whether a rule is about VMs that stand together: a group that moves cannot but break it on the way."""
     rows = list(rule.rows(fleet))
-    return bool(rows) and all(isinstance(row, Together | Near) for row in rows)
+    return bool(rows) and all(isinstance(r, Near) or (isinstance(r, Together) and r.weight is None) for r in rows)
 
 
 def _moments(fleet: Fleet, at: Ints, moving: Sequence[Migration]) -> Iterator[Ints]:

@@ -45,6 +45,23 @@ class _Span:
 
 
 @dataclass
+class _Tally:
+    """A Together with weights while VMs move: members at each scope item, those under way at both ends, and how much the
+    items that hold any may weigh."""
+
+    row: Together
+    members: Counter[int]
+    weigh: list[int]
+    most: int
+
+    def after(self, source: int, host: int) -> int:
+        """What the items weigh with one more member at `host` that stays at `source` meanwhile."""
+        old, new = int(self.row.scope[source]), int(self.row.scope[host])
+        held = sum(self.weigh[item + 1] for item, n in self.members.items() if n > 0)
+        return held + (self.weigh[new + 1] if old != new and self.members[new] <= 0 else 0)
+
+
+@dataclass
 class _Places:
     """Indices of the rows that speak about one VM."""
 
@@ -52,6 +69,7 @@ class _Places:
     loads: list[tuple[Load, int]] = field(default_factory=list)
     budgets: list[tuple[_Budget, int]] = field(default_factory=list)
     spans: list[_Span] = field(default_factory=list)
+    tallies: list[_Tally] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -87,7 +105,8 @@ class Flight:
     """The state between and during waves. Rules already broken at the start may stay so, never get worse.
 
     A departure costs O(rows of the VM x dimensions of the row). Between waves the state depends on `at` alone.
-    Together and Near are not judged here: a group that moves is split on the way. `worse_gatherings` judges an end.
+    Together without weights and Near are not judged here: a group that moves is split on the way. `worse_gatherings`
+    judges an end.
     """
 
     def __init__(self, fleet: Fleet, rows: Iterable[Row], target: Ints) -> None:
@@ -105,10 +124,7 @@ class Flight:
     def _add(self, row: Row, target: Ints) -> None:
         match row:
             case Allow():
-                for part in loosen(row, self.home):
-                    if isinstance(part, Allow):
-                        for v in part.vms.tolist():
-                            self._places[v].allow.append(part)
+                self._bar(row)
             case Limit(when="moved"):
                 budget = _Budget(row, counted(row, self.home, self.home), counted(row, self.home, target))
                 self._budgets.append(budget)
@@ -123,8 +139,22 @@ class Flight:
                 span = _Span(row, stands, row.count - broken(row, self.home, self.home))
                 for v in row.vms.tolist():
                     self._places[v].spans.append(span)
+            case Together() if row.weight is not None:
+                self._tally(row)
             case Together() | Near():
                 self.gathering.append(row)
+
+    def _bar(self, row: Allow) -> None:
+        for part in loosen(row, self.home):
+            if isinstance(part, Allow):
+                for v in part.vms.tolist():
+                    self._places[v].allow.append(part)
+
+    def _tally(self, row: Together) -> None:
+        stands = Counter(row.scope[self.home[np.unique(row.vms)]].tolist())
+        tally = _Tally(row, stands, row.weighed().tolist(), row.most + broken(row, self.home, self.home))
+        for v in set(row.vms.tolist()):
+            self._places[v].tallies.append(tally)
 
     def barred(self, vm: int, host: int) -> str:
         """Why `vm` may never go to `host`, whoever stands where; "" if it may."""
@@ -157,6 +187,10 @@ class Flight:
             words = self._narrows(span, self.at[vm], host)
             if words:
                 return words
+        for tally in places.tallies:
+            weight = tally.after(self.at[vm], host)
+            if weight > tally.most:
+                return f"{plain(tally.row.label)} would come to {weight:,} of {tally.most:,} on the way"
         return ""
 
     def _narrows(self, span: _Span, source: int, host: int) -> str:
@@ -179,6 +213,8 @@ class Flight:
         for span in self._places[vm].spans:
             if span.row.scope[self.at[vm]] != span.row.scope[host]:
                 span.crossing = vm
+        for tally in self._places[vm].tallies:
+            tally.members[int(tally.row.scope[host])] += 1
         for budget, i in self._places[vm].budgets:
             item = int(budget.row.scope[host])
             if item >= 0:
@@ -194,6 +230,8 @@ class Flight:
             self._settle(vm, host)
             for span in self._places[vm].spans:
                 span.crossing = None
+            for tally in self._places[vm].tallies:
+                tally.members[int(tally.row.scope[host])] -= 1
         self.going = {}
 
     def remember(self) -> Memory:
@@ -222,6 +260,9 @@ class Flight:
         for span in self._places[vm].spans:
             span.members[int(span.row.scope[self.at[vm]])] -= 1
             span.members[int(span.row.scope[host])] += 1
+        for tally in self._places[vm].tallies:
+            tally.members[int(tally.row.scope[self.at[vm]])] -= 1
+            tally.members[int(tally.row.scope[host])] += 1
         self.at[vm] = host
 
     def memory_use(self) -> Ints:
@@ -236,7 +277,7 @@ class Flight:
         mine, theirs = self._places[vm], self._places[other]
         narrow = {id(load) for load, _ in mine.loads if len(load.row.vms) < self.fleet.n_vms}
         return bool(narrow & {id(load) for load, _ in theirs.loads}) or bool(
-            {id(s) for s in mine.spans} & {id(s) for s in theirs.spans}
+            {id(s) for s in (*mine.spans, *mine.tallies)} & {id(s) for s in (*theirs.spans, *theirs.tallies)}
         )
 
     def worse_gatherings(self, host_of: Ints) -> list[Together | Near]:

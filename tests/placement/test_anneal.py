@@ -53,22 +53,29 @@ def one_tier(draw: st.DrawFn) -> Problem:
         Limit(np.arange(v), np.ones((v, 1)), np.zeros(h, int), [[0]], [[3]], "moved", "budget"),
         AtLeast(some, racks, len(set(racks[home[some]].tolist()) - {-1}), "spread"),
         Together(other, racks, "together", len(set(racks[home[other]].tolist()))),
+        Together(some, hosts, "licence", int((1 + hosts)[np.unique(home[some])].sum()), 1 + hosts),
         Near(
             some, other, racks, "near", len(set(racks[home[some]].tolist()) - set(racks[home[other]].tolist()) - {-1})
         ),
     ]
     kept = [row for row in rows if draw(st.booleans())]
     priced = [Soft(row, int(rng.integers(1, 4)), "soft") for row in (
-        AtLeast(other, hosts, 2, "spread"), Together(some, hosts, "together"), Near(other, some, racks, "near"),
+        AtLeast(other, hosts, 2, "spread"), Together(some, hosts, "together"),
+        Together(other, racks, "cores", 1, [2, 3]), Near(other, some, racks, "near"),
         Limit(other, np.ones((len(other), 1)), racks, np.zeros((2, 1)), np.zeros((2, 1)), "during", "racks"))]  # fmt: skip
     terms = [
         Steps(
-            np.arange(v), weight, hosts, zero, rng.integers(-5, 9, (3, h, 2)), rng.integers(0, 4, (3, h, 2)), "bends"
+            np.arange(v), weight, hosts, zero, rng.integers(-5, 9, (3, h, 2)), rng.integers(-3, 4, (3, h, 2)), "bends"
         ),
         Steps(np.arange(v), np.abs(weight), hosts, zero, rng.integers(0, 9, (1, h, 2)), 1 + zero[None], "bend"),
         Linear(rng.integers(0, 4, v), rng.integers(0, 4, (v, h)), np.arange(v), "where"),
         MostMoved(rng.integers(-1, 2, v), 3, "most"),
+        Steps(
+            np.arange(v), weight[:, :1] - 2 * weight[:, 1:], hosts, column + 3, column[None], 1 + column[None], "ratio"
+        ),
+        Steps(some, ones, racks, [[0], [1]], [[[1], [1]], [[2], [2]]], [[[4], [2]], [[-4], [-1]]], "teeth"),
         Opened(racks, [2, 3], "opened"),
+        Opened(hosts, 1 + hosts, "licence cost", other),
         *priced,
     ]
     goal = tuple(term for term in terms if draw(st.booleans()))

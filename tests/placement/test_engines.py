@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pro.placement.engines import Exact, Greedy, Local
+from pro.placement.engines.anneal import Anneal
 from pro.placement.problem import Problem, Stop
 from tests import oracles
 from tests.strategies import problems
@@ -78,3 +79,15 @@ def _crowded() -> Problem:
     return Problem(
         home, 3, np.ones(12, bool), (fits,), (Tier("goal", (heat, Linear(np.ones(12), None, None, "moves"))),)
     )
+
+
+def test_a_licence_that_costs_by_host_is_gathered_on_the_cheapest() -> None:
+    """Hosts of 8, 2 and 4 cores, a licensed VM on the first two: all engines see that the small host is enough."""
+    from pro.placement.language import Linear, Opened
+    from pro.placement.problem import Tier
+
+    cores = Opened(np.arange(3), [8, 2, 4], "licensed cores", [0, 1])
+    moves = Linear(np.ones(3), None, None, "moves")
+    problem = Problem(np.array([0, 1, 2]), 3, np.ones(3, bool), (), (Tier("", ()), Tier("goal", (cores, moves))))
+    for engine in (Greedy(), Local(), Exact(), Anneal()):
+        assert engine.improve(problem, problem.home, FEW, np.random.default_rng(1)).tolist() == [1, 1, 2]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pro.placement.language import Allow, AtLeast, Limit, Near, Row, Together, broken
 from pro.placement.whatif import RowAt, Standing, TiersAt
-from tests.strategies import cases, placements
+from tests.strategies import problems, stands
+
+if TYPE_CHECKING:
+    from pro.placement.problem import Problem
 
 HOSTS, VMS = 4, 5
 
@@ -24,7 +29,8 @@ def rows(draw: st.DrawFn) -> Row:
     if kind == "least":
         return AtLeast(vms, scope, draw(st.integers(0, 3)), "least")
     if kind == "together":
-        return Together(vms, scope, "together", draw(st.integers(1, 2)))
+        weight = draw(st.none() | st.lists(st.integers(0, 4), min_size=3, max_size=3))
+        return Together(vms, scope, "together", draw(st.integers(0, 2)), weight)
     if kind == "near":
         others = draw(st.lists(st.integers(0, VMS - 1), max_size=VMS))
         return Near(vms, others, scope, "near", draw(st.integers(0, 1)))
@@ -61,12 +67,11 @@ def test_a_row_refuses_wherever_it_gets_worse_and_never_as_placed(
     assert at.refuses(v)[host_of[v]] == 0
 
 
-@given(cases(), st.data())
-def test_a_tier_elsewhere_is_the_tier_counted_anew(case, data: st.DataObject) -> None:
-    fleet, _, _, problem = case
-    standing = Standing(problem.home, data.draw(placements(fleet)), problem.hosts)
+@given(problems(), st.data())
+def test_a_tier_elsewhere_is_the_tier_counted_anew(problem: Problem, data: st.DataObject) -> None:
+    standing = Standing(problem.home, data.draw(stands(problem)), problem.hosts)
     now = np.array(problem.costs(standing.host_of))
     at = TiersAt(problem.tiers, standing)
-    for v in range(fleet.n_vms):
+    for v in range(len(problem.home)):
         anew = [np.array(problem.costs(standing.elsewhere(v, h))) - now for h in range(problem.hosts)]
         assert np.array_equal(at.changes(v), np.array(anew).T)

@@ -1,7 +1,7 @@
 """Annealing's inner loops, compiled by numba: price a shift or an exchange in a few dozen nanoseconds, then mostly drop it.
 
 P is the packed problem (lean.py), Q the packed state: a header of offsets, then HOST (V), CROWD (crowds, H), COUNT members per set
-and scope item (item -1 first), SPREAD (sets, 2) items that hold a member, without and with item -1, LONELY (rows), USE counters of other blocks, OPENED,
+and scope item (item -1 first), SPREAD (sets, 2) items that hold a member, without and with item -1, LONELY (rows) or weight, USE counters of other blocks, OPENED,
 MOVED_VMS per group, MOST (N, V + 2) how many groups have so many moved and last the most, GONE (V) VMs away from home in
 any order and PLACE (V) of each among them; then three numbers: N_GONE of them, BAD, by how much hard rows are broken, COST. U (H, D) and X (H, E) are use after and in flight.
 """
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import boolean, float64, int64, njit, uint64, void
 
-from pro.placement.engines.flat import AT_LEAST, DURING, MOVED, NEAR
+from pro.placement.engines.flat import AT_LEAST, DURING, MOVED, NEAR, TOGETHER
 from pro.placement.engines.lean import (
     ALLOWED,
     ANYWHERE,
@@ -54,6 +54,7 @@ from pro.placement.engines.lean import (
     R_OTHER,
     R_PRICE,
     R_SET,
+    R_WEIGHT,
     RARE,
     S_OFF,
     S_SCOPE,
@@ -67,6 +68,7 @@ from pro.placement.engines.lean import (
     T_KNOTS,
     T_OFF,
     T_TABLE,
+    WEIGHED,
     X_BLOCK,
     X_OFF,
     X_PTR,
@@ -172,8 +174,8 @@ def _crowded(P, Q, v, h, but):
 
 @kernel(i(A, i, i, i))
 def _broken(P, r, spread, lonely):
-    """By how much group row r is broken, given the scope items its set is in, or those where it is lonely."""
-    if P[P[R_KIND] + r] == NEAR:
+    """By how much group row r is broken, given the scope items its set is in, or those where it is lonely, or their weight."""
+    if P[P[R_KIND] + r] == NEAR or P[P[R_KIND] + r] == WEIGHED:
         return max(0, lonely - P[P[R_BOUND] + r])
     if P[P[R_KIND] + r] == AT_LEAST:
         return max(0, P[P[R_BOUND] + r] - spread)
@@ -195,11 +197,13 @@ def _cross(P, Q, s, item, by):
         r = P[P[SR_ROW] + m]
         if P[P[R_KIND] + r] == AT_LEAST:
             change = _broken(P, r, Q[inside], 0) - _broken(P, r, Q[inside] - somewhere, 0)
-        elif P[P[R_KIND] + r] != NEAR:
+        elif P[P[R_KIND] + r] == TOGETHER:
             change = _broken(P, r, Q[inside + 1], 0) - _broken(P, r, Q[inside + 1] - by, 0)
         else:
             lonely = 0
-            if P[P[SR_ROLE] + m] == 1:
+            if P[P[R_KIND] + r] == WEIGHED:
+                lonely = by * P[P[R_WEIGHT] + P[P[R_OTHER] + r] + item]
+            elif P[P[SR_ROLE] + m] == 1:
                 if Q[Q[COUNT] + P[P[S_OFF] + P[P[R_OTHER] + r]] + item] == 0:
                     lonely = somewhere
             elif Q[Q[COUNT] + P[P[S_OFF] + P[P[R_SET] + r]] + item] > 0:

@@ -3,7 +3,8 @@
 A cost of use is convex, so for the moments of a group
     sum over k of max(0, use_k - knot_k)  >=  max(0, sum over k of use_k - sum over k of knot_k)        (Jensen)
 and summing weights, base and knots over a group gives a smaller problem that never costs more. What cannot be had there cannot
-be had at all: its optimum is a lower bound, and "no placement as good with fewer migrations" carries over.
+be had at all: its optimum is a lower bound, and "no placement as good with fewer migrations" carries over. A cost that is not
+convex is replaced by the least it can be, host by host, whoever stands there.
 """
 
 from __future__ import annotations
@@ -36,7 +37,24 @@ def coarsen(problem: Problem, groups: int, placements: tuple[Ints, ...]) -> Prob
     return replace(problem, tiers=tuple(replace(t, terms=tuple(shrink(x) for x in t.terms)) for t in problem.tiers))
 
 
+def _floor(term: Steps) -> Steps:
+    """A cost that is not convex as a constant: in every scope item and dimension its least over all sums of weights."""
+    low = term.base + np.minimum(term.weight, 0).sum(axis=0)
+    high = term.base + np.maximum(term.weight, 0).sum(axis=0)
+    bends = np.concatenate([np.stack([low, high]), np.clip(term.knots, low, high)])
+    costs = (term.slopes[None] * np.maximum(bends[:, None] - term.knots[None], 0)).sum(axis=1)
+    least = costs.min(axis=0).sum(axis=1, keepdims=True)
+    nobody, none = np.zeros(0, np.int64), np.zeros((1, *least.shape), np.int64)
+    # A use that nobody adds to: the slope of 1 or -1 turns it into the constant.
+    return Steps(
+        vms=nobody, weight=nobody[:, None], scope=term.scope, base=abs(least), knots=none, slopes=np.sign(least)[None],
+        label=term.label,
+    )  # fmt: skip
+
+
 def _shrink(term: Steps, groups: int, placements: tuple[Ints, ...]) -> Steps:
+    if not term.convex:
+        return _floor(term)
     if np.ptp(term.slopes, axis=2).any():
         return term  # a group's price would have to be the least of its members'
     code, count = _groups(term, groups, placements)

@@ -311,8 +311,9 @@ class _Model:
                         total.add(y, -1)
                 total.constant += row.count
             case Together():
-                for y in self._presence(row.vms, row.scope).values():
-                    total.add(y, 1)
+                weigh = row.weighed()
+                for s, y in self._presence(row.vms, row.scope).items():
+                    total.add(y, int(weigh[s + 1]))
                 total.constant -= row.most
             case Near():
                 beside = self._presence(row.b, row.scope)
@@ -324,14 +325,17 @@ class _Model:
                 total.constant -= row.missing
         return self._over(total, 0)
 
-    def _over(self, use: _Sum, knot: int) -> _Sum:
-        """max(0, use - knot)."""
+    def _over(self, use: _Sum, knot: int, slope: int = 1) -> _Sum:
+        """max(0, use - knot): at least that, and equal to it when minimised; where `slope` is negative, exactly that."""
         if use.low >= knot:
             return _Sum(use.constant - knot, use.variables, use.weights)
         out = _Sum()
         if use.high > knot:
             excess = self.model.new_int_var(0, use.high - knot, "")
-            self.model.add(excess >= self._expression(use) - knot)
+            if slope < 0:
+                self.model.add_max_equality(excess, [self._expression(use) - knot, 0])
+            else:
+                self.model.add(excess >= self._expression(use) - knot)
             out.add(excess, 1)
         return out
 
@@ -350,12 +354,14 @@ class _Model:
                 for s, dims in enumerate(self._use(term)):
                     for d, use in enumerate(dims):
                         for j in np.flatnonzero(term.slopes[:, s, d]):
-                            yield self._over(use, int(term.knots[j, s, d])), int(term.slopes[j, s, d])
+                            slope = int(term.slopes[j, s, d])
+                            yield self._over(use, int(term.knots[j, s, d]), slope), slope
             case Linear():
                 yield self._linear(term), 1
             case Opened():
                 part = _Sum()
-                for s, y in self._presence(np.arange(len(self.on)), term.scope).items():
+                vms = np.arange(len(self.on)) if term.vms is None else term.vms
+                for s, y in self._presence(vms, term.scope).items():
                     if s >= 0:
                         part.add(y, int(term.cost[s]))
                 yield part, 1

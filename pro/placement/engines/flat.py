@@ -52,6 +52,7 @@ ARRAYS = (
     "KNOTS", "SLOPES",  # by B_KOFF: [item][dim][knot]
     "M_PTR", "M_BLOCK", "M_OFF", "WEIGHT",  # memberships of VMs in blocks: slices by VM, offset of the weights
     "G_KIND", "G_SCOPE", "G_OFF", "G_ITEMS", "G_BOUND", "G_TIER", "G_PRICE",  # (groups,); G_TIER NO_TIER: hard
+    "G_WEIGHT",  # by G_OFF: what each scope item weighs that holds a member, item -1 first (not for Near)
     "GM_PTR", "GM_GROUP", "GM_ROLE",  # memberships of VMs in groups; role 1: a, 2: b, 3: both (Near)
     "GV_PTR", "GV_VM",  # members of each group
     "L_AWAY",  # (T, V)
@@ -64,7 +65,7 @@ ARRAYS = (
     HOME, MOVABLE, CLS, ALLOWED, SCOPE,
     B_SCOPE, B_ITEMS, B_DIMS, B_OFF, B_WHEN, B_HARD, B_TIER, B_KNOTS, B_KOFF,
     BASE, UPPER, KNOTS, SLOPES, M_PTR, M_BLOCK, M_OFF, WEIGHT,
-    G_KIND, G_SCOPE, G_OFF, G_ITEMS, G_BOUND, G_TIER, G_PRICE, GM_PTR, GM_GROUP, GM_ROLE, GV_PTR, GV_VM,
+    G_KIND, G_SCOPE, G_OFF, G_ITEMS, G_BOUND, G_TIER, G_PRICE, G_WEIGHT, GM_PTR, GM_GROUP, GM_ROLE, GV_PTR, GV_VM,
     L_AWAY, L_TIER, L_ROW, L_TABLE, O_SCOPE, O_OFF, O_TIER, O_COST, N_TIER, N_PRICE, N_GROUP, N_WIDTH,
 ) = range(len(SIZES) + len(ARRAYS))  # fmt: skip
 
@@ -133,8 +134,11 @@ def _sort_term(
             blocks.append((term, tier))
         case Linear():
             linear.append((term, tier))
-        case Opened():
-            opened.append((term, tier))
+        case Opened(scope, price, label, vms):
+            if vms is None:
+                opened.append((term, tier))
+            else:
+                groups.append((Together(vms, scope, label, 0, price), tier, 1))
         case MostMoved():
             most.append((term, tier))
         case Soft(row, price, _):
@@ -270,18 +274,21 @@ def _knots(row: Limit | Steps) -> tuple[Ints, Ints]:
 
 def _flat_groups(groups: list[tuple[AtLeast | Together | Near, int, int]], v: int, scopes: _Scopes) -> dict[str, Ints]:
     kind, scope, offs, items, bound, tiers, prices = [], [], [], [], [], [], []
-    vms, group, role, members = [], [], [], []
+    vms, group, role, members, weight = [], [], [], [], []
     off = 0
     for i, (row, tier, price) in enumerate(groups):
         n = int(row.scope.max(initial=-1)) + 1
+        weight.append(np.zeros((n + 1) * (2 if isinstance(row, Near) else 1), np.int64))
         match row:
             case AtLeast():
+                weight[-1][1:] = 1
                 kind.append(AT_LEAST)
                 bound.append(row.count)
                 roles = dict.fromkeys(row.vms.tolist(), 1)
             case Together():
                 kind.append(TOGETHER)
                 bound.append(row.most)
+                weight[-1] = row.weighed()[: n + 1]
                 roles = dict.fromkeys(row.vms.tolist(), 1)
             case Near():
                 kind.append(NEAR)
@@ -298,14 +305,14 @@ def _flat_groups(groups: list[tuple[AtLeast | Together | Near, int, int]], v: in
         role.append(np.array(list(roles.values()), np.int64))
         group.append(np.full(len(roles), i))
         members.append(np.array(list(roles), np.int64))
-        off += (n + 1) * (2 if isinstance(row, Near) else 1)
+        off += len(weight[-1])
     ptr, order = _by_vm(_join(vms), v)
     names = ("G_KIND", "G_SCOPE", "G_OFF", "G_ITEMS", "G_BOUND", "G_TIER", "G_PRICE")
     out: dict[str, Ints] = {
         n: np.array(c, np.int64) for n, c in zip(names, (kind, scope, offs, items, bound, tiers, prices), strict=True)
     }
     return out | {
-        "GM_PTR": ptr, "GM_GROUP": _join(group)[order], "GM_ROLE": _join(role)[order],
+        "G_WEIGHT": _join(weight), "GM_PTR": ptr, "GM_GROUP": _join(group)[order], "GM_ROLE": _join(role)[order],
         "GV_PTR": np.concatenate([[0], np.cumsum([len(m) for m in members])]).astype(np.int64),
         "GV_VM": _join(members),
     }  # fmt: skip

@@ -36,6 +36,7 @@ from pro.placement.engines.flat import (
     G_PRICE,
     G_SCOPE,
     G_TIER,
+    G_WEIGHT,
     GM_GROUP,
     GM_PTR,
     GM_ROLE,
@@ -91,7 +92,7 @@ kernel = partial(njit, cache=True, error_model="numpy", nogil=True, no_cpython_w
 
 # The state is one int64 array as well: a header of offsets, then
 #   HOST (V) where each VM stands, AWAY while in the hand     USE counters of blocks       COUNT members per group and item
-#   SPREAD (G) different items of a group, lonely ones for Near    BAD (1) by how much hard group rows are broken
+#   SPREAD (G) weight of the items that hold a group, lonely ones for Near    BAD (1) by how much hard group rows are broken
 #   OPENED VMs per opened item   MOVED (N, groups) moved VMs   MOST (N, V + 2) groups with so many moved; last: the maximum
 #   COST (T)
 HOST, USE, COUNT, SPREAD, BAD, OPENED, MOVED_VMS, MOST, COST = range(9)
@@ -224,11 +225,10 @@ def _group_after(F, S, g, role, a, h):
             na, nb = S[S[COUNT] + off + new], S[S[COUNT] + other + new]
             spread += int(na + da > 0 and nb + db == 0) - int(na > 0 and nb == 0)
         return spread
-    first = 1 if F[F[G_KIND] + g] == AT_LEAST else 0
-    if old >= first and S[S[COUNT] + off + old] == 1:
-        spread -= 1
-    if new >= first and S[S[COUNT] + off + new] == 0:
-        spread += 1
+    if old >= 0 and S[S[COUNT] + off + old] == 1:
+        spread -= F[F[G_WEIGHT] + off + old]
+    if new >= 0 and S[S[COUNT] + off + new] == 0:
+        spread += F[F[G_WEIGHT] + off + new]
     return spread
 
 

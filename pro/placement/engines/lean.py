@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 BIG = 1 << 60
+WEIGHED = 3
+"""A kind of group row beside those of flat.py: Together with weights."""
 _WHEN = {"after": AFTER, "moved": 1, "during": DURING}
 
 SIZES = ("V", "H", "D_PLAIN", "N_MOVABLE", "N_LINEAR", "N_MOST", "N_OPENED", "SLACK", "ANYWHERE", "RARE")
@@ -45,7 +47,8 @@ ARRAYS = (
     "AWAY", "L_ROW", "L_TABLE",  # linear costs: (V,), (L, V), (rows, H)
     "C_PTR", "C_CROWD", "C_UPPER",  # crowds of each VM; most of each crowd on a host
     "SM_PTR", "SM_SET", "S_SCOPE", "S_OFF", "SR_PTR", "SR_ROW", "SR_ROLE",  # sets of each VM; group rows of each set
-    "R_KIND", "R_SET", "R_OTHER", "R_BOUND", "R_PRICE",  # group rows; price 0: hard
+    "R_KIND", "R_SET", "R_OTHER", "R_BOUND", "R_PRICE",  # group rows; price 0: hard; R_OTHER where weights begin if WEIGHED
+    "R_WEIGHT",  # what each scope item weighs, item -1 first
     "X_PTR", "X_BLOCK", "X_OFF", "X_WEIGHT",  # blocks of other scopes, by VM
     "B_SCOPE", "B_DIMS", "B_OFF", "B_WHEN", "B_KNOTS", "B_KOFF", "B_START", "B_UPPER", "B_KNOT", "B_SLOPE",
     "N_GROUP", "N_OFF", "N_PRICE",  # most moved
@@ -55,7 +58,7 @@ ARRAYS = (
 (
     V, H, D_PLAIN, N_MOVABLE, N_LINEAR, N_MOST, N_OPENED, SLACK, ANYWHERE, RARE,
     HOME, MOVABLE, CLS, ALLOWED, SCOPE, AWAY, L_ROW, L_TABLE, C_PTR, C_CROWD, C_UPPER,
-    SM_PTR, SM_SET, S_SCOPE, S_OFF, SR_PTR, SR_ROW, SR_ROLE, R_KIND, R_SET, R_OTHER, R_BOUND, R_PRICE,
+    SM_PTR, SM_SET, S_SCOPE, S_OFF, SR_PTR, SR_ROW, SR_ROLE, R_KIND, R_SET, R_OTHER, R_BOUND, R_PRICE, R_WEIGHT,
     X_PTR, X_BLOCK, X_OFF, X_WEIGHT, B_SCOPE, B_DIMS, B_OFF, B_WHEN, B_KNOTS, B_KOFF, B_START, B_UPPER, B_KNOT, B_SLOPE,
     N_GROUP, N_OFF, N_PRICE, O_SCOPE, O_OFF, O_COST, T_KNOTS, T_OFF, T_TABLE, END,
 ) = range(len(SIZES) + len(ARRAYS) + 1)  # fmt: skip
@@ -104,6 +107,7 @@ class _Builder:
         self.sets: list[tuple[Ints, int]] = []
         self._set_index: dict[tuple[bytes, int], int] = {}
         self.rows: list[tuple[int, int, int, int, int]] = []  # kind, set, other, bound, price
+        self.weights: list[Ints] = []
         self.blocks: list[tuple[Limit | Steps, int]] = []  # price of a soft Limit, 0: hard
         self.allows: list[Allow] = []
         self.away = np.zeros(self.v, np.int64)
@@ -121,7 +125,11 @@ class _Builder:
             case AtLeast(vms, scope, count, _):
                 self.rows.append((AT_LEAST, self._set(vms, scope), -1, count, price))
             case Together(vms, scope, _, most):
-                self.rows.append((TOGETHER, self._set(vms, scope), -1, most, price))
+                if row.weight is None:
+                    self.rows.append((TOGETHER, self._set(vms, scope), -1, most, price))
+                else:
+                    self.rows.append((WEIGHED, self._set(vms, scope), sum(map(len, self.weights)), most, price))
+                    self.weights.append(row.weighed())
             case Near(a, b, scope, _, missing):
                 self.rows.append((NEAR, self._set(a, scope), self._set(b, scope), missing, price))
             case _:
@@ -136,8 +144,11 @@ class _Builder:
                 self.away += away
                 if table is not None and row_of is not None:
                     self.tables.append((row_of, table))
-            case Opened():
-                self.opened.append(term)
+            case Opened(scope, price, label, vms):
+                if vms is None:
+                    self.opened.append(term)
+                else:
+                    self.row(Together(vms, scope, label, 0, price), 1)
             case MostMoved():
                 self.most.append(term)
             case Soft(row, price, _):
@@ -312,6 +323,7 @@ def _sets(b: _Builder) -> dict[str, Ints]:
         "S_OFF": _starts(items), "SR_PTR": _starts(np.bincount(sets, minlength=len(b.sets)).tolist()),
         "SR_ROW": np.concatenate([number, number[near]])[by], "SR_ROLE": role[by],
         "R_KIND": rows[:, 0], "R_SET": rows[:, 1], "R_OTHER": rows[:, 2], "R_BOUND": rows[:, 3], "R_PRICE": rows[:, 4],
+        "R_WEIGHT": _join(b.weights),
     }  # fmt: skip
 
 
@@ -352,7 +364,7 @@ def _blocks(b: _Builder) -> dict[str, Ints]:
 
 
 def _tables(columns: list[_Column], hosts: int) -> dict[str, Ints]:
-    """Convex costs with many knots as what is added up below each knot, so that a price is one bisection."""
+    """Costs with many knots as what is added up below each knot, so that a price is one bisection."""
     parts = []
     for column in columns:
         knots = np.array([k for k, _ in column.knots]).T
