@@ -120,7 +120,9 @@ def _use(rng: np.random.Generator, service: Ints, vcpus: Ints, memory: Ints, mhz
     peak = np.where(rng.random(services) < 0.7, rng.normal(13, 2.5, services), rng.normal(1, 2, services))
     swing = rng.beta(2, 2, services)
     wave = np.exp(2.2 * (np.cos((hour[None] - peak[:, None]) * 2 * np.pi / 24) - 1))
-    together = np.exp(rng.normal(0, 0.25, (services, SCENARIOS, 1))) * np.exp(rng.normal(0, 0.10, (services, SCENARIOS, SLOTS)))
+    together = np.exp(rng.normal(0, 0.25, (services, SCENARIOS, 1))) * np.exp(
+        rng.normal(0, 0.10, (services, SCENARIOS, SLOTS))
+    )
     clock = ((1 - swing)[:, None, None] * 0.55 + swing[:, None, None] * wave[:, None]) * together
     own = np.exp(rng.normal(0, 0.20, (vms, SCENARIOS, SLOTS)))
     level = np.minimum(rng.lognormal(-1.25, 0.70, vms), 1.6)
@@ -135,7 +137,9 @@ def _use(rng: np.random.Generator, service: Ints, vcpus: Ints, memory: Ints, mhz
     return use
 
 
-def _rules(rng: np.random.Generator, count: int, home: Ints, cluster: Ints, ids: tuple[Any, Any]) -> tuple[RuleSpec, ...]:
+def _rules(
+    rng: np.random.Generator, count: int, home: Ints, cluster: Ints, ids: tuple[Any, Any]
+) -> tuple[RuleSpec, ...]:
     """Spread 45 %, gather 12 %, fence 15 %, ban 10 %, pin 18 %. Most hold today; two in a hundred were written without a look."""
     hosts, vms = ids
     at = cluster[home]
@@ -165,5 +169,7 @@ def _rules(rng: np.random.Generator, count: int, home: Ints, cluster: Ints, ids:
             more = {"hosts": tuple(hosts[h] for h in where.tolist())}
             if not len(where):
                 continue
-        rules.append(RuleSpec(f"{kind} {i}", kind, tuple(vms[v] for v in sorted(named.tolist())), origin=f"invented:{i}", **more))
+        rules.append(
+            RuleSpec(f"{kind} {i}", kind, tuple(vms[v] for v in sorted(named.tolist())), origin=f"invented:{i}", **more)
+        )
     return tuple(rules)

@@ -48,6 +48,7 @@ class PlacementConfig(_Section):
     memory_reserve_mib: int = Field(2048, ge=0, description="memory that every host keeps for itself")
     seconds: float = Field(5.0, gt=0, description="time for the search")
     seed: int = Field(1, description="of the search")
+    workers: int = Field(2, ge=1, le=64, description="threads that search a large fleet; the answer is the same")
 
 
 class ApplyConfig(_Section):

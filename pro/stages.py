@@ -153,7 +153,7 @@ def policy_of(config: Config, **given: Any) -> Policy:
         "threshold": config.heat.threshold, "aggressiveness": config.placement.aggressiveness,
         "max_moves": config.placement.max_moves, "max_gib": config.placement.max_gib,
         "memory_reserve_mib": config.placement.memory_reserve_mib, "seconds": config.placement.seconds,
-        "seed": config.placement.seed,
+        "seed": config.placement.seed, "workers": config.placement.workers,
     }  # fmt: skip
     try:
         return Policy(**{**base, **{k: v for k, v in given.items() if v is not None}})

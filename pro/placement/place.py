@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from pro.placement.constraints import build
 from pro.placement.language import cost
 from pro.placement.objectives import Balance, Heat, HostsOn, Moves
 from pro.placement.placement import Placement, TierCost
-from pro.placement.policy import Policy, budget, percent_hours, rounds, tiers
+from pro.placement.policy import Policy, budget, helpings, percent_hours, rounds, tiers
 from pro.placement.problem import Problem, Stop, Tier, compile_problem
 from pro.placement.referee import check, require
 
@@ -28,6 +29,16 @@ if TYPE_CHECKING:
     from pro.placement.rules import Constraint
 
     Ints = NDArray[np.int64]
+
+
+LARGE = 50_000
+"""VM x host pairs from which on the wide search is asked."""
+
+BOUND_SHARE = 0.2
+"""Share of the time that is kept for a lower bound of a large problem."""
+
+AFTER_ENGINES = 2.5
+"""How much longer the referee and the account take than a look at today's placement."""
 
 
 @dataclass(frozen=True)
@@ -65,18 +76,23 @@ def place(
     """Where every VM should stand; never worse than today.
 
     Engines run one after the other, each from where the last one ended: greedy repair, local search, and CP-SAT where the
-    problem is small enough to prove something. `tell` hears what is going on. Raises RefereeError if an engine's answer
+    problem is small enough to prove something; for large fleets the wide search. Compiling rules and kernels is not part of
+    `policy.seconds`, everything after it is. `tell` hears what is going on. Raises RefereeError if an engine's answer
     breaks a rule worse than today, which is a bug and is never passed on.
     """
     question = prepare(fleet, demand, policy)
+    _ready(question, tell)
     begun = time.monotonic()
-    found, proof = _run(question, tell)
+    today = _figures(question, fleet.host_of)
+    # Engines leave the referee and the account as long as a look at today's placement took.
+    after_engines = AFTER_ENGINES * (time.monotonic() - begun)
+    found, proof = _run(question, max(policy.seconds - after_engines, policy.seconds / 2), tell)
     verdict = require(fleet, question.constraints, found.host_of)
     problem = question.problem
     after = problem.costs(found.host_of)
     return Placement(
         host_of=found.host_of,
-        tiers=account(question, found.host_of),
+        tiers=_account(today, _figures(question, found.host_of)),
         violations=verdict.still,
         bound=proof.bound,
         gap=None if proof.bound is None else round((after[1] - proof.bound) / max(after[1], 1), 6),
@@ -93,22 +109,65 @@ class _Answer:
     engine: str
 
 
-def _run(question: Question, tell: Callable[[str], None]) -> tuple[_Answer, Coarse]:
+def large(problem: Problem) -> bool:
+    """Whether so many VMs could go to so many hosts that a look at every pair is too long a step."""
+    return len(problem.home) * problem.hosts > LARGE
+
+
+def _ready(question: Question, tell: Callable[[str], None]) -> None:
+    """Load the compiled kernels, before any clock runs."""
+    from pro.placement.engines.warm import warm, warm_wide
+
+    tell("preparing the engines")
+    if large(question.problem):
+        warm_wide()
+    else:
+        warm()
+
+
+def _run(question: Question, seconds: float, tell: Callable[[str], None]) -> tuple[_Answer, Coarse]:
+    """Wide search where the fleet is large; else greedy, local search, and CP-SAT where that proves something."""
+    return (_large if large(question.problem) else _small)(question, seconds, tell)
+
+
+def _large(question: Question, seconds: float, tell: Callable[[str], None]) -> tuple[_Answer, Coarse]:
+    """The wide search, and then a bound by what hosts would do alone."""
+    from pro.placement.engines.exact import Coarse
+    from pro.placement.engines.sources import source_bound
+    from pro.placement.engines.wide import Wide, goal_tier
+
+    problem, policy, begun = question.problem, question.policy, time.monotonic()
+    engine = Wide(workers=policy.workers)
+    tell(engine.name)
+    steps = helpings(policy) if policy.steps is None else policy.steps
+    stop = Stop(seconds * (1 - BOUND_SHARE), steps)
+    found = engine.search(problem, problem.home, stop, np.random.default_rng(policy.seed))
+    tell("lower bound")
+    bound = None
+    if goal_tier(problem) == 1:
+        with ThreadPoolExecutor(policy.workers) as pool:
+            bound = source_bound(
+                problem, found.host_of, 1, found.price,
+                each=pool.map, left=lambda: seconds - (time.monotonic() - begun),
+            )  # fmt: skip
+    fewest = not (found.host_of != problem.home).any() or None
+    return _Answer(found.host_of, engine.name), Coarse(None if bound is None else bound.value, fewest)
+
+
+def _small(question: Question, seconds: float, tell: Callable[[str], None]) -> tuple[_Answer, Coarse]:
     """Greedy, local search, then CP-SAT: on the whole problem if that is small, else on a coarser one for a bound."""
-    from pro.placement.engines import Exact, Greedy, Local, warm
+    from pro.placement.engines import Exact, Greedy, Local
     from pro.placement.engines.exact import Coarse
 
     problem, policy = question.problem, question.policy
-    tell("preparing the engines")
-    warm()
     rng = np.random.default_rng(policy.seed)
     host_of, names = problem.home, []
     chain: Sequence[tuple[Engine, float]] = ((Greedy(), 1.0), (Local(), 0.7))
     for engine, share in chain:
         tell(engine.name)
-        host_of = engine.improve(problem, host_of, Stop(policy.seconds * share, rounds(policy, question.fleet)), rng)
+        host_of = engine.improve(problem, host_of, Stop(seconds * share, rounds(policy, question.fleet)), rng)
         names.append(engine.name)
-    exact, rest = Exact(), Stop(policy.seconds * 0.3)
+    exact, rest = Exact(), Stop(seconds * 0.3)
     tell(exact.name)
     if exact.entries(problem) > exact.most_entries:
         return _Answer(host_of, " + ".join(names)), exact.coarse(problem, host_of, rest, policy.seed)
@@ -133,23 +192,37 @@ def _movable(fleet: Fleet, policy: Policy) -> NDArray[np.bool_]:
 
 def account(question: Question, host_of: Ints) -> tuple[TierCost, ...]:
     """The answer in people's units, most important first: what it was and what it will be."""
+    return _account(_figures(question, question.fleet.host_of), _figures(question, host_of))
+
+
+def _account(today: dict[str, float], after: dict[str, float]) -> tuple[TierCost, ...]:
+    return tuple(TierCost(name, today[name], after[name], unit) for name, unit in UNITS.items())
+
+
+UNITS = {
+    "broken rules": "violations",
+    "heat": "expected % x hours over the threshold, with margin",
+    "migrations": "count",
+    "memory moved": "GiB",
+    "hosts on": "hosts",
+    "balance": "% of a host over its cluster's mean, weighted",
+}
+"""The lines of the account, and what each is counted in."""
+
+
+def _figures(question: Question, host_of: Ints) -> dict[str, float]:
+    """What `host_of` costs, in the units of the account."""
     fleet, demand, home = question.fleet, question.demand, question.fleet.host_of
     heat = Heat(threshold=question.policy.threshold, resources=tuple(r for r in fleet.resources if r != "memory"))
 
-    def of(objective: Objective, placed: Ints) -> int:
-        return sum(cost(term, home, placed) for term in objective.terms(fleet, demand))
+    def of(objective: Objective, per: float) -> float:
+        return round(sum(cost(term, home, host_of) for term in objective.terms(fleet, demand)) / per, 2)
 
-    def line(name: str, unit: str, objective: Objective, per: float) -> TierCost:
-        return TierCost(name, round(of(objective, home) / per, 2), round(of(objective, host_of) / per, 2), unit)
-
-    broken_now = sum(v.amount for v in check(fleet, question.constraints, home))
-    broken_then = sum(v.amount for v in check(fleet, question.constraints, host_of))
-    gib = float(fleet.memory_mib[host_of != home].sum()) / 1024
-    return (
-        TierCost("broken rules", broken_now, broken_then, "violations"),
-        line("heat", "expected % x hours over the threshold, with margin", heat, percent_hours(demand)),
-        line("migrations", "count", Moves(), 1),
-        TierCost("memory moved", 0.0, round(gib, 2), "GiB"),
-        line("hosts on", "hosts", HostsOn(), 1),
-        line("balance", "% of a host over its cluster's mean, weighted", Balance(), 1e7),
-    )
+    return {
+        "broken rules": sum(v.amount for v in check(fleet, question.constraints, host_of)),
+        "heat": of(heat, percent_hours(demand)),
+        "migrations": of(Moves(), 1),
+        "memory moved": round(float(fleet.memory_mib[host_of != home].sum()) / 1024, 2),
+        "hosts on": of(HostsOn(), 1),
+        "balance": of(Balance(), 1e7),
+    }

@@ -47,13 +47,16 @@ class Budget:
 
 def budget_of(problem: Problem, cut: Split, start: Ints) -> Budget:
     """The budget of `problem` over the parts of `cut`."""
-    count = _plain_count(problem, cut.shared)
+    count = plain_count(problem, cut.shared)
     if len(cut.parts) == 1:
         return Budget(count, cut.shared, (tuple(row.upper - row.base for row in cut.shared),))
     vms = np.array([len(p.vms) for p in cut.parts])
     if count is not None:
         moved = [int((start[p.vms] != problem.home[p.vms]).sum()) for p in cut.parts]
-        most = [min(count, LEAST + m + ROOM * count * n // max(int(vms.sum()), 1)) for n, m in zip(vms.tolist(), moved, strict=True)]
+        most = [
+            min(count, LEAST + m + ROOM * count * n // max(int(vms.sum()), 1))
+            for n, m in zip(vms.tolist(), moved, strict=True)
+        ]
         return Budget(count, cut.shared, tuple((np.full_like(cut.shared[0].upper, m),) for m in most))
     weight = _weights(cut.parts)
     uppers = []
@@ -62,7 +65,7 @@ def budget_of(problem: Problem, cut: Split, start: Ints) -> Budget:
     return Budget(None, cut.shared, tuple(uppers))
 
 
-def _plain_count(problem: Problem, shared: Sequence[Limit]) -> int | None:
+def plain_count(problem: Problem, shared: Sequence[Limit]) -> int | None:
     """How many migrations are allowed, if that is all that is shared."""
     if len(shared) != 1:
         return None
@@ -99,7 +102,6 @@ def deal(fronts: Sequence[Ints], count: int, tier: int) -> tuple[list[int], int]
     """
     values = [_scalar(front, fronts, tier) for front in fronts]
     best = np.zeros(count + 1, values[0].dtype)
-    reach = np.zeros(count + 1, np.int64)
     taken = []
     for value in values:
         seen = np.flatnonzero(value >= 0)
@@ -115,7 +117,6 @@ def deal(fronts: Sequence[Ints], count: int, tier: int) -> tuple[list[int], int]
     left = int(np.flatnonzero(best >= 0)[np.argmin(best[best >= 0])]) if (best >= 0).any() else -1
     if left < 0:
         raise RuntimeError("no share of the budget fits all parts")
-    del reach
     step = max(count // 50, 1)
     price = 0
     if left - step >= 0 and left >= count - step and best[left - step] >= 0:
@@ -140,7 +141,9 @@ def _scalar(front: Ints, fronts: Sequence[Ints], tier: int) -> NDArray[Any]:
     seen = front[:, tier] < UNSEEN
     before = front[:, :tier].sum(axis=1) if tier else np.zeros(len(front), np.int64)
     before = np.where(seen, before, 0)
-    small = (sum(int(np.where(f[:, tier] < UNSEEN, f[:, :tier].sum(axis=1), 0).max(initial=0)) for f in fronts) + 1) * radix < 1 << 62
+    small = (
+        sum(int(np.where(f[:, tier] < UNSEEN, f[:, :tier].sum(axis=1), 0).max(initial=0)) for f in fronts) + 1
+    ) * radix < 1 << 62
     kind = np.int64 if small else object
     value: NDArray[Any] = before.astype(kind) * radix + np.where(seen, front[:, tier], 0).astype(kind)
     value[~seen] = -1

@@ -120,7 +120,6 @@ def _join(label: Ints, hosts: Ints) -> None:
 
 
 def _tie_term(term: Term, problem: Problem, label: Ints) -> None:
-    every = np.arange(len(problem.home))
     match term:
         case Linear():
             return
@@ -131,8 +130,9 @@ def _tie_term(term: Term, problem: Problem, label: Ints) -> None:
             if _mixed(term.scope, term.vms, problem, label):
                 _join(label, problem.home[term.vms])
         case Opened():
-            if _mixed(term.scope, every, problem, label):
-                _join(label, problem.home)
+            vms = np.arange(len(problem.home)) if term.vms is None else term.vms
+            if _mixed(term.scope, vms, problem, label):
+                _join(label, problem.home[vms])
         case MostMoved(group, _, _):
             _join(label, problem.home[problem.movable & (group >= 0)])
         case _:
@@ -166,7 +166,7 @@ def _ties(row: Row, problem: Problem, label: Ints, *, soft: bool = False) -> boo
             parts = np.unique(label[problem.home[members]])
             if len(parts) < 2 or _constant(row.scope, parts, label):
                 return False
-            none = -1 if isinstance(row, AtLeast) else -2
+            none = -1 if isinstance(row, AtLeast) or (isinstance(row, Together) and row.weight is not None) else -2
             return soft or isinstance(row, Near) or _mixed(row.scope, members, problem, label, none)
         case _:
             assert_never(row)
@@ -214,7 +214,10 @@ class _Cut:
                 return
             p = int(self.part_of[row.a[0]])
             if (self.part_of[_members(row)] == p).all():
-                yield p, replace(row, a=self.local_vm[row.a], b=self.local_vm[row.b], scope=self._items(row.scope, p)[1])
+                yield (
+                    p,
+                    replace(row, a=self.local_vm[row.a], b=self.local_vm[row.b], scope=self._items(row.scope, p)[1]),
+                )
             return
         pieces = list(self._pieces(row.vms))
         for p, which, vms in pieces:
@@ -229,10 +232,16 @@ class _Cut:
                     stands = scope[self.start[row.vms[which]]]
                     own = count if len(pieces) == 1 else len(set(stands.tolist()) - {-1})
                     yield p, replace(row, vms=vms, scope=self._items(scope, p)[1], count=own)
-                case Together(_, scope, _, most):
-                    stands = scope[self.start[row.vms[which]]]
-                    own = most if len(pieces) == 1 else len(set(stands.tolist()))
-                    yield p, replace(row, vms=vms, scope=self._items(scope, p)[1], most=own)
+                case Together(_, scope, _, most, weight):
+                    items, own_scope = self._items(scope, p)
+                    stands = np.unique(scope[self.start[row.vms[which]]])
+                    own = most if len(pieces) == 1 else int(row.weighed()[stands + 1].sum())
+                    yield (
+                        p,
+                        replace(
+                            row, vms=vms, scope=own_scope, most=own, weight=None if weight is None else weight[items]
+                        ),
+                    )
                 case _:
                     assert_never(row)
 
@@ -249,10 +258,11 @@ class _Cut:
                     part_of = None if row_of is None else row_of[self.vms[p]]
                     yield p, replace(term, away=away[self.vms[p]], row_of=part_of,
                                      table=None if table is None else table[:, self.hosts[p]])  # fmt: skip
-            case Opened(scope, cost, _):
-                for p in range(self.count):
+            case Opened(scope, cost, _, some):
+                pieces = self._pieces(np.arange(len(self.local_vm)) if some is None else some)
+                for p, _which, vms in pieces:
                     items, own = self._items(scope, p)
-                    yield p, replace(term, scope=own, cost=cost[items])
+                    yield p, replace(term, scope=own, cost=cost[items], vms=None if some is None else vms)
             case MostMoved(group, _, _):
                 for p in range(self.count):
                     if (group[self.vms[p]] >= 0).any():

@@ -11,14 +11,14 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pro.placement.engines.budgets import Budget, budget_of, deal
 from pro.placement.engines.split import Part, share, split
-from pro.placement.language import Linear, Soft
+from pro.placement.language import Linear, Soft, Steps
 from pro.placement.problem import Stop
 
 if TYPE_CHECKING:
@@ -50,23 +50,42 @@ class Wide:
 
     def improve(self, problem: Problem, start: Ints, stop: Stop, rng: np.random.Generator) -> Ints:
         """(V,) a placement at least as good as `start`."""
+        return self.search(problem, start, stop, rng).host_of
+
+    def search(self, problem: Problem, start: Ints, stop: Stop, rng: np.random.Generator) -> Found:
+        """The same, and what one migration more would have been worth."""
         begun = self.clock()
         if not problem.movable.any():
-            return start.copy()
+            return Found(start.copy(), 0)
         run = _Run(self, problem, start.astype(np.int64), stop, begun, int(rng.integers(1, 2**62)))
         with ThreadPoolExecutor(self.workers) if self.workers > 1 else nullcontext() as pool:
             run.go(map if pool is None else pool.map)
         found = run.answer()
         if not problem.feasible(found) or problem.costs(found) > problem.costs(start):
             raise RuntimeError("the parts of a placement do not fit together: the search is wrong")
-        return found
+        return Found(found, run.price)
+
+
+@dataclass(frozen=True)
+class Found:
+    """`host_of` (V,), and the `price` of a migration at the end of the budget: 0 where the budget is not spent."""
+
+    host_of: Ints
+    price: int
 
 
 class _Run:
     """One run of the engine."""
 
     def __init__(self, engine: Wide, problem: Problem, start: Ints, stop: Stop, begun: float, seed: int) -> None:
-        self.engine, self.problem, self.start, self.stop, self.begun, self.seed = engine, problem, start, stop, begun, seed
+        self.engine, self.problem, self.start, self.stop, self.begun, self.seed = (
+            engine,
+            problem,
+            start,
+            stop,
+            begun,
+            seed,
+        )
         self.tier = goal_tier(problem)
         self.price = 0
         cut = split(problem, start)
@@ -107,16 +126,16 @@ class _Run:
                 break
             if number < 0 or reached >= PASSES[number][1]:
                 number += 1
-                self._deal(active, restart=True)
+                self._deal(restart=True)
             elif done % 8 == 0:
-                self._deal(active, restart=False)
+                self._deal(restart=False)
             since, until, warm, cold = PASSES[number]
             at = (reached - since) / (until - since)
             warmth = int(warm * (cold / warm) ** at * self._scale())
             share_of = [(s, max(self.engine.tries * s.gain // total, 500)) for s in active]
             list(each(lambda x: x[0].wander(self.price, warmth, x[1]), share_of))
             done += 1
-        self._deal(active, restart=True)
+        self._deal(restart=True)
 
     def _scale(self) -> float:
         """What one migration costs, in units of the goal; where it costs nothing, a small part of what there is to gain."""
@@ -125,9 +144,11 @@ class _Run:
         own = float(np.median(sum(moves))) if moves else 0.0
         return own + self.price or float(gain)
 
-    def _deal(self, searches: list[_Search], *, restart: bool) -> None:
+    def _deal(self, *, restart: bool) -> None:
         """Share out the budget, and charge for a migration what the last of it is worth."""
-        if self.budget.count is None:
+        if self.budget.count is None or len(self.searches) < 2:
+            for s in self.searches if restart else ():
+                s.refill()
             return
         chosen, self.price = deal([s.costs for s in self.searches], self.budget.count, self.tier)
         for s, moves in zip(self.searches, chosen, strict=True):
@@ -138,10 +159,7 @@ class _Run:
     def answer(self) -> Ints:
         """The best placement of each part within the budget, put together."""
         found = self.start.copy()
-        if self.budget.count is not None:
-            chosen, _ = deal([s.costs for s in self.searches], self.budget.count, self.tier)
-            for s, moves in zip(self.searches, chosen, strict=True):
-                s.chosen = moves
+        self._deal(restart=False)
         for s in self.searches:
             found[s.part.vms] = s.part.hosts[s.placements[s.chosen]]
         return found
@@ -150,70 +168,70 @@ class _Run:
 class _Search:
     """The search in one part."""
 
-    def __init__(self, part: Part, start: Ints, budget: Budget, number: int, tier: int, rng: np.random.Generator) -> None:
-        from dataclasses import replace
-
+    def __init__(
+        self, part: Part, start: Ints, budget: Budget, number: int, tier: int, rng: np.random.Generator
+    ) -> None:
         from pro.placement.engines.wide_form import form, stand
-        from pro.placement.engines.wide_kernels import moves, record
+        from pro.placement.engines.wide_kernels import SETTLE
 
         self.part, self.tier = part, tier
         rows = tuple(share(row, part, upper) for row, upper in budget.of(number))
-        self.problem = replace(part.problem, rows=(*part.problem.rows, *rows))
-        self.arrays = stand(form(self.problem), start)
-        v, t, front = len(start), len(self.problem.tiers), budget.front(number)
+        problem = replace(part.problem, rows=(*part.problem.rows, *rows))
+        v, t, front = len(start), len(problem.tiers), budget.front(number)
         self.costs = np.full((front, t), UNSEEN, np.int64)
         self.placements = np.zeros((front, v), np.int32)
-        self.seed = rng.integers(1, 2**63, 1, dtype=np.uint64)
-        self.known = (np.full(v, 2, np.int64), np.zeros((v, t), np.int64), np.full(v, -1, np.int64))
-        flat, state, _ = self.arrays
-        now = int(moves(flat, state))
-        record(flat, state, self.costs, self.placements, now)
-        self.chosen = now if front > 1 else 0
-        self.gain = 0
+        self.chosen = int((start != problem.home).sum()) if front > 1 else 0
+        self.gain = int(_bent(problem))
+        self._state = np.full(v, 2, np.int64)
+        self._arrays = (*stand(form(problem), start), self.costs, self.placements, self._state,
+                        np.zeros((v, t), np.int64), np.full(v, -1, np.int64))  # fmt: skip
+        self._seed = rng.integers(1, 2**63, 1, dtype=np.uint64)
+        self._work(SETTLE, 0)
 
-    def _given(self, price: int, *more: int) -> Ints:
-        return np.array([self.tier, price, *more], np.int64)
+    def _work(self, what: int, price: int, *given: int) -> int:
+        from pro.placement.engines.wide_kernels import work
+
+        return int(work(*self._arrays, np.array([self.tier, price, *given, what], np.int64), self._seed))
 
     def descend(self, price: int, left: Callable[[], float]) -> None:
-        """Steepest relocations until none helps, and groups as a whole."""
-        from pro.placement.engines.wide_kernels import empty_some, gather_all, steepest_wide
+        """Steepest relocations until none helps, then groups and hosts as a whole, until those do not help either."""
+        from pro.placement.engines.wide_kernels import EMPTY, GATHER, STEEPEST
 
-        given = self._given(price, STEPS_AT_ONCE)
         again = True
-        while again:
-            self.known[0][:] = 2
-            while left() > 0:
-                done = steepest_wide(*self.arrays, self.costs, self.placements, *self.known, given)
+        while again and left() > 0:
+            self._state[:] = 2
+            done = STEPS_AT_ONCE
+            while done == STEPS_AT_ONCE and left() > 0:
+                done = self._work(STEEPEST, price, STEPS_AT_ONCE)
                 self.gain += done
-                if done < STEPS_AT_ONCE:
-                    break
             again = False
             if left() > 0:
-                cold = self._given(price, 0)
-                done = gather_all(*self.arrays, self.costs, self.placements, cold, self.seed)
-                done += empty_some(*self.arrays, self.costs, self.placements, cold)
+                done = self._work(GATHER, price, 0) + self._work(EMPTY, price, 0)
                 self.gain += done
                 again = done > 0
 
     def wander(self, price: int, warmth: int, tries: int) -> None:
         """One helping of annealing."""
-        from pro.placement.engines.wide_kernels import wander
+        from pro.placement.engines.wide_kernels import WANDER
 
-        wander(*self.arrays, self.costs, self.placements, self._given(price, warmth, tries), self.seed)
+        self._work(WANDER, price, warmth, tries)
 
     def settle(self, price: int, left: Callable[[], float]) -> None:
         """From the chosen placement down to the nearest best."""
         if self.gain:
             self.refill()
             self.descend(price, left)
-        if len(self.costs) == 1:
-            self.chosen = 0
 
     def refill(self) -> None:
         """Bring the state to the chosen placement."""
-        from pro.placement.engines.wide_kernels import refill
+        from pro.placement.engines.wide_kernels import REFILL
 
-        refill(*self.arrays, self.placements, self.chosen)
+        self._work(REFILL, 0, self.chosen)
+
+
+def _bent(problem: Problem) -> bool:
+    """Whether some cost of use is not convex: then more may be cheaper, and a descent that finds nothing says little."""
+    return any(isinstance(t, Steps) and not t.convex for tier in problem.tiers for t in tier.terms)
 
 
 def goal_tier(problem: Problem) -> int:

@@ -83,20 +83,16 @@ def form(problem: Problem) -> Form:
 
 
 def stand(form: Form, host_of: Ints) -> tuple[Any, ...]:
-    """What the kernels work on, at `host_of` (V,): (flat, state, dense), see wide_kernels.py."""
+    """What the kernels work on, at `host_of` (V,): (flat, state, dense), see wide_kernels.py. SETTLE is yet to be done."""
     from pro.placement.engines.kernels import new_state
-    from pro.placement.engines.wide_kernels import settle
 
-    state = new_state(form.flat, host_of)
-    use = form.base.copy()
-    n = len(form.segments)
+    use, n = form.base.copy(), len(form.segments)
     tops = np.zeros((len(form.weight), n), np.int64)
     for i, (first, end, *_) in enumerate(form.segments.tolist()):
         tops[:, i] = form.weight[:, first:end].max(axis=1, initial=0)
     dense = (use, form.weight, form.knots, form.slopes, np.zeros((len(use), n), np.int64), tops, form.segments,
              form.reach_from, form.reach, form.group_of)  # fmt: skip
-    settle(form.flat, state, dense)
-    return form.flat, state, dense
+    return form.flat, new_state(form.flat, host_of), dense
 
 
 @dataclass(frozen=True)
@@ -120,7 +116,11 @@ def _dense(term: Steps, tier: int, problem: Problem) -> list[_Piece] | None:
     weight = np.zeros((len(problem.home), term.weight.shape[1]), np.int64)
     np.add.at(weight, term.vms, term.weight)
     shape = np.concatenate([term.knots, term.slopes]).reshape(2 * len(term.knots) * term.knots.shape[1], -1)
-    alike, member = np.unique(shape, axis=1, return_inverse=True) if _varies(shape) else (shape[:, :1], np.zeros(shape.shape[1], np.int64))
+    if not shape.size:
+        return []
+    alike, member = shape[:, :1], np.zeros(shape.shape[1], np.int64)
+    if np.ptp(shape, axis=1).any():
+        alike, member = np.unique(shape, axis=1, return_inverse=True)
     if alike.shape[1] > MOST_SEGMENTS // 2:
         return None
     item = np.maximum(term.scope, 0)
@@ -138,16 +138,12 @@ def _dense(term: Steps, tier: int, problem: Problem) -> list[_Piece] | None:
     return pieces
 
 
-def _varies(shape: Ints) -> bool:
-    return shape.shape[1] > 0 and bool(np.ptp(shape, axis=1).any())
-
-
 def _groups(problem: Problem) -> Ints:
     """(V,) number, among the flat form's hard group rows, of a Together that holds the VM to one or two hosts with others."""
     group = np.full(len(problem.home), -1, np.int64)
     number = 0
     for row in problem.rows:
-        if isinstance(row, Together) and 1 < len(row.vms) <= 16:
+        if isinstance(row, Together) and row.weight is None and 1 < len(row.vms) <= 16:
             group[row.vms] = number
         # Hard rows come first in the flat form, in this order.
         number += not isinstance(row, Allow | Limit)

@@ -9,7 +9,7 @@ group_of), see wide_form.py. A *front* keeps, for every number of migrations, th
 from __future__ import annotations
 
 import numpy as np
-from numba import boolean, float64, int32, int64, void
+from numba import float64, int32, int64
 from numba.types import Tuple
 
 from pro.placement.engines.flat import (
@@ -120,8 +120,8 @@ def _weigh(X, v, h, sign):
         peak[h, s] = highest
 
 
-@entry(none(A, A, DENSE))
-def settle(F, S, X):
+@kernel(none(A, A, DENSE))
+def _settle(F, S, X):
     """Bring the dense part to where S says that VMs stand, and add its costs."""
     use, knots, slopes, segments = X[0], X[2], X[3], X[6]
     for v in range(F[V]):
@@ -137,7 +137,7 @@ def settle(F, S, X):
 
 
 @kernel(i(A, A, DENSE, i))
-def lift(F, S, X, v):
+def _lift(F, S, X, v):
     """Take v off its host; returns the host."""
     h = S[S[HOST] + v]
     _depart(X, v, h, S, S[COST])
@@ -146,26 +146,26 @@ def lift(F, S, X, v):
 
 
 @kernel(none(A, A, DENSE, i, i))
-def drop(F, S, X, v, h):
+def _drop(F, S, X, v, h):
     """Set v, which is in the hand, down on h. No checks."""
     _arrive(X, v, h, S, S[COST])
     _weigh(X, v, h, 1)
     put(F, S, v, h)
 
 
-@entry(none(A, A, DENSE, B2, i))
-def refill(F, S, X, placements, row):
+@kernel(none(A, A, DENSE, B2, i))
+def _refill(F, S, X, placements, row):
     """Bring the state to a row of `placements`."""
     for v in range(F[V]):
         if S[S[HOST] + v] != placements[row, v]:
-            lift(F, S, X, v)
+            _lift(F, S, X, v)
     for v in range(F[V]):
         if S[S[HOST] + v] == AWAY:
-            drop(F, S, X, v, placements[row, v])
+            _drop(F, S, X, v, placements[row, v])
 
 
-@entry(i(A, A))
-def moves(F, S):
+@kernel(i(A, A))
+def _moves(F, S):
     """How many VMs are not at home."""
     n = 0
     for v in range(F[V]):
@@ -173,8 +173,8 @@ def moves(F, S):
     return n
 
 
-@entry(none(A, A, A2, B2, i))
-def record(F, S, costs, placements, moved):
+@kernel(none(A, A, A2, B2, i))
+def _record(F, S, costs, placements, moved):
     """Keep the state in the front if it is the best with so many migrations."""
     row = moved if len(costs) > 1 else 0
     if S[S[BAD]] > 0 or row >= len(costs):
@@ -191,14 +191,14 @@ def record(F, S, costs, placements, moved):
 
 
 @kernel(none(A, A, DENSE, i, A))
-def leave(F, S, X, v, into):
+def _leave(F, S, X, v, into):
     """Per tier, the change of block and dense costs when v is lifted off its host."""
     gain_of_leaving(F, S, v, into)
     _depart(X, v, S[S[HOST] + v], into, 0)
 
 
 @kernel(yes(A, A, DENSE, i, i, A, A))
-def ask(F, S, X, v, h, leaving, out):
+def _ask(F, S, X, v, h, leaving, out):
     """Price v going to h into `out`; False if a hard row forbids it. `leaving` comes from `leave`, or is 0 in the hand."""
     if not try_relocate(F, S, v, h, leaving, out):
         return False
@@ -207,25 +207,25 @@ def ask(F, S, X, v, h, leaving, out):
 
 
 @kernel(i(A, A, i, i))
-def more(F, S, v, h):
+def _more(F, S, v, h):
     """How many migrations more there are once v is on h."""
     home = F[F[HOME] + v]
     return int(h != home) - int(S[S[HOST] + v] != home)
 
 
 @kernel(i(A, A, DENSE, i, i, i, A))
-def best_reach(F, S, X, v, tier, price, best):
+def _best_reach(F, S, X, v, tier, price, best):
     """(host or AWAY, `best` filled with its cost): the cheapest host in v's reach that is cheaper than staying."""
     leaving = np.empty(F[T], np.int64)
     out = np.empty(F[T], np.int64)
     clear(best)
-    leave(F, S, X, v, leaving)
+    _leave(F, S, X, v, leaving)
     where = AWAY
     c = F[F[CLS] + v]
     for k in range(X[7][c], X[7][c + 1]):
         h = X[8][k]
-        if h != S[S[HOST] + v] and ask(F, S, X, v, h, leaving, out):
-            out[tier] += price * more(F, S, v, h)
+        if h != S[S[HOST] + v] and _ask(F, S, X, v, h, leaving, out):
+            out[tier] += price * _more(F, S, v, h)
             if less(out, best):
                 assign(best, out)
                 where = h
@@ -233,7 +233,7 @@ def best_reach(F, S, X, v, tier, price, best):
 
 
 @kernel(yes(A, A, DENSE, i, i, i))
-def may_gain(F, S, X, v, tier, price):
+def _may_gain(F, S, X, v, tier, price):
     """Whether v's leaving could be worth anything, wherever it goes: a quick look that spares most VMs the long one."""
     if F[F[MOVABLE] + v] == 0:
         return False
@@ -243,7 +243,7 @@ def may_gain(F, S, X, v, tier, price):
         if F[F[G_TIER] + F[F[GM_GROUP] + m]] != NO_TIER:
             return True
     gain = np.zeros(F[T], np.int64)
-    leave(F, S, X, v, gain)
+    _leave(F, S, X, v, gain)
     a = S[S[HOST] + v]
     _linear_cost(F, v, a, gain, 0, -1)
     if a == F[F[HOME] + v]:
@@ -271,16 +271,16 @@ def _spoil(F, S, X, v, a, state, best, where, tier, price):
         if at == a or at == h or where[u] == a or where[u] == h:
             state[u] = 2
         elif state[u] == 1:
-            leave(F, S, X, u, leaving)
-            if ask(F, S, X, u, a, leaving, out):
-                out[tier] += price * more(F, S, u, a)
+            _leave(F, S, X, u, leaving)
+            if _ask(F, S, X, u, a, leaving, out):
+                out[tier] += price * _more(F, S, u, a)
                 if less(out, best[u]):
                     assign(best[u], out)
                     where[u] = a
 
 
-@entry(i(A, A, DENSE, A2, B2, A, A2, A, A))
-def steepest_wide(F, S, X, costs, placements, state, best, where, given):
+@kernel(i(A, A, DENSE, A2, B2, A, A2, A, A))
+def _steepest(F, S, X, costs, placements, state, best, where, given):
     """Apply the single relocation that helps most, again and again. Returns how many, fewer than the limit at the end.
 
     `state` (V,): 0 cannot gain, 1 `best` and `where` are known, 2 to be looked at. `given`: tier, price, limit.
@@ -288,16 +288,16 @@ def steepest_wide(F, S, X, costs, placements, state, best, where, given):
     tier, price, limit = given[0], given[1], given[2]
     leaving = np.empty(F[T], np.int64)
     out = np.empty(F[T], np.int64)
-    moved = moves(F, S)
+    moved = _moves(F, S)
     done, sure = 0, False
     while done < limit:
         who = AWAY
         for v in range(F[V]):
             if state[v] == 2:
-                state[v] = int(may_gain(F, S, X, v, tier, price))
+                state[v] = int(_may_gain(F, S, X, v, tier, price))
                 where[v] = AWAY
                 if state[v] == 1:
-                    where[v] = best_reach(F, S, X, v, tier, price, best[v])
+                    where[v] = _best_reach(F, S, X, v, tier, price, best[v])
             if where[v] != AWAY and (who == AWAY or less(best[v], best[who])):
                 who = v
         if who == AWAY:
@@ -306,17 +306,17 @@ def steepest_wide(F, S, X, costs, placements, state, best, where, given):
             sure = True
             state[:] = 2
             continue
-        leave(F, S, X, who, leaving)
+        _leave(F, S, X, who, leaving)
         h = where[who]
-        fits = ask(F, S, X, who, h, leaving, out)
-        out[tier] += price * more(F, S, who, h)
+        fits = _ask(F, S, X, who, h, leaving, out)
+        out[tier] += price * _more(F, S, who, h)
         if not fits or less(out, best[who]) or less(best[who], out):
             state[who] = 2
             continue
-        moved += more(F, S, who, h)
-        a = lift(F, S, X, who)
-        drop(F, S, X, who, h)
-        record(F, S, costs, placements, moved)
+        moved += _more(F, S, who, h)
+        a = _lift(F, S, X, who)
+        _drop(F, S, X, who, h)
+        _record(F, S, costs, placements, moved)
         where[who] = AWAY
         _spoil(F, S, X, who, a, state, best, where, tier, price)
         state[who] = 2
@@ -326,7 +326,7 @@ def steepest_wide(F, S, X, costs, placements, state, best, where, given):
 
 
 @kernel(yes(A, i, i, i, f, U))
-def accept(change, tier, price, more_moves, warmth, seed):
+def _accept(change, tier, price, more_moves, warmth, seed):
     """Metropolis in `tier`; tiers before it never get worse, tiers after it break ties."""
     for t in range(tier):
         if change[t] != 0:
@@ -345,7 +345,7 @@ def accept(change, tier, price, more_moves, warmth, seed):
 
 
 @kernel(none(A, A, DENSE, i, A, A, A))
-def look_around(F, S, X, tier, hot, first, order):
+def _look_around(F, S, X, tier, hot, first, order):
     """`hot` (H + 1,): dense cost of hosts in `tier` so far; `order` (V,) VMs by host, from `first` (H + 1,) on."""
     use, knots, slopes, segments = X[0], X[2], X[3], X[6]
     hot[0] = 0
@@ -403,17 +403,15 @@ def _within_reach(F, S, X, v, seed):
     return AWAY
 
 
-@kernel(none(A, A, A, i))
-
 @kernel(i(A, A, DENSE, i, i, A, A, U))
 def _shift(F, S, X, v, h, given, out, seed):
     """Try v on h. Returns how many migrations more, or 9: not done."""
     leaving = np.empty(F[T], np.int64)
-    leave(F, S, X, v, leaving)
-    by = more(F, S, v, h)
-    if ask(F, S, X, v, h, leaving, out) and accept(out, given[0], given[1], by, float(given[2]), seed):
-        lift(F, S, X, v)
-        drop(F, S, X, v, h)
+    _leave(F, S, X, v, leaving)
+    by = _more(F, S, v, h)
+    if _ask(F, S, X, v, h, leaving, out) and _accept(out, given[0], given[1], by, float(given[2]), seed):
+        _lift(F, S, X, v)
+        _drop(F, S, X, v, h)
         return by
     return 9
 
@@ -424,24 +422,24 @@ def _instead(F, S, X, u, v, given, out, seed):
     b, home = S[S[HOST] + u], F[F[HOME] + u]
     none_ = np.zeros(F[T], np.int64)
     before = cost_now(F, S)
-    leave(F, S, X, u, none_)
-    if not ask(F, S, X, u, home, none_, out):
+    _leave(F, S, X, u, none_)
+    if not _ask(F, S, X, u, home, none_, out):
         return 9
-    lift(F, S, X, u)
-    drop(F, S, X, u, home)
+    _lift(F, S, X, u)
+    _drop(F, S, X, u, home)
     h = b if random_below(seed, 2) == 0 else _within_reach(F, S, X, v, seed)
     if h != AWAY and h != S[S[HOST] + v]:
-        leave(F, S, X, v, none_)
-        by = more(F, S, v, h) - 1
-        if ask(F, S, X, v, h, none_, out):
+        _leave(F, S, X, v, none_)
+        by = _more(F, S, v, h) - 1
+        if _ask(F, S, X, v, h, none_, out):
             for t in range(F[T]):
                 out[t] += S[S[COST] + t] - before[t]
-            if accept(out, given[0], given[1], by, float(given[2]), seed):
-                lift(F, S, X, v)
-                drop(F, S, X, v, h)
+            if _accept(out, given[0], given[1], by, float(given[2]), seed):
+                _lift(F, S, X, v)
+                _drop(F, S, X, v, h)
                 return by
-    lift(F, S, X, u)
-    drop(F, S, X, u, b)
+    _lift(F, S, X, u)
+    _drop(F, S, X, u, b)
     return 9
 
 
@@ -449,27 +447,27 @@ def _instead(F, S, X, u, v, given, out, seed):
 def _exchange(F, S, X, v, u, given, out, seed):
     """Exchange the hosts of v and u. Returns how many migrations more, or 9: not done."""
     a, b = S[S[HOST] + v], S[S[HOST] + u]
-    by = more(F, S, v, b) + more(F, S, u, a)
+    by = _more(F, S, v, b) + _more(F, S, u, a)
     none_ = np.zeros(F[T], np.int64)
     before = cost_now(F, S)
-    lift(F, S, X, u)
-    lift(F, S, X, v)
+    _lift(F, S, X, u)
+    _lift(F, S, X, v)
     done = False
     if room(F, S, v, AWAY, b):
-        drop(F, S, X, v, b)
+        _drop(F, S, X, v, b)
         if room(F, S, u, AWAY, a):
-            drop(F, S, X, u, a)
+            _drop(F, S, X, u, a)
             for t in range(F[T]):
                 out[t] = S[S[COST] + t] - before[t]
-            done = S[S[BAD]] == 0 and accept(out, given[0], given[1], by, float(given[2]), seed)
+            done = S[S[BAD]] == 0 and _accept(out, given[0], given[1], by, float(given[2]), seed)
             if not done:
-                lift(F, S, X, u)
+                _lift(F, S, X, u)
         if not done:
-            lift(F, S, X, v)
+            _lift(F, S, X, v)
     if done:
         return by
-    drop(F, S, X, v, a)
-    drop(F, S, X, u, b)
+    _drop(F, S, X, v, a)
+    _drop(F, S, X, u, b)
     return 9
 
 
@@ -482,30 +480,30 @@ def _together(F, S, X, g, h, given, out, seed):
     by = 0
     for k in range(low, high):
         v = F[F[GV_VM] + k]
-        by += more(F, S, v, h)
-        old[k - low] = lift(F, S, X, v)
+        by += _more(F, S, v, h)
+        old[k - low] = _lift(F, S, X, v)
     landed = 0
     for k in range(low, high):
         v = F[F[GV_VM] + k]
         if not room(F, S, v, AWAY, h):
             break
-        drop(F, S, X, v, h)
+        _drop(F, S, X, v, h)
         landed += 1
     if landed == high - low and S[S[BAD]] == 0:
         for t in range(F[T]):
             out[t] = S[S[COST] + t] - before[t]
-        if accept(out, given[0], given[1], by, float(given[2]), seed):
+        if _accept(out, given[0], given[1], by, float(given[2]), seed):
             return by
     for k in range(low, high):
         v = F[F[GV_VM] + k]
         if S[S[HOST] + v] != AWAY:
-            lift(F, S, X, v)
-        drop(F, S, X, v, old[k - low])
+            _lift(F, S, X, v)
+        _drop(F, S, X, v, old[k - low])
     return 99
 
 
-@entry(none(A, A, DENSE, A2, B2, A, U))
-def wander(F, S, X, costs, placements, given, seed):
+@kernel(none(A, A, DENSE, A2, B2, A, U))
+def _wander(F, S, X, costs, placements, given, seed):
     """Many small tries, worse ones accepted while it is warm; what is best for its number of migrations goes to the front.
 
     `given`: tier, price, warmth (in units of cost), tries.
@@ -516,10 +514,10 @@ def wander(F, S, X, costs, placements, given, seed):
     order = np.empty(vms, np.int64)
     away = np.empty(vms, np.int64)
     out = np.empty(F[T], np.int64)
-    moved, gone = moves(F, S), 0
+    moved, gone = _moves(F, S), 0
     for n in range(given[3]):
         if n & 1023 == 0:
-            look_around(F, S, X, given[0], hot, first, order)
+            _look_around(F, S, X, given[0], hot, first, order)
             gone = 0
             for v in range(vms):
                 if S[S[HOST] + v] != F[F[HOME] + v]:
@@ -550,7 +548,7 @@ def wander(F, S, X, costs, placements, given, seed):
                 if by == 9:
                     continue
                 moved += by
-                record(F, S, costs, placements, moved)
+                _record(F, S, costs, placements, moved)
                 continue
             if what == 0 and S[S[HOST] + v] != to and first[to + 1] > first[to]:
                 u = order[first[to] + random_below(seed, first[to + 1] - first[to])]
@@ -578,14 +576,14 @@ def wander(F, S, X, costs, placements, given, seed):
                 by = _shift(F, S, X, v, to, given, out, seed)
         if by != 9:
             moved += by
-            record(F, S, costs, placements, moved)
+            _record(F, S, costs, placements, moved)
 
 
-@entry(i(A, A, DENSE, A2, B2, A, U))
-def gather_all(F, S, X, costs, placements, given, seed):
+@kernel(i(A, A, DENSE, A2, B2, A, U))
+def _gather(F, S, X, costs, placements, given, seed):
     """Try every group that must stand together as a whole on every host of the reach of its first. Returns how many moved."""
     out = np.empty(F[T], np.int64)
-    moved, done, last = moves(F, S), 0, -1
+    moved, done, last = _moves(F, S), 0, -1
     for v in range(F[V]):
         g = X[9][v]
         if g < 0 or F[F[GV_VM] + F[F[GV_PTR] + g]] != v or g == last:
@@ -598,12 +596,12 @@ def gather_all(F, S, X, costs, placements, given, seed):
                 if by != 99:
                     moved += by
                     done += 1
-                    record(F, S, costs, placements, moved)
+                    _record(F, S, costs, placements, moved)
     return done
 
 
-@entry(i(A, A, DENSE, A2, B2, A))
-def empty_some(F, S, X, costs, placements, given):
+@kernel(i(A, A, DENSE, A2, B2, A))
+def _empty(F, S, X, costs, placements, given):
     """Where an empty host is worth something, try to empty each of them. Returns how many were."""
     if F[N_OPENED] == 0:
         return 0
@@ -624,37 +622,63 @@ def empty_some(F, S, X, costs, placements, given):
             break
         held[h] = 0
         before = cost_now(F, S)
-        moved, n, landed = moves(F, S), 0, 0
+        moved, n, landed = _moves(F, S), 0, 0
         for v in range(F[V]):
             if S[S[HOST] + v] == h:
                 gone[n] = v
                 n += 1
-                lift(F, S, X, v)
+                _lift(F, S, X, v)
         for k in range(n):
             v, where = gone[k], AWAY
             bad = S[S[BAD]]
             S[S[BAD]] = 0
             c = F[F[CLS] + v]
             for r in range(X[7][c], X[7][c + 1]):
-                if X[8][r] != h and ask(F, S, X, v, X[8][r], none_, out) and (where == AWAY or less(out, best)):
+                if X[8][r] != h and _ask(F, S, X, v, X[8][r], none_, out) and (where == AWAY or less(out, best)):
                     assign(best, out)
                     where = X[8][r]
             S[S[BAD]] = bad
             if where == AWAY:
                 break
-            drop(F, S, X, v, where)
+            _drop(F, S, X, v, where)
             landed += 1
-        by = moves(F, S) - moved
+        by = _moves(F, S) - moved
         for t in range(F[T]):
             out[t] = S[S[COST] + t] - before[t]
         out[given[0]] += given[1] * by
         clear(none_)
         if n > 0 and landed == n and S[S[BAD]] == 0 and less(out, none_):
             done += 1
-            record(F, S, costs, placements, moves(F, S))
+            _record(F, S, costs, placements, _moves(F, S))
             continue
         for k in range(n):
             if S[S[HOST] + gone[k]] != AWAY:
-                lift(F, S, X, gone[k])
-            drop(F, S, X, gone[k], h)
+                _lift(F, S, X, gone[k])
+            _drop(F, S, X, gone[k], h)
     return done
+
+
+SETTLE, REFILL, STEEPEST, GATHER, EMPTY, WANDER = range(6)
+
+
+@entry(i(A, A, DENSE, A2, B2, A, A2, A, A, U))
+def work(F, S, X, costs, placements, state, best, where, given, seed):
+    """The one way in, so that all this is compiled once. `given`: tier, price, and what `what` needs; last: `what`.
+
+    SETTLE; REFILL: row of the front; STEEPEST: limit; GATHER, EMPTY: 0 (cold); WANDER: warmth, tries.
+    """
+    what = given[len(given) - 1]
+    if what == SETTLE:
+        _settle(F, S, X)
+        _record(F, S, costs, placements, _moves(F, S))
+    elif what == REFILL:
+        _refill(F, S, X, placements, given[2])
+    elif what == STEEPEST:
+        return _steepest(F, S, X, costs, placements, state, best, where, given)
+    elif what == GATHER:
+        return _gather(F, S, X, costs, placements, given, seed)
+    elif what == EMPTY:
+        return _empty(F, S, X, costs, placements, given)
+    else:
+        _wander(F, S, X, costs, placements, given, seed)
+    return 0
