@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 EXPLAIN_AT_MOST = 5_000
 """VM x host pairs that a plan explains; above it only moved VMs and those that cause heat."""
 
+EXPLAIN_LARGE = 50_000
+"""VM x host pairs that the plan of a large fleet explains; above it the first of those, moved VMs first."""
+
 
 @dataclass(frozen=True)
 class Outlook:
@@ -124,7 +127,8 @@ def explanations(question: Question, placement: Placement, outlook: Outlook) -> 
     else:
         moved = np.flatnonzero(placement.host_of != fleet.host_of).tolist()
         causes = [fleet.vm_index(c.vm) for hotspot in outlook.hotspots for c in hotspot.vms]
-        vms = sorted({*moved, *causes})
+        most = max(EXPLAIN_LARGE // fleet.n_hosts, 20)
+        vms = sorted(list(dict.fromkeys([*moved, *causes]))[:most])
     found = explain(fleet, question.constraints, question.problem.tiers, placement.host_of, vms)
     return {e.vm: asdict(e) for e in found}
 

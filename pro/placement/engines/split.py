@@ -195,6 +195,8 @@ class _Cut:
 
     def _pieces(self, vms: Ints) -> Iterator[tuple[int, Ints, Ints]]:
         """Part, which of `vms` are in it, and their numbers there."""
+        if not len(vms):
+            return
         owner = self.part_of[vms]
         order = np.argsort(owner, kind="stable")
         parts, first = np.unique(owner[order], return_index=True)

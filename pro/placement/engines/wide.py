@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 UNSEEN = np.iinfo(np.int64).max
 STEPS_AT_ONCE = 64
-PASSES = ((0.0, 0.55, 1.0, 0.02), (0.55, 0.95, 0.2, 0.004))
+PASSES = ((0.0, 0.6, 0.15, 0.01), (0.6, 0.95, 0.05, 0.004))
 """Annealing: from which share of the time until which, and how warm at both ends, in prices of a migration."""
 
 
@@ -132,8 +132,8 @@ class _Run:
             since, until, warm, cold = PASSES[number]
             at = (reached - since) / (until - since)
             warmth = int(warm * (cold / warm) ** at * self._scale())
-            share_of = [(s, max(self.engine.tries * s.gain // total, 500)) for s in active]
-            list(each(lambda x: x[0].wander(self.price, warmth, x[1]), share_of))
+            helpings = [max(self.engine.tries * s.gain // total, 500) for s in active]
+            list(each(_Search.wander, active, [self.price] * len(active), [warmth] * len(active), helpings))
             done += 1
         self._deal(restart=True)
 
@@ -174,7 +174,7 @@ class _Search:
         from pro.placement.engines.wide_form import form, stand
         from pro.placement.engines.wide_kernels import SETTLE
 
-        self.part, self.tier = part, tier
+        self.part, self.tier, self._home = part, tier, part.problem.home
         rows = tuple(share(row, part, upper) for row, upper in budget.of(number))
         problem = replace(part.problem, rows=(*part.problem.rows, *rows))
         v, t, front = len(start), len(problem.tiers), budget.front(number)
@@ -204,11 +204,21 @@ class _Search:
             while done == STEPS_AT_ONCE and left() > 0:
                 done = self._work(STEEPEST, price, STEPS_AT_ONCE)
                 self.gain += done
-            again = False
+            before = self._charged(price)
             if left() > 0:
-                done = self._work(GATHER, price, 0) + self._work(EMPTY, price, 0)
-                self.gain += done
-                again = done > 0
+                self._work(GATHER, price, 0)
+                self._work(EMPTY, price, 0)
+            again = self._charged(price) < before
+            self.gain += int(again)
+
+    def _charged(self, price: int) -> tuple[int, ...]:
+        """Costs of the state, migrations charged."""
+        from pro.placement.engines.kernels import costs, placement
+
+        flat, state = self._arrays[:2]
+        total = costs(flat, state).tolist()
+        total[self.tier] += price * int((placement(flat, state) != self._home).sum())
+        return tuple(total)
 
     def wander(self, price: int, warmth: int, tries: int) -> None:
         """One helping of annealing."""

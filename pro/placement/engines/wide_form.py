@@ -115,9 +115,9 @@ def _dense(term: Steps, tier: int, problem: Problem) -> list[_Piece] | None:
         return None
     weight = np.zeros((len(problem.home), term.weight.shape[1]), np.int64)
     np.add.at(weight, term.vms, term.weight)
-    shape = np.concatenate([term.knots, term.slopes]).reshape(2 * len(term.knots) * term.knots.shape[1], -1)
-    if not shape.size:
+    if not term.knots.size:
         return []
+    shape = np.concatenate([term.knots, term.slopes]).reshape(2 * len(term.knots) * term.knots.shape[1], -1)
     alike, member = shape[:, :1], np.zeros(shape.shape[1], np.int64)
     if np.ptp(shape, axis=1).any():
         alike, member = np.unique(shape, axis=1, return_inverse=True)

@@ -268,7 +268,7 @@ def _spoil(F, S, X, v, a, state, best, where, tier, price):
             state[F[F[GV_VM] + k]] = 2
     for u in range(F[V]):
         at = S[S[HOST] + u]
-        if at == a or at == h or where[u] == a or where[u] == h:
+        if at in (a, h) or where[u] == a or where[u] == h:
             state[u] = 2
         elif state[u] == 1:
             _leave(F, S, X, u, leaving)
@@ -448,7 +448,6 @@ def _exchange(F, S, X, v, u, given, out, seed):
     """Exchange the hosts of v and u. Returns how many migrations more, or 9: not done."""
     a, b = S[S[HOST] + v], S[S[HOST] + u]
     by = _more(F, S, v, b) + _more(F, S, u, a)
-    none_ = np.zeros(F[T], np.int64)
     before = cost_now(F, S)
     _lift(F, S, X, u)
     _lift(F, S, X, v)
