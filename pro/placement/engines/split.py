@@ -85,10 +85,9 @@ def split(problem: Problem, start: Ints) -> Split:
 
 def share(row: Limit, part: Part, upper: Ints) -> Limit:
     """`row`, one that all parts share, for `part` alone: with nothing in it but its VMs, and `upper` (S, D) for them."""
-    position = np.searchsorted(part.vms, row.vms)
-    inside = (position < len(part.vms)) & (part.vms[np.minimum(position, len(part.vms) - 1)] == row.vms)
-    return replace(row, vms=position[inside], weight=row.weight[inside], scope=row.scope[part.hosts],
-                   base=np.zeros_like(row.base), upper=upper)  # fmt: skip
+    inside = np.isin(row.vms, part.vms)
+    return replace(row, vms=np.searchsorted(part.vms, row.vms[inside]), weight=row.weight[inside],
+                   scope=row.scope[part.hosts], base=np.zeros_like(row.base), upper=upper)  # fmt: skip
 
 
 # -- which hosts belong together ----------------------------------------------------------------------------------
