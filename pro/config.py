@@ -92,6 +92,7 @@ class PlacementConfig(_Section):
     )
     seconds: float = Field(5.0, gt=0, description="time for the search")
     seed: int = Field(1, description="of the search")
+    workers: int = Field(2, ge=1, le=64, description="threads that search a large fleet; the answer is the same")
 
 
 class ApplyConfig(_Section):

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 EXPLAIN_AT_MOST = 5_000
 """VM x host pairs that a plan explains; above it only moved VMs and those that cause heat."""
 
+EXPLAIN_LARGE = 50_000
+"""VM x host pairs that the plan of a large fleet explains; above it the first of those, moved VMs first."""
+
 
 @dataclass(frozen=True)
 class Outlook:
@@ -169,7 +172,8 @@ def explanations(question: Question, placement: Placement, outlook: Outlook) -> 
     else:
         moved = np.flatnonzero(placement.host_of != fleet.host_of).tolist()
         causes = [fleet.vm_index(c.vm) for hotspot in outlook.hotspots for c in hotspot.vms]
-        vms = sorted({*moved, *causes})
+        most = max(EXPLAIN_LARGE // fleet.n_hosts, 20)
+        vms = sorted(list(dict.fromkeys([*moved, *causes]))[:most])
     return explain(fleet, question.constraints, question.problem.tiers, placement.host_of, vms)
 
 
@@ -203,7 +207,7 @@ def policy_of(config: Config, **given: Any) -> Policy:
         "memory_start_mib": config.placement.memory_start_mib,
         "memory_placement_mib": config.placement.memory_placement_mib,
         "failover": config.placement.failover, "seconds": config.placement.seconds,
-        "seed": config.placement.seed,
+        "seed": config.placement.seed, "workers": config.placement.workers,
         "weights": Weights(**{name: getattr(config.placement, f"weigh_{name}") for name in Weights.__dataclass_fields__}),
     }  # fmt: skip
     try:

@@ -45,6 +45,7 @@ def plan(
     cluster: Annotated[str | None, typer.Option(help="Touch only this cluster.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0, help="Time for the search.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the search.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=64, help="Threads for a large fleet.")] = None,
     max_moves: MaxMoves = None,
     aggressiveness: Annotated[
         int | None, typer.Option(min=1, max=5, help="1 only what hurts, 5 almost any gain.")
@@ -69,7 +70,7 @@ def plan(
         outlook = look_ahead(store, conf, instant(now), progress)
         policy = policy_of(
             conf, goal=goal, evacuate=host_ids(outlook.fleet, evacuate or []) or None, cluster=cluster, seconds=seconds,
-            seed=seed, max_moves=max_moves, aggressiveness=aggressiveness,
+            seed=seed, workers=workers, max_moves=max_moves, aggressiveness=aggressiveness,
         )  # fmt: skip
         found = decide(outlook, conf, policy, created_at=SystemClock().now(), tell=progress)
         progress.end()

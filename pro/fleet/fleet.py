@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from numpy.typing import NDArray
@@ -156,6 +156,10 @@ class Fleet:
     def vm_index(self, vm: str) -> int:
         """Index of a VM by id; KeyError if there is none."""
         return self._vm_lookup[vm]
+
+    def present_vms(self, vms: Iterable[str]) -> list[int]:
+        """Indices, ascending, each once, of those of these ids that the fleet holds. O(n log n) in the number asked for."""
+        return sorted({self._vm_lookup[vm] for vm in vms if vm in self._vm_lookup})
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_host_lookup", {h: i for i, h in enumerate(self.hosts)})

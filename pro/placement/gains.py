@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _NOT_FOR = ("moves", "memory moved", "balance")
 """Goals that no migration is made for."""
+OTHER = "other"
+"""Weights and preferences."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Fewer:
 
 
 def units(question: Question) -> dict[str, tuple[float, str]]:
-    """Goal -> what one of its people's units costs, and that unit. "moves" is in migrations where they have a price."""
+    """Goal -> what one of its people's units costs, and that unit. What has no other unit is in migrations, by their price."""
     heat = percent_hours(question.demand)
     price = WORTH[question.policy.aggressiveness] * heat if question.policy.goal != "repair" else 1.0
     resources = (r for r in question.fleet.resources if r != MEMORY)
@@ -67,6 +69,8 @@ def units(question: Question) -> dict[str, tuple[float, str]]:
         **{f"heat {r}": (heat, "% x hours") for r in resources},
         "heat": (heat, "% x hours"),
         "moves": (max(round(price), 1), "migrations"),
+        OTHER: (max(round(price), 1), "migrations it is worth"),
+        "placement reserve": (1.0, "MiB"),
         "memory moved": (1.0, "GiB"),
         "hosts on": (HOST_WORTH * heat, "hosts"),
         "balance": (1e7, "% over the cluster's mean"),
@@ -91,7 +95,7 @@ def _broken(gain: Gain) -> float:
 
 
 def _worse(change: Change, table: dict[str, tuple[float, str]]) -> Worse:
-    per, unit = table.get(change.tier, (1.0, ""))
+    per, unit = table.get(change.tier, table[OTHER])
     return Worse(change.tier, round(change.amount / per, 3), unit)
 
 

@@ -27,6 +27,10 @@ ROUNDS = 120_000
 """VM x host pairs that the search looks at again and again; decides how many rounds it gets when nobody says."""
 
 
+HELPINGS = 6
+"""Helpings that the wide search gets for each second it is given; few enough that a slow machine gives the same answer."""
+
+
 @dataclass(frozen=True)
 class Policy:
     """What `place` is asked for.
@@ -65,6 +69,8 @@ class Policy:
         machine that is fast enough for `seconds` the answer is the same.
     seed
         Of the search.
+    workers
+        Threads that search a large fleet; the answer does not depend on how many there are.
     """
 
     goal: Goal = "balance"
@@ -85,6 +91,7 @@ class Policy:
     seconds: float = 5.0
     steps: int | None = None
     seed: int = 1
+    workers: int = 1
 
     def __post_init__(self) -> None:
         if self.goal not in ("balance", "consolidate", "repair"):
@@ -93,6 +100,8 @@ class Policy:
             raise ValueError(f"aggressiveness must be 1..5, got {self.aggressiveness}")
         if self.failover < 0:
             raise ValueError(f"failover must be a number of hosts, got {self.failover}")
+        if self.workers < 1:
+            raise ValueError(f"workers must be 1 or more, got {self.workers}")
         if not 0 < self.threshold <= 1:
             raise ValueError(f"threshold must be a fraction of capacity in (0, 1], got {self.threshold}")
         lowest, start, placing = self.ladder
@@ -132,6 +141,11 @@ def rounds(policy: Policy, fleet: Fleet) -> int:
     if policy.steps is not None:
         return policy.steps
     return int(min(250, max(8, ROUNDS // max(fleet.n_vms * fleet.n_hosts, 1))))
+
+
+def helpings(policy: Policy) -> int:
+    """Helpings of search in a large fleet, when nobody says how many: as many as any machine has time for."""
+    return max(round(HELPINGS * policy.seconds), 8)
 
 
 def percent_hours(demand: Demand) -> float:

@@ -155,8 +155,8 @@ class _Replay:
     def _held(self, travelling: Sequence[Migration]) -> list[int]:
         """MiB held on every host, with `travelling` VMs at both ends."""
         held = [0] * self.fleet.n_hosts
-        for v, h in enumerate(self.at.tolist()):
-            held[h] += int(self.fleet.memory_mib[v])
+        for h, mib in zip(self.at.tolist(), self.fleet.memory_mib.tolist(), strict=True):
+            held[h] += mib
         for m in travelling:
             held[self.fleet.host_index(m.destination)] += int(self.fleet.memory_mib[self.fleet.vm_index(m.vm)])
         return held
@@ -176,6 +176,8 @@ class _Replay:
                 continue
             members = getattr(rule, "members", None)
             moving = [m for m in wave.migrations if members is None or m.vm in members]
+            if not moving:
+                continue  # whoever the rule is about stands still, as at the end of the wave before
             for moment in _moments(self.fleet, self.at, moving):
                 amount = self._amount(rule, moment)
                 if amount > today:

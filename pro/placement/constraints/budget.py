@@ -36,7 +36,8 @@ class MoveBudget:
 
     def violations(self, fleet: Fleet, host_of: Ints) -> list[Violation]:
         """At most two violations: too many migrations; too much memory, `amount` in MiB."""
-        moved = [v for v in range(len(fleet.vms)) if int(host_of[v]) != int(fleet.host_of[v])]
+        stands = zip(fleet.host_of.tolist(), host_of.tolist(), strict=True)
+        moved = [v for v, (home, host) in enumerate(stands) if home != host]
         mib = sum(int(fleet.memory_mib[v]) for v in moved)
         hosts = tuple(sorted({fleet.hosts[int(host_of[v])] for v in moved}))
         found = []

@@ -1,7 +1,8 @@
 """CP-SAT on the whole problem: for small fleets an answer with a proof, for all others at least a bound.
 
 Tiers are solved in order; each is then held at what was found. The start is given as a hint, so the answer is never worse.
-Two workers, interleaved and with a deterministic limit: the same seed and limit give the same answer.
+Two workers, interleaved and with a deterministic limit: the same seed and limit give the same answer, unless the machine is so
+slow or busy that the seconds are over first. Where steps are counted they set that limit, and the seconds can be many.
 """
 
 from __future__ import annotations
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
     from pro.placement.problem import Problem, Stop
 
     Ints = NDArray[np.int64]
+
+
+STEP = 0.25
+"""Deterministic seconds that one step stands for."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,7 @@ class Exact:
         best, bounds, optimal = start, [], []
         proven = True
         for tier in range(tiers):
-            found = model.minimise(tier, max(stop.seconds, 0.05) / tiers, seed)
+            found = model.minimise(tier, _share(stop, tiers), seed)
             if found.status == cp_model.INFEASIBLE:
                 raise RuntimeError("CP-SAT refuses a placement that every row allows: the model is wrong")
             if found.host_of is not None and problem.costs(found.host_of) <= problem.costs(best):
@@ -110,9 +115,15 @@ class Exact:
             held = Model(small, start)
             held.hold(0, costs[0], start)
             at_most = sum(cost(t, problem.home, start) for t in quality(problem.tiers[1].terms))
-            status = held.fewer(moved, quality(small.tiers[1].terms), at_most, stop.seconds / 2, seed)
+            status = held.fewer(moved, quality(small.tiers[1].terms), at_most, _share(stop, 2), seed)
             fewer = True if status == cp_model.INFEASIBLE else None
-        return Settled(model.minimise(1, stop.seconds / 2, seed).bound, fewer)
+        return Settled(model.minimise(1, _share(stop, 2), seed).bound, fewer)
+
+
+def _share(stop: Stop, parts: int) -> tuple[float, float]:
+    """One of `parts` of the time: seconds, and deterministic seconds."""
+    seconds = max(stop.seconds, 0.05) / parts
+    return seconds, min(seconds / 2, STEP * stop.steps / parts)
 
 
 @dataclass(frozen=True)
@@ -214,10 +225,10 @@ class Model:
         """Minimise `tier`."""
         self.model.minimize(self._expression(self.costs[tier]))
 
-    def minimise(self, tier: int, seconds: float, seed: int) -> _Found:
-        """Solve for one tier."""
+    def minimise(self, tier: int, limits: tuple[float, float], seed: int) -> _Found:
+        """Solve for one tier; `limits`: seconds, and deterministic seconds."""
         self.aim(tier)
-        solver = self._solver(seconds, seed)
+        solver = self._solver(limits, seed)
         status = solver.solve(self.model)
         known = status in (self.cp.OPTIMAL, self.cp.FEASIBLE)
         host_of = self.placed(solver) if known else None
@@ -230,7 +241,7 @@ class Model:
              for choices in self.on], np.int64,
         )  # fmt: skip
 
-    def fewer(self, moved: int, terms: tuple[Term, ...], at_most: int, seconds: float, seed: int) -> Any:
+    def fewer(self, moved: int, terms: tuple[Term, ...], at_most: int, limits: tuple[float, float], seed: int) -> Any:
         """Look for a placement with fewer than `moved` migrations under which `terms` cost no more than `at_most`."""
         away = Sum()
         for v, choices in enumerate(self.on):
@@ -239,16 +250,15 @@ class Model:
         self.model.add(self._expression(away) <= moved - 1)
         self.model.add(self._expression(self._tier(terms)) <= at_most)
         self.model.clear_hints()
-        return self._solver(seconds, seed).solve(self.model)
+        return self._solver(limits, seed).solve(self.model)
 
-    def _solver(self, seconds: float, seed: int) -> Any:
+    def _solver(self, limits: tuple[float, float], seed: int) -> Any:
         """Two workers, interleaved; the deterministic limit comes first unless the machine is slow or busy."""
         solver = self.cp.CpSolver()
         solver.parameters.num_workers = 2
         solver.parameters.interleave_search = True
         solver.parameters.random_seed = seed
-        solver.parameters.max_deterministic_time = seconds / 2
-        solver.parameters.max_time_in_seconds = seconds
+        solver.parameters.max_time_in_seconds, solver.parameters.max_deterministic_time = limits
         return solver
 
     def hold(self, tier: int, value: int, host_of: Ints) -> None:
