@@ -135,6 +135,8 @@ def rows(day: Path, seeds: list[int], given: argparse.Namespace) -> Iterator[lis
         cpu_pct, went, seconds = run(day, seed, given.output)
         found.append(score(cpu_pct, went))
         spent.append(seconds)
+        said = ", ".join(f"{name} {found[-1][name]}" for name in FIGURES)
+        print(f"{day.stem} seed {seed}: {said}, {seconds:.1f} CPU-s", file=sys.stderr, flush=True)
         if found[-1]["memory_over_mib"]:
             raise RuntimeError(f"{day.stem}, seed {seed}: memory is over by {found[-1]['memory_over_mib']} MiB")
     cells = [_spread([float(f[name]) for f in found]) for name in FIGURES]

@@ -81,7 +81,7 @@ class Consolidation:
     short: float = 0.97
     likely: float = 0.2
     crowded: float = 0.045
-    calm: float = 0.006
+    calm: float = 0.01
     pause: int = 12
     reserve: float = 0.06
     pack_at: tuple[int, ...] = (1, 3)
