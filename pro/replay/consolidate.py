@@ -1,8 +1,11 @@
-"""Consolidation that moves a VM about once: two packings while the estate is young, then relief where a host will be short.
+"""Consolidation that moves a VM about once: packed while the estate is young, then relief where a host will be short.
 
 What most published policies call dynamic consolidation moves every VM dozens of times a day. Here the estate is packed as soon as
 its first samples are in, by what joint scenarios say of the sums on each host, and once more when a few samples have made
-these better. After that only VMs on hosts that are likely to be short of CPU move, each only if it is worth a migration.
+these better. After that only VMs on hosts that are likely to be short of CPU move, each only if it is worth a migration; a spare
+host is switched on when too many are short, and the estate is packed again when hardly any is.
+
+The prices were chosen on three days of PlanetLab (20110303, 20110309, 20110322); benchmarks/planetlab.py runs the policy on any day.
 """
 
 from __future__ import annotations
@@ -105,23 +108,17 @@ class Consolidation:
             return fleet.host_of.copy()
         rng = np.random.default_rng((self.seed, known))
         if known in self.pack_at:
-            return self.pack(fleet, self.expected(fleet, past, self.pack_window, rng), watts_per_cpu, left, rng)
+            demand = self.expected(fleet, past, self.pack_window, rng)
+            return self.pack(fleet, demand, watts_per_cpu, self.packing_move, left, rng)
         demand = self.expected(fleet, past, self.window, rng)
         over = (_host_cpu(fleet, demand) >= self.short * fleet.capacity[:, :1]).mean(axis=1)
         share = over[self.awake(fleet)].mean()
         if share <= self.calm and known > self.pack_at[-1] + self.window and known % self.pause == 0:
-            return self.pack(fleet, demand, watts_per_cpu, left, rng, late=True)
+            return self.pack(fleet, demand, watts_per_cpu, self.late_move, left, rng)
         return self.relieve(fleet, demand, watts_per_cpu, left, over, share > self.crowded)
 
     def pack(
-        self,
-        fleet: Fleet,
-        demand: Demand,
-        watts_per_cpu: Floats,
-        left: int,
-        rng: np.random.Generator,
-        *,
-        late: bool = False,
+        self, fleet: Fleet, demand: Demand, watts_per_cpu: Floats, price: float, left: int, rng: np.random.Generator
     ) -> Ints:
         """(V,) everything may move, hosts are emptied, none is switched on."""
         most = left - round(self.reserve * fleet.n_vms)
@@ -129,7 +126,7 @@ class Consolidation:
             return fleet.host_of.copy()
         waste = self.wasteful(fleet, demand, watts_per_cpu)
         view = replace(fleet, leaving=waste, accepting=fleet.accepting & ~waste & self.awake(fleet))
-        problem, rules = self.question(view, demand, self.late_move if late else self.packing_move, most)
+        problem, rules = self.question(view, demand, price, most)
         found = Local().improve(problem, problem.home, Stop(UNHURRIED_S, 0), rng)
         require(view, rules, found)
         return found
