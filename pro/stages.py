@@ -51,6 +51,37 @@ def read_history(store: Any, fleet: Fleet, now: datetime, config: Config) -> dic
     return {name: grid for name, grid in grids.items() if grid.entities or name == "cpu_pct"}
 
 
+def draw_scenarios(history: Mapping[str, Grid], config: Config) -> dict[str, Scenarios]:
+    """Joint paths of everything but whole hosts, as the settings say."""
+    from pro.forecast.joint import forecast
+
+    slot_s, settings = config.forecast.slot_minutes * 60, config.forecast
+    horizon_s = max(round(settings.horizon_h * 3600 / slot_s), 1) * slot_s
+    asked = {name: grid for name, grid in history.items() if name != "host_cpu_pct"}
+    return forecast(asked, horizon_s=horizon_s, scenarios=settings.scenarios, seed=settings.seed, slot_s=slot_s)
+
+
+def expect(
+    fleet: Fleet,
+    history: Mapping[str, Grid],
+    scenarios: Mapping[str, Scenarios],
+    now: datetime,
+    config: Config,
+    settled: Mapping[str, datetime],
+) -> Outlook:
+    """What `scenarios` mean for `fleet`: demand, hotspots, and how far the data can be trusted. `settled`: see `base_cpu`."""
+    from pro.fleet.demand import demand
+    from pro.fleet.readiness import readiness
+    from pro.heat.hotspots import find_hotspots
+
+    expected = demand(fleet, scenarios, history, history, settled)
+    hotspots = find_hotspots(
+        fleet, expected, threshold=config.heat.threshold, dwell_s=config.heat.dwell_minutes * 60,
+        min_probability=config.heat.min_probability,
+    )  # fmt: skip
+    return Outlook(now, fleet, expected, history, scenarios, hotspots, readiness(fleet, history, now))
+
+
 def hold_back(outlook: Outlook, policy: Policy) -> Fleet:
     """The fleet with hosts we are blind on left alone: nothing moves to them or off them for the sake of load.
 
@@ -70,7 +101,13 @@ def hold_back(outlook: Outlook, policy: Policy) -> Fleet:
 
 
 def order(
-    wanted: Placement, question: Question, outlook: Outlook, config: Config, created_at: datetime
+    wanted: Placement,
+    question: Question,
+    outlook: Outlook,
+    config: Config,
+    created_at: datetime,
+    *,
+    explain: bool = True,
 ) -> tuple[Plan, Placement]:
     """The plan to `wanted`, passed by the independent checker, and the placement it really leads to.
 
@@ -93,7 +130,7 @@ def order(
                    "minimal_moves": reached.minimal_moves},
             before=summary(fleet, demand, fleet.host_of, policy.threshold).to_json(),
             after=summary(fleet, demand, reached.host_of, policy.threshold).to_json(),
-            violations=[asdict(v) for v in reached.violations], explain=explanations(question, reached, outlook),
+            violations=[asdict(v) for v in reached.violations], explain=explanations(question, reached, outlook) if explain else {},
             consent_quick=config.apply.consent_quick, threshold=policy.threshold, cost=question.problem.costs,
         )  # fmt: skip
         return make_plan(fleet, demand, wanted.host_of, context)

@@ -1,0 +1,170 @@
+"""Our own policy: the workflow, looked at as often as it pays, and steadied.
+
+Every look sees what is measured. A forecast is drawn when a host has been hot for the dwell time, when heat was forecast to be near, and
+every `look_minutes` anyway; what lies between is left out on purpose, which is part of the policy and of its price.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pro.fleet.fleet import RuleSpec
+from pro.placement.place import place
+from pro.placement.policy import WORTH, default_moves
+from pro.remediation.antiflap import came_from, doubt, incredible, lasting, resting, worth_returning
+from pro.replay.past import STEP_S
+from pro.replay.view import Decision
+from pro.stages import Outlook, expect, hold_back, order, policy_of
+
+if TYPE_CHECKING:
+    from pro.config import Config
+    from pro.fleet import Fleet
+    from pro.placement.placement import Placement
+    from pro.placement.policy import Policy
+    from pro.planning.plan import Plan
+    from pro.replay.policies import PolicySpec
+    from pro.replay.view import View
+
+DAY = timedelta(days=1)
+BAN = "went back and forth"
+
+
+class Ours:
+    """The steering of kind "ours"."""
+
+    def __init__(self, spec: PolicySpec, config: Config) -> None:
+        self.spec, self.rules = spec, spec.antiflap
+        self.config = adapted(config, spec)
+        self.threshold = self.config.heat.threshold
+        self.due: datetime | None = None
+        self.answered: dict[str, str] = {}
+        """Host -> instant of the last look at it that moved nothing off it."""
+
+    def memory(self) -> dict[str, Any]:
+        """When the next forecast is due, and which hosts were looked at in vain."""
+        return {"due": None if self.due is None else self.due.isoformat(), "answered": self.answered}
+
+    def recall(self, memory: dict[str, Any]) -> None:
+        """The inverse of `memory`."""
+        self.due = None if memory["due"] is None else datetime.fromisoformat(memory["due"])
+        self.answered = dict(memory["answered"])
+
+    def decide(self, view: View) -> Decision:
+        """Look, and act if it pays."""
+        if view.coming:
+            return Decision(why="a plan is under way")
+        hot = self._hot_now(view)
+        if (why := self._doubt(view, hot)) != "":
+            return Decision(why=why)
+        again = timedelta(minutes=self.spec.again_minutes)
+        fresh = [
+            h for h in hot if view.now - datetime.fromisoformat(self.answered.get(h, "1970-01-01T00:00+00:00")) >= again
+        ]
+        if not fresh and self.due is not None and view.now < self.due:
+            return Decision(why="answered lately" if hot else "nothing is hot")
+        budget = self._budget(view)
+        outlook = self._outlook(view)
+        self.due = view.now + timedelta(minutes=self.spec.look_minutes)
+        near = view.now + timedelta(hours=self.spec.lead_h)
+        urgent = {s.host for s in outlook.hotspots if s.starts <= near} | set(hot)
+        if not urgent:
+            return Decision(why="no heat is near", forecast=True)
+        if budget == 0:
+            return Decision(why="the budget is used up", forecast=True)
+        plan = self._plan(view, outlook, budget)
+        moved = {m.source for m in plan.migrations}
+        at = view.now.isoformat()
+        self.answered = {h: t for h, t in self.answered.items() if h in hot} | {h: at for h in hot}
+        del moved
+        return Decision(plan.migrations, "heat" if plan.migrations else "no migration pays", forecast=True)
+
+    def _hot_now(self, view: View) -> list[str]:
+        """Hosts measured over the threshold for the dwell time, without a break."""
+        need = max(round(self.rules.dwell_minutes * 60 / STEP_S), 1)
+        run = lasting(view.share(need) > self.threshold)
+        return [view.fleet.hosts[h] for h in np.flatnonzero(run >= need)]
+
+    def _doubt(self, view: View, hot: list[str]) -> str:
+        """Why nothing should be done on these data."""
+        return doubt(len(hot), view.fleet.n_hosts, self.rules)
+
+    def _budget(self, view: View) -> int:
+        lately = sum(t.ended > view.now - DAY for t in view.trips)
+        most = default_moves(view.fleet.n_vms) if self.spec.moves_per_plan is None else self.spec.moves_per_plan
+        return max(min(self.spec.daily(view.fleet.n_vms) - lately, most), 0)
+
+    def _outlook(self, view: View) -> Outlook:
+        """The workflow's outlook, on the fleet as it stands."""
+        history = view.reader.history(self.spec.history_days)
+        return expect(view.fleet, history, view.reader.scenarios(self.config), view.now, self.config, view.since)
+
+    def _plan(self, view: View, outlook: Outlook, budget: int) -> Plan:
+        """The plan with VMs that rest left alone, and ways back barred unless they gain a lot."""
+        fleet, policy = self._steadied(view, outlook.fleet), self._policy(budget)
+        ways_back = came_from(view.trips, view.now, self.rules)
+        barred = replace(fleet, rules=(*fleet.rules, *_bans(ways_back)))
+        outlook = replace(outlook, fleet=barred)
+        wanted, question = place(hold_back(outlook, policy), outlook.demand, policy, prove=False)
+        if ways_back:
+            free = replace(outlook, fleet=fleet)
+            other, asked = place(hold_back(free, policy), outlook.demand, policy, prove=False)
+            if self._gains_a_lot(wanted, other, ways_back, fleet, policy):
+                wanted, question, outlook = other, asked, free
+        return order(wanted, question, outlook, self.config, outlook.now, explain=False)[0]
+
+    def _gains_a_lot(
+        self, kept: Placement, free: Placement, ways_back: dict[str, tuple[str, ...]], fleet: Fleet, policy: Policy
+    ) -> bool:
+        back = sum(
+            fleet.hosts[free.host_of[fleet.vm_index(vm)]] in hosts
+            and free.host_of[fleet.vm_index(vm)] != fleet.host_of[fleet.vm_index(vm)]
+            for vm, hosts in ways_back.items()
+        )
+        heat = {
+            name: next(t.after for t in found.tiers if t.name == "heat")
+            for name, found in (("kept", kept), ("free", free))
+        }
+        return back == 0 or worth_returning(heat["kept"] - heat["free"], WORTH[policy.aggressiveness], back, self.rules)
+
+    def _steadied(self, view: View, fleet: Fleet) -> Fleet:
+        """The fleet in which VMs that rest, and those whose values cannot be, stay where they are."""
+        rests = resting(view.trips, view.now, self.rules)
+        odd = incredible(view.use[:, -3:] / np.maximum(fleet.cpu_cap_mhz, 1)[:, None], self.rules)
+        stays = np.array([vm in rests for vm in fleet.vms], dtype=np.bool_) | odd
+        return replace(fleet, movable=fleet.movable & ~stays)
+
+    def _policy(self, budget: int) -> Policy:
+        return replace(
+            policy_of(
+                self.config, goal=self.spec.goal, aggressiveness=self.spec.aggressiveness, max_moves=budget,
+                threshold=self.threshold - self.rules.margin,
+            ),
+            steps=self.spec.rounds, seconds=3600.0,
+        )  # fmt: skip
+
+
+def adapted(config: Config, spec: PolicySpec) -> Config:
+    """The settings as this policy has them."""
+    forecast = config.forecast.model_copy(
+        update={
+            "horizon_h": spec.horizon_h,
+            "slot_minutes": spec.slot_minutes,
+            "scenarios": spec.scenarios,
+            "history_days": spec.history_days,
+        }  # fmt: skip
+    )
+    heat = config.heat.model_copy(
+        update={
+            "threshold": config.heat.threshold if spec.threshold is None else spec.threshold,
+            "min_probability": spec.min_probability,
+        }
+    )
+    return config.model_copy(update={"forecast": forecast, "heat": heat})
+
+
+def _bans(ways_back: dict[str, tuple[str, ...]]) -> list[RuleSpec]:
+    return [RuleSpec(f"{BAN}: {vm}", "ban", (vm,), hosts) for vm, hosts in sorted(ways_back.items())]
