@@ -104,7 +104,8 @@ def undone(trips: Sequence[Trip], hours: float = 24.0) -> int:
 def lasting(hot: Bools) -> NDArray[np.int64]:
     """(H,) how many samples up to the newest each row of `hot` (H, T) has been true without a break."""
     backwards = hot[:, ::-1]
-    return np.where(backwards.all(axis=1), hot.shape[1], np.argmin(backwards, axis=1))
+    run: NDArray[np.int64] = np.where(backwards.all(axis=1), hot.shape[1], np.argmin(backwards, axis=1))
+    return run
 
 
 def doubt(hot: int, hosts: int, rules: AntiFlap) -> str:

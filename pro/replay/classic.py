@@ -64,8 +64,8 @@ class Pro2008(Nothing):
     def decide(self, view: View) -> Decision:
         """One migration for every host with an alert, its busiest VM."""
         scene = _Scene(view, self.reserve_mib)
-        for h in np.flatnonzero(scom_rule(view.share(self.samples), self.threshold, self.samples)):
-            here = [v for v in np.flatnonzero(scene.placed == h) if scene.free[v]]
+        for h in np.flatnonzero(scom_rule(view.share(self.samples), self.threshold, self.samples)).tolist():
+            here = [v for v in np.flatnonzero(scene.placed == h).tolist() if scene.free[v]]
             if not here:
                 continue
             vm = max(here, key=lambda v: (scene.use[v], -v))
@@ -87,10 +87,10 @@ class ThresholdMmt(Nothing):
         """Every hot host is relieved."""
         scene = _Scene(view, self.reserve_mib)
         share = view.share(self.samples)
-        hot = np.flatnonzero(scom_rule(share, self.threshold, self.samples))
+        hot = np.flatnonzero(scom_rule(share, self.threshold, self.samples)).tolist()
         for h in hot:
             here = sorted(
-                (v for v in np.flatnonzero(scene.placed == h) if scene.free[v]),
+                (v for v in np.flatnonzero(scene.placed == h).tolist() if scene.free[v]),
                 key=lambda v: (view.fleet.memory_mib[v], v),
             )
             for vm in here:
@@ -133,17 +133,17 @@ class HourlyGreedy(Nothing):
     def _most_even(self, view: View, scene: _Scene, source: int) -> tuple[int, int] | None:
         """The migration off `source` that lowers the sum of squared shares most, if any does."""
         found = []
-        for vm in np.flatnonzero((scene.placed == source) & scene.free):
+        for vm in np.flatnonzero((scene.placed == source) & scene.free).tolist():
             use = scene.use[vm]
             before = (scene.load / view.capacity) ** 2
             gain = before[source] - ((scene.load[source] - use) / view.capacity[source]) ** 2
             cost = ((scene.load + use) / view.capacity) ** 2 - before
             found += [(float(gain - cost[g]), int(vm), g) for g in range(view.fleet.n_hosts) if g != source]
-        for gain, vm, target in sorted(found, key=lambda f: (-f[0], f[1], f[2])):
+        for gain, mover, target in sorted(found, key=lambda f: (-f[0], f[1], f[2])):
             if gain <= 1e-9:
                 return None
-            if scene.allows(vm, target):
-                return vm, target
+            if scene.allows(mover, target):
+                return mover, target
         return None
 
 

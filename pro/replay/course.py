@@ -44,6 +44,8 @@ class Course:
     simulation: Simulation
     column: int
     load: NDArray[np.float64]
+    host_of: Ints
+    """(V,) host of every VM now; one under way is on its source."""
     trail: list[Moved] = field(default_factory=list)
     waiting: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
     refused: int = 0
@@ -56,13 +58,7 @@ class Course:
         simulation = Simulation.of(world_of(past.fleet), past.at(past.first).timestamp(), Model(jitter=0.0), ())
         load = np.zeros((past.fleet.n_hosts, past.last + 1))
         load[:, : past.first + 1] = past.load(past.fleet.host_of, 0, past.first + 1)
-        return Course(past, simulation, past.first, load)
-
-    @property
-    def host_of(self) -> Ints:
-        """(V,) host of every VM now; one under way is on its source."""
-        fleet = self.past.fleet
-        return np.array([fleet.host_index(self.simulation.vms[v].hosts[0]) for v in fleet.vms], dtype=np.int64)
+        return Course(past, simulation, past.first, load, past.fleet.host_of.copy())
 
     @property
     def under_way(self) -> dict[str, str]:
@@ -108,6 +104,8 @@ class Course:
                 continue
             self.noted.add(key)
             if t.state == TicketState.DONE:
+                self.host_of = self.host_of.copy()
+                self.host_of[self.past.fleet.vm_index(t.vm)] = self.past.fleet.host_index(t.destination)
                 self.trail.append(
                     Moved(t.vm, t.source, t.destination, t.started, t.ends or until, column, t.mib, t.blackout_s)
                 )
@@ -135,6 +133,7 @@ class Course:
         course.simulation = Simulation.loads(body["simulation"].encode(), "the state of the backtest")
         for begin, end, host_of in stretches(past, course.trail, course.column):
             course.load[:, begin:end] = past.load(host_of, begin, end)
+            course.host_of = host_of
         return course
 
 

@@ -79,9 +79,8 @@ def account(past: Past, trail: Sequence[Moved], threshold: float) -> Account:
     """Count over every column after `past.first` up to `past.last`."""
     first, last = past.first + 1, past.last + 1
     parts = stretches(past, trail, past.last)
-    load = np.concatenate([past.load(host_of, b, e) for b, e, host_of in parts], axis=1)
     stands = np.concatenate([np.repeat(host_of[:, None], e - b, axis=1) for b, e, host_of in parts], axis=1)
-    share, own = load / past.capacity[:, None], past.own[:, first:last] / past.capacity[:, None]
+    share, own = shares(past, trail), past.own[:, first:last] / past.capacity[:, None]
     vms_only = np.maximum(share - own, 0.0)
     full = np.take_along_axis(share, stands, axis=0) > 1.0
     held = np.zeros(share.shape)
@@ -102,11 +101,10 @@ def account(past: Past, trail: Sequence[Moved], threshold: float) -> Account:
     )  # fmt: skip
 
 
-def hot_hosts(past: Past, trail: Sequence[Moved], threshold: float) -> Floats:
-    """(T,) number of hosts over the threshold at every column after `past.first`."""
-    parts = [past.load(host_of, b, e) for b, e, host_of in stretches(past, trail, past.last)]
-    over = np.concatenate(parts, axis=1) > threshold * past.capacity[:, None]
-    return np.asarray(over.sum(axis=0), dtype=np.float64)
+def shares(past: Past, trail: Sequence[Moved]) -> Floats:
+    """(H, T) use of every host as a fraction of its capacity, at every column after `past.first` up to `past.last`."""
+    parts = [past.load(host_of, begin, end) for begin, end, host_of in stretches(past, trail, past.last)]
+    return np.asarray(np.concatenate(parts, axis=1) / past.capacity[:, None])
 
 
 def _minutes(share: Floats, over: float) -> int:

@@ -76,10 +76,8 @@ class Ours:
         if budget == 0:
             return Decision(why="the budget is used up", forecast=True)
         plan = self._plan(view, outlook, budget)
-        moved = {m.source for m in plan.migrations}
         at = view.now.isoformat()
         self.answered = {h: t for h, t in self.answered.items() if h in hot} | {h: at for h in hot}
-        del moved
         return Decision(plan.migrations, "heat" if plan.migrations else "no migration pays", forecast=True)
 
     def _hot_now(self, view: View) -> list[str]:
@@ -109,7 +107,7 @@ class Ours:
         barred = replace(fleet, rules=(*fleet.rules, *_bans(ways_back)))
         outlook = replace(outlook, fleet=barred)
         wanted, question = place(hold_back(outlook, policy), outlook.demand, policy, prove=False)
-        if ways_back:
+        if ways_back and _heat(wanted) > self.rules.return_gain * WORTH[policy.aggressiveness]:
             free = replace(outlook, fleet=fleet)
             other, asked = place(hold_back(free, policy), outlook.demand, policy, prove=False)
             if self._gains_a_lot(wanted, other, ways_back, fleet, policy):
@@ -124,11 +122,7 @@ class Ours:
             and free.host_of[fleet.vm_index(vm)] != fleet.host_of[fleet.vm_index(vm)]
             for vm, hosts in ways_back.items()
         )
-        heat = {
-            name: next(t.after for t in found.tiers if t.name == "heat")
-            for name, found in (("kept", kept), ("free", free))
-        }
-        return back == 0 or worth_returning(heat["kept"] - heat["free"], WORTH[policy.aggressiveness], back, self.rules)
+        return back == 0 or worth_returning(_heat(kept) - _heat(free), WORTH[policy.aggressiveness], back, self.rules)
 
     def _steadied(self, view: View, fleet: Fleet) -> Fleet:
         """The fleet in which VMs that rest, and those whose values cannot be, stay where they are."""
@@ -149,14 +143,8 @@ class Ours:
 
 def adapted(config: Config, spec: PolicySpec) -> Config:
     """The settings as this policy has them."""
-    forecast = config.forecast.model_copy(
-        update={
-            "horizon_h": spec.horizon_h,
-            "slot_minutes": spec.slot_minutes,
-            "scenarios": spec.scenarios,
-            "history_days": spec.history_days,
-        }  # fmt: skip
-    )
+    own = ("horizon_h", "slot_minutes", "scenarios", "history_days")
+    forecast = config.forecast.model_copy(update={name: getattr(spec, name) for name in own})
     heat = config.heat.model_copy(
         update={
             "threshold": config.heat.threshold if spec.threshold is None else spec.threshold,
@@ -164,6 +152,11 @@ def adapted(config: Config, spec: PolicySpec) -> Config:
         }
     )
     return config.model_copy(update={"forecast": forecast, "heat": heat})
+
+
+def _heat(found: Placement) -> float:
+    """Expected per cent x hours over the threshold, with margin, that are left: no plan can gain more than this on top."""
+    return next(t.after for t in found.tiers if t.name == "heat")
 
 
 def _bans(ways_back: dict[str, tuple[str, ...]]) -> list[RuleSpec]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,7 +71,7 @@ class Past:
     lookup: Callable[[datetime], Mapping[str, Grid]] | None = None
     warnings: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def start(self) -> datetime:
         """Instant of column 0, UTC."""
         return next(iter(self.grids.values())).start
@@ -79,17 +80,19 @@ class Past:
         """Instant of a column, UTC."""
         return self.start + timedelta(seconds=column * STEP_S)
 
-    @property
+    @cached_property
     def capacity(self) -> Floats:
         """(H,) MHz."""
         return np.asarray(self.fleet.capacity[:, self.fleet.resources.index(CPU)], dtype=np.float64)
 
     def load(self, host_of: Ints, begin: int, end: int) -> Floats:
         """(H, end - begin) MHz that every host would have been asked for with VMs on `host_of` (V,); unknown loads are none."""
-        stands = np.zeros((self.fleet.n_hosts, self.fleet.n_vms))
-        stands[host_of, np.arange(self.fleet.n_vms)] = 1.0
-        total: Floats = np.maximum(stands @ np.nan_to_num(self.use[:, begin:end]) + self.own[:, begin:end], 0.0)
-        return total
+        total = self.own[:, begin:end].copy()
+        order = np.argsort(host_of, kind="stable")
+        if order.size:
+            there, first = np.unique(host_of[order], return_index=True)
+            total[there] += np.add.reduceat(np.nan_to_num(self.use[order, begin:end]), first, axis=0)
+        return np.maximum(total, 0.0)
 
     def until(self, column: int, days: float, load: Floats | None = None) -> dict[str, Grid]:
         """Counters as they were known at a column, over the `days` before it.

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from pro.fleet.readiness import BLIND
-from pro.remediation.antiflap import Trip
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from pro.fleet import Fleet
     from pro.forecast import Scenarios
     from pro.planning.plan import Migration
+    from pro.remediation.antiflap import Trip
     from pro.telemetry import Grid
 
     Floats = NDArray[np.float64]
@@ -35,6 +35,10 @@ class Reader(Protocol):
         """Counters of the last `days`, host counters as the replay has them."""
         ...
 
+    def trips(self) -> tuple[Trip, ...]:
+        """Migrations that are over, oldest first."""
+        ...
+
     def scenarios(self, config: Config) -> Mapping[str, Scenarios]:
         """Joint paths drawn at this instant; shared by all policies that ask for the same."""
         ...
@@ -44,33 +48,47 @@ class Reader(Protocol):
 class View:
     """The estate at `now`.
 
-    `fleet`: VMs on the hosts where they stand; `coming` (VM -> host) those on their way. `use` (V, T) MHz that VMs asked for and
-    `load` (H, T) MHz of hosts, up to now, 5 minutes apart. `trips`: migrations that are over, oldest first. `since`: host -> since when
-    its VMs are those of now, for hosts on which that changed. `step`: number of the look.
+    `placed` (V,) hosts where VMs stand; `coming` (VM -> host) those on their way. `use` (V, T) MHz that VMs asked for, `load` (H, T) MHz
+    of hosts and `counted` (H, T) whether they were counted, up to now, 5 minutes apart. `base`: the fleet as it was at first.
     """
 
     now: datetime
-    step: int
-    fleet: Fleet
+    base: Fleet
+    placed: Ints
     coming: Mapping[str, str]
     use: Floats
     load: Floats
     counted: Bools
-    trips: tuple[Trip, ...]
-    since: Mapping[str, datetime]
     reader: Reader = field(repr=False)
+
+    @cached_property
+    def fleet(self) -> Fleet:
+        """The fleet, VMs on the hosts where they stand."""
+        return replace(self.base, host_of=self.placed, at=self.now)
+
+    @cached_property
+    def trips(self) -> tuple[Trip, ...]:
+        """Migrations that are over, oldest first."""
+        return self.reader.trips()
+
+    @cached_property
+    def since(self) -> dict[str, datetime]:
+        """Host -> since when its VMs are those of now, for hosts on which that changed."""
+        return {host: t.ended for t in self.trips for host in (t.source, t.destination)}
 
     @cached_property
     def capacity(self) -> Floats:
         """(H,) MHz."""
-        return self.fleet.capacity[:, self.fleet.resources.index("cpu")].astype(np.float64)
+        return self.base.capacity[:, self.base.resources.index("cpu")].astype(np.float64)
 
     @cached_property
     def blind(self) -> Bools:
-        """(H,) hosts on which more than a fifth of the processor caps has no newest value, or the host's own counter is silent."""
+        """(H,) hosts on which more than a fifth of the processor caps has had no value for a quarter of an hour."""
         dark = ~np.isfinite(self.use[:, -3:]).any(axis=1)
-        caps = np.bincount(self.fleet.host_of, weights=self.fleet.cpu_cap_mhz, minlength=self.fleet.n_hosts)
-        lost = np.bincount(self.fleet.host_of[dark], weights=self.fleet.cpu_cap_mhz[dark], minlength=self.fleet.n_hosts)
+        if not dark.any():
+            return np.zeros(self.base.n_hosts, dtype=np.bool_)
+        caps = np.bincount(self.placed, weights=self.base.cpu_cap_mhz, minlength=self.base.n_hosts)
+        lost = np.bincount(self.placed[dark], weights=self.base.cpu_cap_mhz[dark], minlength=self.base.n_hosts)
         return np.asarray(lost > BLIND * caps)
 
     def share(self, samples: int) -> Floats:
@@ -83,7 +101,8 @@ class View:
         part = self.use[:, -samples:]
         count = np.isfinite(part).sum(axis=1)
         total = np.nansum(part, axis=1)
-        return np.divide(total, count, out=np.zeros(part.shape[0]), where=count > 0)
+        mean: Floats = np.divide(total, count, out=np.zeros(part.shape[0]), where=count > 0)
+        return mean
 
     def moved(self, placed: Ints) -> Fleet:
         """The fleet with VMs elsewhere."""
