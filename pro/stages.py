@@ -47,8 +47,20 @@ def read_history(store: Any, fleet: Fleet, now: datetime, config: Config) -> dic
 
     of = {CPU: ("cpu_pct", "host_cpu_pct"), DISK: ("disk_bps",), NET: ("net_bps",)}
     wanted = [name for resource in fleet.resources for name in of.get(resource, ())]
-    grids = {name: unite(fleet, store.grid(name, now, config.forecast.history_days)) for name in wanted}
+    grids = {name: believed(unite(fleet, store.grid(name, now, config.forecast.history_days))) for name in wanted}
     return {name: grid for name, grid in grids.items() if grid.entities or name == "cpu_pct"}
+
+
+def believed(grid: Grid) -> Grid:
+    """`grid` without processor values that cannot be: a unit error is not load, and is better not known."""
+    import numpy as np
+
+    from pro.remediation.antiflap import AntiFlap, incredible
+
+    if grid.counter != "cpu_pct" or not grid.entities:
+        return grid
+    wrong = incredible(grid.values / 100.0, AntiFlap())
+    return replace(grid, values=np.where(wrong, np.float32(np.nan), grid.values)) if wrong.any() else grid
 
 
 def draw_scenarios(history: Mapping[str, Grid], config: Config) -> dict[str, Scenarios]:

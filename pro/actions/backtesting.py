@@ -47,7 +47,7 @@ def run_backtest(
     specs = distinct(load_policies(files)) if files else side_by_side()
     if span.every_s < STEP_S:
         raise InputError("too often", got=f"{span.every_s:g} s", expected=f"at least {STEP_S} s", where="--every")
-    begins, ends = _stretch(root, span)
+    begins, ends = stretch(root, span)
     days = max(config.forecast.history_days, *(s.history_days for s in specs))
     past = read_past(root, begins, ends, days)
     found = backtest(past, specs, config, every_s=span.every_s, folder=folder, tell=tell)
@@ -56,7 +56,7 @@ def run_backtest(
     return found
 
 
-def _stretch(root: Path, span: Span) -> tuple[datetime, datetime]:
+def stretch(root: Path, span: Span) -> tuple[datetime, datetime]:
     """The first and the last instant to replay."""
     from datetime import timedelta
 

@@ -8,17 +8,18 @@ values that cannot be, point at bad data and not at bad hosts.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float64]
+    Floats = NDArray[np.floating[Any]]
     Bools = NDArray[np.bool_]
 
 
@@ -40,8 +41,9 @@ class AntiFlap:
         A VM goes back to a host it left within the ledger only if that gains so many times what a migration must gain anyway.
     most_hot, fewest
         More than this share of the hosts, and at least so many, hot at once: the data is doubted.
-    impossible
-        A VM that is measured at more than so many times its own processors is not believed.
+    impossible, usual
+        A VM that is measured at more than so many times its own processors, and more than so many times what is usual for it, is not
+        believed: that is a unit error, not load.
     """
 
     dwell_minutes: float = 15.0
@@ -49,10 +51,11 @@ class AntiFlap:
     cooldown_minutes: float = 240.0
     longest_minutes: float = 2880.0
     ledger_h: float = 24.0
-    return_gain: float = 5.0
+    return_gain: float = 10.0
     most_hot: float = 0.4
     fewest: int = 4
     impossible: float = 1.5
+    usual: float = 10.0
 
 
 @dataclass(frozen=True)
@@ -116,15 +119,15 @@ def doubt(hot: int, hosts: int, rules: AntiFlap) -> str:
 
 
 def incredible(share: Floats, rules: AntiFlap) -> Bools:
-    """(V,) VMs whose newest samples `share` (V, T), in shares of their own processors, cannot be: a unit error, not load."""
-    return np.asarray((np.nan_to_num(share) > rules.impossible).any(axis=1))
+    """(V, T) values of `share`, in shares of a VM's own processors, that cannot be. What is usual for a VM is its median."""
+    high: Bools = share > rules.impossible
+    rows = np.flatnonzero(high.any(axis=1))
+    if rows.size:
+        usual = np.maximum(np.nanmedian(share[rows], axis=1, keepdims=True), 0.01)
+        high[rows] &= share[rows] > rules.usual * usual
+    return high
 
 
 def worth_returning(gain: float, least: float, moves: int, rules: AntiFlap) -> bool:
     """Whether the extra `gain` of a plan with VMs that go back is enough: `return_gain` times what `moves` must gain anyway."""
     return gain > rules.return_gain * least * max(moves, 1)
-
-
-def kept(since: Mapping[str, str], hot: Iterable[str], now: str) -> dict[str, str]:
-    """Host -> since when it has been expected hot, look after look: those of before that still are, and new ones from `now`."""
-    return {host: since.get(host, now) for host in sorted(set(hot))}

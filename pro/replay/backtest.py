@@ -95,11 +95,12 @@ def backtest(
     every_s: float,
     folder: Path | None = None,
     tell: Callable[[float], None] = lambda _: None,
+    keep_every: int = LOOKS_KEPT,
 ) -> Backtest:
     """Replay `past` under every policy; doing nothing is always among them.
 
     `folder`: where the state is kept; a backtest of exactly the same that was interrupted goes on where it was last kept. `tell` hears
-    the share that is done, 0..1.
+    the share that is done, 0..1; the state is kept every `keep_every` looks.
     """
     from pro.replay.policies import PolicySpec
 
@@ -116,7 +117,7 @@ def backtest(
             if step == 0 or past.at(looks[step]).hour != past.at(looks[step - 1]).hour or every_s >= HOUR_S:
                 runner.note_chances(shared)
             look(runner, shared, until)
-        if folder is not None and (step + 1) % LOOKS_KEPT == 0:
+        if folder is not None and (step + 1) % keep_every == 0:
             _keep(folder, mark, step + 1, crew)
         tell((step + 1) / len(looks))
     if folder is not None:

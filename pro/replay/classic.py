@@ -6,6 +6,7 @@ same time as ours.
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -112,11 +113,21 @@ class HourlyGreedy(Nothing):
 
     def __init__(self, spec: PolicySpec, threshold: float, reserve_mib: int) -> None:
         self.threshold, self.reserve_mib = threshold, reserve_mib
+        self.due: datetime | None = None
+
+    def memory(self) -> dict[str, Any]:
+        """When the next pass is due."""
+        return {"due": None if self.due is None else self.due.isoformat()}
+
+    def recall(self, memory: dict[str, Any]) -> None:
+        """The inverse of `memory`."""
+        self.due = None if memory["due"] is None else datetime.fromisoformat(memory["due"])
 
     def decide(self, view: View) -> Decision:
-        """At full hours only."""
-        if view.now.minute >= 5 and view.now.minute % 60:
-            return Decision(why="not the full hour")
+        """Once an hour."""
+        if self.due is not None and view.now < self.due:
+            return Decision(why="within the hour")
+        self.due = view.now + timedelta(hours=1)
         hot = hourly_average(view.share(HOUR), self.threshold)
         if not hot.any():
             return Decision()

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pro.fleet.entities import unite
 from pro.remediation.antiflap import Trip
 from pro.replay.classic import HourlyGreedy, Nothing, Pro2008, ThresholdMmt
 from pro.replay.course import Course
 from pro.replay.ours import Ours
 from pro.replay.past import STEP_S
 from pro.replay.view import View
+from pro.stages import believed, draw_scenarios
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -98,13 +100,12 @@ class Shared:
 
     def scenarios(self, column: int, config: Config) -> Mapping[str, Scenarios]:
         """Joint paths drawn at `column` from what VMs' counters showed up to it."""
-        from pro.stages import draw_scenarios
-
         if column != self._column:
             self._column, self._drawn = column, {}
         key = config.forecast
         if key not in self._drawn:
-            self._drawn[key] = draw_scenarios(self.past.until(column, key.history_days), config)
+            seen = self.past.until(column, key.history_days)
+            self._drawn[key] = draw_scenarios({n: believed(unite(self.past.fleet, g)) for n, g in seen.items()}, config)
         return self._drawn[key]
 
     def chances(self, course: Course, threshold: float) -> list[float]:
@@ -146,10 +147,8 @@ class Sight:
 
     def history(self, days: float) -> dict[str, Grid]:
         """Counters of the last `days`, host counters as the replay has them."""
-        from pro.fleet.entities import unite
-
         found = self.shared.past.until(self.column, days, self.course.load)
-        return {name: unite(self.shared.past.fleet, grid) for name, grid in found.items()}
+        return {name: believed(unite(self.shared.past.fleet, grid)) for name, grid in found.items()}
 
     def trips(self) -> tuple[Trip, ...]:
         """Migrations that are over, oldest first."""

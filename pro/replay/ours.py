@@ -21,6 +21,8 @@ from pro.replay.view import Decision
 from pro.stages import Outlook, expect, hold_back, order, policy_of
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from pro.config import Config
     from pro.fleet import Fleet
     from pro.placement.placement import Placement
@@ -58,7 +60,7 @@ class Ours:
         if view.coming:
             return Decision(why="a plan is under way")
         hot = self._hot_now(view)
-        if (why := self._doubt(view, hot)) != "":
+        if why := doubt(len(hot), view.base.n_hosts, self.rules):
             return Decision(why=why)
         again = timedelta(minutes=self.spec.again_minutes)
         fresh = [
@@ -66,34 +68,47 @@ class Ours:
         ]
         if not fresh and self.due is not None and view.now < self.due:
             return Decision(why="answered lately" if hot else "nothing is hot")
-        budget = self._budget(view)
+        budget = self._budget(view, hot)
+        if budget == 0:
+            return Decision(why="the budget is used up")
         outlook = self._outlook(view)
         self.due = view.now + timedelta(minutes=self.spec.look_minutes)
         near = view.now + timedelta(hours=self.spec.lead_h)
         urgent = {s.host for s in outlook.hotspots if s.starts <= near} | set(hot)
         if not urgent:
             return Decision(why="no heat is near", forecast=True)
-        if budget == 0:
-            return Decision(why="the budget is used up", forecast=True)
         plan = self._plan(view, outlook, budget)
         at = view.now.isoformat()
         self.answered = {h: t for h, t in self.answered.items() if h in hot} | {h: at for h in hot}
+        if len(plan.migrations) > budget:
+            return Decision(why="stop-overs would pass the budget", forecast=True)
         return Decision(plan.migrations, "heat" if plan.migrations else "no migration pays", forecast=True)
 
     def _hot_now(self, view: View) -> list[str]:
         """Hosts measured over the threshold for the dwell time, without a break."""
         need = max(round(self.rules.dwell_minutes * 60 / STEP_S), 1)
-        run = lasting(view.share(need) > self.threshold)
+        share = view.share(need)
+        if (odd := self._odd(view)).any():
+            share[np.unique(view.placed[odd])] = np.nan
+        run = lasting(share > self.threshold)
         return [view.fleet.hosts[h] for h in np.flatnonzero(run >= need)]
 
-    def _doubt(self, view: View, hot: list[str]) -> str:
-        """Why nothing should be done on these data."""
-        return doubt(len(hot), view.fleet.n_hosts, self.rules)
+    def _odd(self, view: View) -> NDArray[np.bool_]:
+        """(V,) VMs whose newest values cannot be."""
+        share = view.use[:, -3:] / np.maximum(view.base.cpu_cap_mhz, 1)[:, None]
+        if not (share > self.rules.impossible).any():
+            return np.zeros(view.base.n_vms, dtype=np.bool_)
+        days = round(self.spec.history_days * 86_400 / STEP_S)
+        lately = view.use[:, -days:] / np.maximum(view.base.cpu_cap_mhz, 1)[:, None]
+        return np.asarray(incredible(lately, self.rules)[:, -3:].any(axis=1))
 
-    def _budget(self, view: View) -> int:
+    def _budget(self, view: View, hot: list[str]) -> int:
+        """Migrations that may be asked for now; a part of a day's is kept for hosts that are measured hot."""
         lately = sum(t.ended > view.now - DAY for t in view.trips)
-        most = default_moves(view.fleet.n_vms) if self.spec.moves_per_plan is None else self.spec.moves_per_plan
-        return max(min(self.spec.daily(view.fleet.n_vms) - lately, most), 0)
+        daily = self.spec.daily(view.base.n_vms)
+        most = default_moves(view.base.n_vms) if self.spec.moves_per_plan is None else self.spec.moves_per_plan
+        today = daily if hot else daily - int(self.spec.reserve * daily)
+        return max(min(today - lately, most), 0)
 
     def _outlook(self, view: View) -> Outlook:
         """The workflow's outlook, on the fleet as it stands."""
@@ -127,8 +142,7 @@ class Ours:
     def _steadied(self, view: View, fleet: Fleet) -> Fleet:
         """The fleet in which VMs that rest, and those whose values cannot be, stay where they are."""
         rests = resting(view.trips, view.now, self.rules)
-        odd = incredible(view.use[:, -3:] / np.maximum(fleet.cpu_cap_mhz, 1)[:, None], self.rules)
-        stays = np.array([vm in rests for vm in fleet.vms], dtype=np.bool_) | odd
+        stays = np.array([vm in rests for vm in fleet.vms], dtype=np.bool_) | self._odd(view)
         return replace(fleet, movable=fleet.movable & ~stays)
 
     def _policy(self, budget: int) -> Policy:

@@ -43,20 +43,26 @@ class PolicySpec(BaseModel):
     lead_h: float = Field(3.0, gt=0, description="ours: heat expected later than this can wait for a later look")
     min_probability: float = Field(0.3, gt=0, le=1, description="ours: least share of scenarios in which a host is hot")
     horizon_h: float = Field(24.0, gt=0, description="ours: how far plans look ahead")
-    slot_minutes: int = Field(30, ge=5, description="ours: length of a time slot of a moment")
-    scenarios: int = Field(24, ge=1, le=1000, description="ours: joint sample paths")
+    slot_minutes: int = Field(60, ge=5, description="ours: length of a time slot of a moment")
+    scenarios: int = Field(16, ge=1, le=1000, description="ours: joint sample paths")
     history_days: float = Field(4.0, gt=0, description="ours: days of counters that forecasts look back on")
     rounds: int = Field(8, ge=0, description="ours: rounds of local search")
     moves_per_plan: int | None = Field(None, ge=0, description="ours: migrations in one plan; unset: as `pro plan`")
     moves_per_day: int | None = Field(
         None, ge=0, description="ours: migrations in any 24 hours; unset: one for every 20 VMs, at least 2"
     )
+    reserve: float = Field(
+        0.34,
+        ge=0,
+        le=1,
+        description="ours: share of a day's migrations kept for hosts that are hot, not only expected to be",
+    )
     dwell_minutes: float = Field(15.0, ge=0, description="ours: hot for this long before it is acted on")
     margin: float = Field(0.05, ge=0, lt=1, description="ours: act above the threshold, plan to this far below it")
     cooldown_minutes: float = Field(240.0, ge=0, description="ours: rest of a VM after a migration, doubled each time")
     longest_minutes: float = Field(2880.0, ge=0, description="ours: longest rest of a VM")
     ledger_h: float = Field(24.0, ge=0, description="ours: for so long a way back needs more gain")
-    return_gain: float = Field(5.0, ge=1, description="ours: how many times the usual gain a way back needs")
+    return_gain: float = Field(10.0, ge=1, description="ours: how many times the usual gain a way back needs")
     most_hot: float = Field(
         0.4, gt=0, le=1, description="ours: share of hosts hot at once from which the data is doubted"
     )
