@@ -136,33 +136,40 @@ def host_map(page: Page, course: Course, hosts: Sequence[int], title: str) -> Ma
 
 
 def trade(document: Mapping[str, Any]) -> Markup:
-    """What heat is left for how many migrations a day: lower and further left is better."""
-    width, height, left, top, bottom = 620.0, 240.0, 64.0, 28.0, 40.0
+    """What heat is left for how many migrations a day: lower and further left is better. Policies on one spot share a label."""
+    height, top, bottom = 250.0, 30.0, 40.0
     rows = document["policies"]
-    most_x = max(max(p["migrations_per_day"] for p in rows), 1.0)
-    most_y = max(max(p["hot_minutes"] for p in rows), 1)
-    plot, tall = width - left - 110, height - top - bottom
-    parts: list[Markup] = [svg.label(left, 12, "Hot host-minutes left, against migrations a day", "caption")]
+    most_x = max(*(p["migrations_per_day"] for p in rows), 1.0)
+    most_y = max(*(p["hot_minutes"] for p in rows), 1)
+    plot, tall = WIDTH - LEFT - 2 * RIGHT, height - top - bottom
+    title = "Hot host-minutes left, against migrations a day"
+    parts: list[Markup] = [svg.label(LEFT, 12, title, "caption")]
     for part in (0.0, 0.5, 1.0):
-        y, x = top + tall * (1 - part), left + plot * part
+        y, x = top + tall * (1 - part), LEFT + plot * part
         parts += [
-            svg.line(left, y, left + plot, y, "grid"),
-            svg.label(left - 6, y + 4, f"{most_y * part:,.0f}", "axis", "end"),
+            svg.line(LEFT, y, LEFT + plot, y, "grid"),
+            svg.label(LEFT - 8, y + 4, f"{most_y * part:,.0f}", "axis", "end"),
             svg.label(x, height - bottom + 18, f"{most_x * part:.3g}", "axis", "middle"),
         ]
-    parts.append(svg.label(left + plot / 2, height - 4, "migrations a day", "axis", "middle"))
-    placed: list[tuple[float, float]] = []
+    parts.append(svg.label(LEFT + plot / 2, height - 4, "migrations a day", "axis", "middle"))
+    spots: dict[tuple[int, int], list[Mapping[str, Any]]] = {}
     for p in rows:
-        x = left + plot * p["migrations_per_day"] / most_x
+        x = LEFT + plot * p["migrations_per_day"] / most_x
         y = top + tall * (1 - p["hot_minutes"] / most_y)
-        kind = "mark best" if p["name"] == document["best"] else "mark"
-        parts.append(svg.box(x - 4, y - 4, 8, 8, kind, tip=p["name"], round_=4))
-        word = y + 4
-        while any(abs(word - b) < 12 and abs(x - a) < 110 for a, b in placed):
-            word -= 12
-        placed.append((x, word))
-        parts.append(svg.label(x + 9, word, p["name"], "name", limit=17))
-    return svg.picture(width, height, "Heat left against migrations", *parts)
+        spots.setdefault((round(x / 10), round(y / 10)), []).append({**p, "x": x, "y": y})
+    taken: list[tuple[float, float]] = []
+    for group in spots.values():
+        best = any(p["name"] == document["best"] for p in group)
+        parts += [
+            svg.box(p["x"] - 4, p["y"] - 4, 8, 8, "mark best" if p["name"] == document["best"] else "mark", round_=4)
+            for p in group
+        ]
+        x, y = max(p["x"] for p in group) + 9, group[0]["y"] + 4
+        while any(abs(y - b) < 13 and abs(x - a) < 150 for a, b in taken):
+            y -= 13
+        taken.append((x, y))
+        parts.append(svg.label(x, y, ", ".join(p["name"] for p in group), "name best" if best else "name", limit=40))
+    return svg.picture(WIDTH, height, title, *parts, least=680)
 
 
 def _kind(index: int, threshold: float) -> str:
