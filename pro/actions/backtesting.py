@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pro.core.errors import InputError
-from pro.core.files import write_atomically
+from pro.core.errors import InputError, RefusedError
+from pro.core.files import OsLock, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,13 +45,21 @@ def run_backtest(
     from pro.replay.policies import distinct, load_policies, side_by_side
 
     specs = distinct(load_policies(files)) if files else side_by_side()
-    if span.every_s < STEP_S:
-        raise InputError("too often", got=f"{span.every_s:g} s", expected=f"at least {STEP_S} s", where="--every")
+    if span.every_s < STEP_S or span.every_s % STEP_S:
+        raise InputError(
+            "no such pace", got=f"{span.every_s:g} s", expected=f"a multiple of {STEP_S} s", where="--every"
+        )
     begins, ends = stretch(root, span)
     days = max(config.forecast.history_days, *(s.history_days for s in specs))
     past = read_past(root, begins, ends, days)
-    found = backtest(past, specs, config, every_s=span.every_s, folder=folder, tell=tell)
-    if folder is not None:
+    if folder is None:
+        return backtest(past, specs, config, every_s=span.every_s, tell=tell)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = OsLock(folder / ".backtest.lock")
+    if not lock.try_acquire():
+        raise RefusedError(f"another backtest is at work in {folder}")
+    with lock:
+        found = backtest(past, specs, config, every_s=span.every_s, folder=folder, tell=tell)
         write_files(found, folder)
     return found
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pro import __version__
+from pro.core.errors import InputError
 from pro.core.files import write_atomically
 from pro.placement.policy import WORTH
 from pro.replay.loop import HOUR_S, Runner, Shared, columns, look, runners
@@ -108,9 +110,10 @@ def backtest(
         specs = (PolicySpec(name="nothing", kind="nothing"), *specs)
     specs = sorted(specs, key=lambda s: s.kind != "nothing")
     looks, shared = columns(past, every_s), Shared(past)
-    crew = runners(past, specs, config)
     mark = fingerprint(past, specs, config, every_s)
-    begin = _restore(folder, mark, past, crew)
+    begin, crew = _restored(folder, mark, past, runners(past, specs, config))
+    if not crew:
+        crew = runners(past, specs, config)
     for step in range(begin, len(looks)):
         until = looks[step + 1] if step + 1 < len(looks) else past.last
         for runner in crew:
@@ -132,7 +135,7 @@ def fingerprint(past: Past, specs: Sequence[PolicySpec], config: Config, every_s
     digest = hashlib.sha256()
     for array in (past.use, past.own, past.counted, past.fleet.host_of, past.fleet.capacity):
         digest.update(np.ascontiguousarray(array).tobytes())
-    said = [past.start.isoformat(), past.first, past.last, every_s, past.fleet.vms, past.fleet.hosts]
+    said = [__version__, past.start.isoformat(), past.first, past.last, every_s, past.fleet.vms, past.fleet.hosts]
     said += [[s.model_dump() for s in specs], config.model_dump(mode="json"), repr(past.fleet.rules)]
     digest.update(json.dumps(said, sort_keys=True, default=str).encode())
     return digest.hexdigest()
@@ -180,16 +183,16 @@ def _keep(folder: Path, mark: str, step: int, crew: Sequence[Runner]) -> None:
     write_atomically(folder / STATE, json.dumps(body, allow_nan=False).encode())
 
 
-def _restore(folder: Path | None, mark: str, past: Past, crew: Sequence[Runner]) -> int:
-    """The step to go on with; 0 when nothing of the same backtest was kept."""
+def _restored(folder: Path | None, mark: str, past: Past, crew: list[Runner]) -> tuple[int, list[Runner]]:
+    """The step to go on with and the policies as they were; (0, []) when nothing of the same backtest was kept whole."""
     if folder is None or not (folder / STATE).is_file():
-        return 0
+        return 0, []
     try:
         body = json.loads((folder / STATE).read_text(encoding="utf-8"))
         if body["schema"] != "backtest-state/1" or body["of"] != mark:
-            return 0
+            return 0, []
         for runner in crew:
             runner.restore(past, body["policies"][runner.spec.name])
-        return int(body["step"])
-    except (ValueError, KeyError, TypeError):
-        return 0
+        return int(body["step"]), crew
+    except (InputError, ValueError, KeyError, TypeError):
+        return 0, []

@@ -133,7 +133,7 @@ def _next_hour(past: Past, column: int) -> NDArray[np.float32]:
     begin = max(column + 1 - CHANCE_DAYS * 86_400 // STEP_S, 0)
     cap = np.maximum(past.fleet.cpu_cap_mhz, 1)[:, None]
     values = (100.0 * past.use[:, begin : column + 1] / cap).astype(np.float32)
-    grid = Grid("cpu_pct", past.fleet.vms, past.at(begin), STEP_S, values)
+    grid = believed(Grid("cpu_pct", past.fleet.vms, past.at(begin), STEP_S, values))
     return forecast({"cpu_pct": grid}, horizon_s=HOUR_S, scenarios=CHANCE_PATHS, seed=1, slot_s=900)["cpu_pct"].values
 
 

@@ -1,7 +1,7 @@
 """Our own policy: the workflow, looked at as often as it pays, and steadied.
 
-Every look sees what is measured. A forecast is drawn when a host has been hot for the dwell time, when heat was forecast to be near, and
-every `look_minutes` anyway; what lies between is left out on purpose, which is part of the policy and of its price.
+Every look sees what is measured. A forecast is drawn when a host has been hot for the dwell time, and every `look_minutes` anyway, as long as
+there is budget left to act on it; what lies between is left out on purpose, which is part of the policy and of its price.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pro.placement.placement import Placement
     from pro.placement.policy import Policy
     from pro.planning.plan import Plan
+    from pro.remediation.antiflap import AntiFlap
     from pro.replay.policies import PolicySpec
     from pro.replay.view import View
 
@@ -75,7 +76,7 @@ class Ours:
         self.due = view.now + timedelta(minutes=self.spec.look_minutes)
         near = view.now + timedelta(hours=self.spec.lead_h)
         urgent = {s.host for s in outlook.hotspots if s.starts <= near} | set(hot)
-        if not urgent:
+        if not urgent and self.spec.goal == "balance":
             return Decision(why="no heat is near", forecast=True)
         plan = self._plan(view, outlook, budget)
         at = view.now.isoformat()
@@ -118,7 +119,7 @@ class Ours:
     def _plan(self, view: View, outlook: Outlook, budget: int) -> Plan:
         """The plan with VMs that rest left alone, and ways back barred unless they gain a lot."""
         fleet, policy = self._steadied(view, outlook.fleet), self._policy(budget)
-        ways_back = came_from(view.trips, view.now, self.rules)
+        ways_back = ways_back_of(view, self.rules)
         barred = replace(fleet, rules=(*fleet.rules, *_bans(ways_back)))
         outlook = replace(outlook, fleet=barred)
         wanted, question = place(hold_back(outlook, policy), outlook.demand, policy, prove=False)
@@ -153,6 +154,15 @@ class Ours:
             ),
             steps=self.spec.rounds, seconds=3600.0,
         )  # fmt: skip
+
+
+def ways_back_of(view: View, rules: AntiFlap) -> dict[str, tuple[str, ...]]:
+    """VM -> hosts it left within the ledger, other than the one it stands on."""
+    here = dict(zip(view.base.vms, (view.base.hosts[h] for h in view.placed.tolist()), strict=True))
+    found = {
+        vm: tuple(h for h in hosts if h != here[vm]) for vm, hosts in came_from(view.trips, view.now, rules).items()
+    }
+    return {vm: hosts for vm, hosts in found.items() if hosts}
 
 
 def adapted(config: Config, spec: PolicySpec) -> Config:

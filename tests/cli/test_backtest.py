@@ -81,6 +81,7 @@ def test_errors_say_what_got_expected_and_where(pro: Pro, home: Path, store: Pat
         (("--from", "soon"), "--from"),
         (("--to", "later"), "--to"),
         (("--every", "1m"), "--every"),
+        (("--every", "7m"), "multiple of 300 s"),
         (("--from", at, "--to", at), "nothing to replay"),
         (("--policy", "absent.toml"), "absent.toml"),
     ):

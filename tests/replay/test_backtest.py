@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,12 @@ from pro.config import Config
 from pro.fleet import RuleSpec
 from pro.placement.constraints import build
 from pro.placement.referee import check
-from pro.remediation.antiflap import Trip, undone
+from pro.remediation.antiflap import AntiFlap, Trip, undone
 from pro.replay.backtest import STATE, Backtest, backtest
-from pro.replay.course import stretches
+from pro.replay.course import Course, Moved, stretches
+from pro.replay.loop import Shared, view_of
 from pro.replay.measure import account
+from pro.replay.ours import ways_back_of
 from pro.replay.policies import PolicySpec, side_by_side
 from tests.replay.pasts import DAY, past_of, steady
 
@@ -142,8 +145,10 @@ def test_killed_and_run_again_it_ends_the_same(busy: Past, found: Backtest, shar
 def test_the_state_of_another_backtest_is_not_taken_up(busy: Past, found: Backtest, tmp_path: Path) -> None:
     run(busy, *KINDS[:2], folder=tmp_path)
     assert (tmp_path / STATE).is_file()
-    (tmp_path / STATE).write_text("{", encoding="utf-8")
-    run(busy, *KINDS[:2], folder=tmp_path)
+    kept = json.loads((tmp_path / STATE).read_text(encoding="utf-8"))
+    for broken in ("{", json.dumps({**kept, "policies": {"nothing": kept["policies"]["nothing"]}})):
+        (tmp_path / STATE).write_text(broken, encoding="utf-8")
+        assert run(busy, *KINDS[:2], folder=tmp_path).to_json() == run(busy, *KINDS[:2]).to_json()
     assert run(busy, folder=tmp_path).to_json() == found.to_json()
 
 
@@ -214,6 +219,16 @@ def test_when_nearly_all_hosts_are_hot_at_once_it_holds() -> None:
     found = run(past, OURS)
     said = next(r for r in found.rows if r.name == "ours").runner.said
     assert any("may be wrong" in why for why in said)
+
+
+def test_a_vm_that_did_go_back_is_not_driven_away_again() -> None:
+    """The ledger bars ways back, not the host where the VM stands."""
+    past = past_of(steady([0.2, 0.2]), [0, 1])
+    course = Course.begin(past)
+    for source, destination, column in (("H0", "H1", past.first - 30), ("H1", "H0", past.first - 20)):
+        course.trail.append(Moved("V00", source, destination, 0.0, 0.0, column, 4096, 0.1))
+    course.trail.append(Moved("V01", "H0", "H1", 0.0, 0.0, past.first - 10, 4096, 0.1))
+    assert ways_back_of(view_of(course, Shared(past)), AntiFlap()) == {"V00": ("H1",), "V01": ("H0",)}
 
 
 def test_contention_counts_vms_on_hosts_that_are_asked_for_more_than_they_have() -> None:
