@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pro.config import Config
 from pro.fleet import RuleSpec
@@ -18,7 +20,7 @@ from pro.replay.backtest import STATE, Backtest, backtest
 from pro.replay.course import Course, Moved, stretches
 from pro.replay.loop import Shared, view_of
 from pro.replay.measure import account
-from pro.replay.ours import ways_back_of
+from pro.replay.ours import adapted, ways_back_of
 from pro.replay.policies import PolicySpec, side_by_side
 from tests.replay.pasts import DAY, past_of, steady
 
@@ -105,21 +107,48 @@ def test_the_same_backtest_has_the_same_result(busy: Past, found: Backtest) -> N
     assert run(busy).to_json() == found.to_json()
 
 
-@pytest.mark.parametrize("cut", [2 * DAY + 90, 2 * DAY + 110, 2 * DAY + 150])
-def test_what_comes_after_an_instant_changes_nothing_before_it(busy: Past, found: Backtest, cut: int) -> None:
-    use = busy.use.copy()
-    use[:, cut + 1 :] = np.random.default_rng(cut).uniform(0, 10_000, use[:, cut + 1 :].shape)
+def otherwise(past: Past, cut: int) -> Past:
+    """The same past up to `cut`, and quite another one after it."""
+    use, own = past.use.copy(), past.own.copy()
+    use[:, cut + 1 :] = np.random.default_rng(cut).uniform(5_000, 10_000, use[:, cut + 1 :].shape)
     use[2, cut + 1 :] = np.nan
-    grid = busy.grids["cpu_pct"]
+    own[:, cut + 1 :] += 1_000
+    grid = past.grids["cpu_pct"]
     values = grid.values.copy()
     values[:, cut + 1 :] = use[:, cut + 1 :] / 100
-    other = run(replace(busy, use=use, grids={"cpu_pct": replace(grid, values=values)}))
+    return replace(past, use=use, own=own, grids={"cpu_pct": replace(grid, values=values)})
+
+
+@pytest.mark.parametrize("cut", [2 * DAY + 90, 2 * DAY + 111, 2 * DAY + 150])
+def test_what_comes_after_an_instant_changes_nothing_before_it(busy: Past, found: Backtest, cut: int) -> None:
+    other = run(otherwise(busy, cut))
     for row, changed in zip(found.rows, other.rows, strict=True):
         asked = [[m for m in r.runner.course.trail if m.asked <= busy.at(cut).timestamp()] for r in (row, changed)]
         assert asked[0] == asked[1], row.name
         known = [[c for c in r.runner.chances if c[0] <= cut] for r in (row, changed)]
         assert known[0] == known[1], row.name
     assert other.to_json() != found.to_json()
+
+
+@given(ahead=st.integers(0, DAY - 10))
+@settings(max_examples=12)
+def test_a_view_holds_nothing_later_than_its_instant(busy: Past, ahead: int) -> None:
+    cut, views = busy.first + ahead, []
+    for past in (busy, otherwise(busy, busy.first + ahead)):
+        course = Course.begin(past)
+        course.go_to(cut)
+        views.append(view_of(course, Shared(past)))
+    one, two = views
+    assert one.now == two.now == busy.at(cut)
+    for name in ("use", "load", "counted", "placed", "blind"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
+    assert one.use.shape[1] == one.load.shape[1] == one.counted.shape[1] == cut + 1
+    here, there = one.reader.history(2.0)["cpu_pct"], two.reader.history(2.0)["cpu_pct"]
+    assert (here.start, here.cutoff) == (there.start, busy.at(cut))
+    np.testing.assert_array_equal(here.values, there.values)
+    config = adapted(Config(), OURS)
+    drawn = [v.reader.scenarios(config)["cpu_pct"].values for v in views]
+    np.testing.assert_array_equal(drawn[0], drawn[1])
 
 
 class Killed(Exception):
