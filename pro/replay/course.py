@@ -67,6 +67,16 @@ class Course:
         running = {t.vm: t.destination for k, t in self.simulation.tickets.items() if k not in self.noted}
         return coming | running
 
+    def known_load(self) -> NDArray[np.float64]:
+        """(H, column + 1) MHz as it is known now: NaN where a host's VMs will only be known when an interval has ended."""
+        load, k = self.load[:, : self.column + 1], self.column
+        if self.past.known_at is None:
+            return load
+        late, out = self.past.known_at[:, : k + 1] > k, load.copy()
+        for v in np.flatnonzero(late.any(axis=1)):
+            out[self.host_of[v], late[v]] = np.nan
+        return out
+
     def ask(self, migrations: Iterable[Migration]) -> None:
         """Begin a plan now: every migration at its own offset, and each takes the time the plan says."""
         now = self.past.at(self.column).timestamp()

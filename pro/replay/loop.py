@@ -132,7 +132,7 @@ def _next_hour(past: Past, column: int) -> NDArray[np.float32]:
 
     begin = max(column + 1 - CHANCE_DAYS * 86_400 // STEP_S, 0)
     cap = np.maximum(past.fleet.cpu_cap_mhz, 1)[:, None]
-    values = (100.0 * past.use[:, begin : column + 1] / cap).astype(np.float32)
+    values = (100.0 * past.seen(column)[:, begin:] / cap).astype(np.float32)
     grid = believed(Grid("cpu_pct", past.fleet.vms, past.at(begin), STEP_S, values))
     return forecast({"cpu_pct": grid}, horizon_s=HOUR_S, scenarios=CHANCE_PATHS, seed=1, slot_s=900)["cpu_pct"].values
 
@@ -164,8 +164,8 @@ def view_of(course: Course, shared: Shared) -> View:
     """What the policy of `course` sees now."""
     past, k = course.past, course.column
     return View(
-        now=past.at(k), base=past.fleet, placed=course.host_of, coming=course.under_way, use=past.use[:, : k + 1],
-        load=course.load[:, : k + 1], counted=past.counted[:, : k + 1], reader=Sight(shared, course, k),
+        now=past.at(k), base=past.fleet, placed=course.host_of, coming=course.under_way, use=past.seen(k),
+        load=course.known_load(), counted=past.counted[:, : k + 1], reader=Sight(shared, course, k),
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -55,8 +56,8 @@ class Past:
     counted
         (H, T) whether the host's own processor counter is known.
     lookup
-        Counters up to a column, where a slice of `grids` could not be trusted because averages of longer intervals reach
-        into the future; None: slices are exact.
+        Counters up to an instant, where a slice of `grids` could not be trusted because averages of longer intervals reach into
+        the future; None: slices are exact.
     warnings
         What a replay cannot know.
     """
@@ -69,7 +70,14 @@ class Past:
     own: Floats
     counted: Bools
     lookup: Callable[[datetime], Mapping[str, Grid]] | None = None
+    known_at: Ints | None = None
+    """(V, T) column at which a value of `use` became known; None: each at its own."""
     warnings: tuple[str, ...] = ()
+
+    def seen(self, column: int) -> Floats:
+        """(V, column + 1) of `use`, as it was known at a column."""
+        use = self.use[:, : column + 1]
+        return use if self.known_at is None else np.where(self.known_at[:, : column + 1] <= column, use, np.nan)
 
     @cached_property
     def start(self) -> datetime:
@@ -159,13 +167,14 @@ def read_past(root: Path, begins: datetime, ends: datetime, days: float, invento
     stood = _stood(root, fleet, (begins, ends), start, points)
     whole = _whole(store, grids, ends, span)
     lookup = None if whole else lambda now: _grids(store, fleet, now, days)
+    known_at = None if whole else _known_at(store, fleet, start, points)
     if not whole:
         warnings.append(
             "counters hold averages of longer intervals, so each look reads the store again: this takes longer"
         )
     first = int((begins - start).total_seconds() // STEP_S)
     use, own, counted = measured(fleet, grids, stood, first)
-    return Past(fleet, first, points - 1, grids, use, own, counted, lookup, (*fleet.warnings, *warnings))
+    return Past(fleet, first, points - 1, grids, use, own, counted, lookup, known_at, (*fleet.warnings, *warnings))
 
 
 def measured(fleet: Fleet, grids: Mapping[str, Grid], stood: Ints, first: int) -> tuple[Floats, Floats, Bools]:
@@ -233,6 +242,23 @@ def _whole(store: Store, grids: Mapping[str, Grid], until: datetime, days: float
         if len(spans) and int(spans.max()) > 0:
             return False
     return True
+
+
+def _known_at(store: Store, fleet: Fleet, start: datetime, points: int) -> Ints:
+    """(V, T) column at which a VM's processor value was known: an average of an interval is known at its end, for all of it."""
+    from pro.telemetry.arrow import codes, numbers
+
+    table = store.samples("cpu_pct", since=start, until=start + timedelta(seconds=points * STEP_S))
+    which, names = codes(table.column("entity"))
+    vm = entity_of(fleet, names).vm[which]
+    ends: Any = (numbers(table.column("time")) / 1e6 - start.timestamp()) / STEP_S
+    spans: Any = numbers(table.column("span_s")) / STEP_S
+    out = np.repeat(np.arange(points)[None, :], fleet.n_vms, axis=0)
+    for v, end, span in zip(vm.tolist(), ends.tolist(), spans.tolist(), strict=True):
+        if v >= 0 and span > 0:
+            inside = slice(max(math.floor(end - span) + 1, 0), max(math.floor(end) + 1, 0))
+            out[v, inside] = np.maximum(out[v, inside], math.ceil(end))
+    return out
 
 
 def _stood(root: Path, fleet: Fleet, replayed: tuple[datetime, datetime], start: datetime, points: int) -> Ints:

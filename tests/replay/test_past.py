@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pytest
 
 from pro.core.errors import InputError
 from pro.fleet.inventory import import_inventory
+from pro.replay.course import Course
 from pro.replay.past import read_past
 from pro.telemetry.store import Store
 from tests.small import fill
@@ -75,6 +77,7 @@ def test_averages_of_hours_do_not_reach_into_the_future(small: Estate, tmp_path:
     folder = tmp_path / "files"
     folder.mkdir()
     host = "hv01.fabrikam.test"
+    vm = next(csv.DictReader((small.folder / "vms.csv").read_text("utf-8").splitlines()))
     head = (
         "DateTime,Path,ObjectName,CounterName,InstanceName,AverageValue,MinValue,MaxValue,StandardDeviation,SampleCount"
     )
@@ -82,6 +85,10 @@ def test_averages_of_hours_do_not_reach_into_the_future(small: Estate, tmp_path:
     rows = [
         f"{begin + timedelta(hours=h):%Y-%m-%d %H:%M:%S},{host},Hyper-V Hypervisor Logical Processor,"
         f"% Total Run Time,_Total,{10 + h},{5 + h},{20 + h},1.0,12"
+        for h in range(36)
+    ]
+    rows += [
+        f"{begin + timedelta(hours=h):%Y-%m-%d %H:%M:%S},{vm['fqdn']},Processor,% Processor Time,_Total,{10 + h},5,{20 + h},1.0,12"
         for h in range(36)
     ]
     (folder / "hourly.csv").write_text("\n".join([head, *rows]) + "\n", encoding="utf-8")
@@ -95,6 +102,16 @@ def test_averages_of_hours_do_not_reach_into_the_future(small: Estate, tmp_path:
     for name, grid in past.until(k, 1.0).items():
         asked = Store(root).grid(name, past.at(k), 1.0)
         np.testing.assert_array_equal(grid.values, asked.values)
+    mine, hour = past.fleet.vm_index(vm["vm"]), past.first + 12
+    assert past.at(past.first).minute == past.at(hour).minute == 0
+    assert np.isnan(past.seen(hour - 1)[mine, past.first + 1 :]).all()
+    assert np.isfinite(past.seen(hour)[mine, past.first + 1 :]).all()
+    course = Course.begin(past)
+    course.go_to(hour - 1)
+    dark = np.isnan(course.known_load()[:, -1])
+    assert np.flatnonzero(dark).tolist() == [past.fleet.host_of[mine]]
+    other = (mine + 1) % past.fleet.n_vms
+    np.testing.assert_array_equal(past.seen(hour - 1)[other], past.use[other, :hour])
 
 
 def test_what_cannot_be_replayed_is_said(store: Path, small: Estate, tmp_path: Path) -> None:
