@@ -20,7 +20,7 @@ from pro.replay.backtest import STATE, Backtest, backtest
 from pro.replay.course import Course, Moved, stretches
 from pro.replay.loop import Shared, view_of
 from pro.replay.measure import account
-from pro.replay.ours import adapted, ways_back_of
+from pro.replay.ours import Ours, adapted, ways_back_of
 from pro.replay.policies import PolicySpec, side_by_side
 from tests.replay.pasts import DAY, past_of, steady
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pro.replay.past import Past
+    from pro.replay.view import View
 
 KINDS = (
     PolicySpec(name="nothing", kind="nothing"),
@@ -149,6 +150,24 @@ def test_a_view_holds_nothing_later_than_its_instant(busy: Past, ahead: int) -> 
     config = adapted(Config(), OURS)
     drawn = [v.reader.scenarios(config)["cpu_pct"].values for v in views]
     np.testing.assert_array_equal(drawn[0], drawn[1])
+
+
+def test_the_quick_look_saves_time_and_changes_nothing(
+    busy: Past, found: Backtest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = []
+    quick = Ours._calm
+
+    def remembered(self: Ours, view: View) -> bool:
+        answers.append(quick(self, view))
+        return False
+
+    monkeypatch.setattr(Ours, "_calm", remembered)
+    slow = run(busy, OURS)
+    assert True in answers
+    assert False in answers
+    assert moves(slow, "ours") == moves(found, "ours")
+    assert slow.rows[1].runner.said == found.rows[-1].runner.said
 
 
 class Killed(Exception):
