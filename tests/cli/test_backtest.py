@@ -92,6 +92,6 @@ def test_errors_say_what_got_expected_and_where(pro: Pro, home: Path, store: Pat
 
 def test_without_a_span_it_begins_after_three_days(pro: Pro, home: Path, store: Path) -> None:
     (home / "old.toml").write_text("kind = 'pro2008'\n", encoding="utf-8")
-    document = pro("backtest", "--store", store, "--policy", "old.toml", "--json").json("backtest/1")
+    document = pro("backtest", "--store", store, "--policy", "old.toml", "--every", "2h", "--json").json("backtest/1")
     span = datetime.fromisoformat(document["to"]) - datetime.fromisoformat(document["from"])
     assert timedelta(hours=23) < span < timedelta(hours=25)
