@@ -52,8 +52,51 @@ def read_history(store: Any, fleet: Fleet, now: datetime, config: Config) -> dic
 
     of = {CPU: ("cpu_pct", "host_cpu_pct"), DISK: ("disk_bps",), NET: ("net_bps",)}
     wanted = [name for resource in fleet.resources for name in of.get(resource, ())]
-    grids = {name: unite(fleet, store.grid(name, now, config.forecast.history_days)) for name in wanted}
+    grids = {name: believed(unite(fleet, store.grid(name, now, config.forecast.history_days))) for name in wanted}
     return {name: grid for name, grid in grids.items() if grid.entities or name == "cpu_pct"}
+
+
+def believed(grid: Grid) -> Grid:
+    """`grid` without processor values that cannot be: a unit error is not load, and is better not known."""
+    import numpy as np
+
+    from pro.remediation.antiflap import AntiFlap, incredible
+
+    if grid.counter != "cpu_pct" or not grid.entities:
+        return grid
+    wrong = incredible(grid.values / 100.0, AntiFlap())
+    return replace(grid, values=np.where(wrong, np.float32(np.nan), grid.values)) if wrong.any() else grid
+
+
+def draw_scenarios(history: Mapping[str, Grid], config: Config) -> dict[str, Scenarios]:
+    """Joint paths of everything but whole hosts, as the settings say."""
+    from pro.forecast.joint import forecast
+
+    slot_s, settings = config.forecast.slot_minutes * 60, config.forecast
+    horizon_s = max(round(settings.horizon_h * 3600 / slot_s), 1) * slot_s
+    asked = {name: grid for name, grid in history.items() if name != "host_cpu_pct"}
+    return forecast(asked, horizon_s=horizon_s, scenarios=settings.scenarios, seed=settings.seed, slot_s=slot_s)
+
+
+def expect(
+    fleet: Fleet,
+    history: Mapping[str, Grid],
+    scenarios: Mapping[str, Scenarios],
+    now: datetime,
+    config: Config,
+    settled: Mapping[str, datetime],
+) -> Outlook:
+    """What `scenarios` mean for `fleet`: demand, hotspots, and how far the data can be trusted. `settled`: see `base_cpu`."""
+    from pro.fleet.demand import demand
+    from pro.fleet.readiness import readiness
+    from pro.heat.hotspots import find_hotspots
+
+    expected = demand(fleet, scenarios, history, history, settled)
+    hotspots = find_hotspots(
+        fleet, expected, threshold=config.heat.threshold, dwell_s=config.heat.dwell_minutes * 60,
+        min_probability=config.heat.min_probability,
+    )  # fmt: skip
+    return Outlook(now, fleet, expected, history, scenarios, hotspots, readiness(fleet, history, now))
 
 
 def hold_back(outlook: Outlook, policy: Policy) -> Fleet:
@@ -81,7 +124,13 @@ def standing_by(policy: Policy, outlook: Outlook, held: Fleet) -> Policy:
 
 
 def order(
-    wanted: Placement, question: Question, outlook: Outlook, config: Config, created_at: datetime
+    wanted: Placement,
+    question: Question,
+    outlook: Outlook,
+    config: Config,
+    created_at: datetime,
+    *,
+    explain: bool = True,
 ) -> tuple[Plan, Placement]:
     """The plan to `wanted`, passed by the independent checker, and the placement it really leads to.
 
@@ -124,10 +173,14 @@ def order(
             wanted, host_of=host_of, tiers=account(question, host_of), minimal_moves=None, gap=None,
             violations=judge(fleet, question.constraints, host_of).still, unkept=unkept(question, host_of),
         )  # fmt: skip
-    explained = explanations(question, placement, outlook)
-    hot = hot_spots(placement, outlook, config, policy)
-    told = answers(question, placement, explained, hot, config.heat.min_probability)
-    plan = plan_of(placement, {"explain": {e.vm: asdict(e) for e in explained}, "answers": told})
+    told: dict[str, Any] = {}
+    if explain:
+        explained = explanations(question, placement, outlook)
+        hot = hot_spots(placement, outlook, config, policy)
+        told = {"explain": {e.vm: asdict(e) for e in explained},
+                "answers": answers(question, placement, explained, hot, config.heat.min_probability)}  # fmt: skip
+    if told or plan.blocked:
+        plan = plan_of(placement, told)
     between = question.failover.between(fleet, wanted.host_of) if question.failover else []
     faults = check(plan, fleet, question.constraints, between=between)
     if faults:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pro.stages import Outlook as Outlook
 from pro.stages import baselines as baselines
-from pro.stages import failover_seen, hold_back, order, read_history, standing_by
+from pro.stages import draw_scenarios, expect, failover_seen, hold_back, order, read_history, standing_by
 from pro.stages import policy_of as policy_of
 
 if TYPE_CHECKING:
@@ -62,11 +62,8 @@ def look_ahead(
     with VMM's default load, so that rules can be repaired. Raises InputError for a store without inventory.
     """
     from pro.fleet.archive import load_inventory, settled
-    from pro.fleet.demand import demand, flat_demand
-    from pro.fleet.readiness import readiness
+    from pro.fleet.demand import flat_demand
     from pro.fleet.snapshot import snapshot
-    from pro.forecast.joint import forecast
-    from pro.heat.hotspots import find_hotspots
     from pro.telemetry.store import Store
 
     store = Store(root)
@@ -81,16 +78,8 @@ def look_ahead(
     tell("reading counters")
     history = read_history(store, fleet, instant, config)
     tell("forecasting")
-    slot_s, settings = config.forecast.slot_minutes * 60, config.forecast
-    horizon_s = max(round(settings.horizon_h * 3600 / slot_s), 1) * slot_s
-    asked = {name: grid for name, grid in history.items() if name != "host_cpu_pct"}
-    scenarios = forecast(asked, horizon_s=horizon_s, scenarios=settings.scenarios, seed=settings.seed, slot_s=slot_s)
-    expected = demand(fleet, scenarios, history, history, settled(root, inventory))
-    hotspots = find_hotspots(
-        fleet, expected, threshold=config.heat.threshold, dwell_s=config.heat.dwell_minutes * 60,
-        min_probability=config.heat.min_probability,
-    )  # fmt: skip
-    return Outlook(instant, fleet, expected, history, scenarios, hotspots, readiness(fleet, history, instant))
+    scenarios = draw_scenarios(history, config)
+    return expect(fleet, history, scenarios, instant, config, settled(root, inventory))
 
 
 def recommend(

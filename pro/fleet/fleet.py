@@ -248,5 +248,8 @@ class Demand:
 def host_use(demand: Demand, host_of: Ints, hosts: int) -> Ints:
     """(H, R, K) int64: use of every host at every moment under `host_of`, base included. The plain sum."""
     total = demand.base.astype(np.int64)
-    np.add.at(total, host_of, demand.use)
+    order = np.argsort(host_of, kind="stable")
+    if order.size:
+        there, first = np.unique(host_of[order], return_index=True)
+        total[there] += np.add.reduceat(demand.use[order], first, axis=0, dtype=np.int64)
     return total[:hosts]

@@ -111,14 +111,14 @@ def unkept(question: Question, host_of: Ints) -> tuple[Violation, ...]:
 
 
 def place(
-    fleet: Fleet, demand: Demand, policy: Policy, *, tell: Callable[[str], None] = lambda _: None
+    fleet: Fleet, demand: Demand, policy: Policy, *, tell: Callable[[str], None] = lambda _: None, prove: bool = True
 ) -> tuple[Placement, Question]:
     """Where every VM should stand; never worse than today.
 
     Engines run one after the other, each from where the last one ended: greedy repair, local search, and CP-SAT where the
     problem is small enough to prove something; for large fleets the wide search. Compiling rules and kernels is not part of
-    `policy.seconds`, everything after it is. `tell` hears what is going on. Raises RefereeError if an engine's answer
-    breaks a rule worse than today, which is a bug and is never passed on.
+    `policy.seconds`, everything after it is. `tell` hears what is going on; without `prove` nothing is proven or bounded. Raises
+    RefereeError if an engine's answer breaks a rule worse than today, which is a bug and is never passed on.
     """
     question = prepare(fleet, demand, policy)
     _ready(question, tell)
@@ -126,7 +126,7 @@ def place(
     today = _figures(question, fleet.host_of)
     # Engines leave the referee and the account as long as a look at today's placement took.
     after_engines = AFTER_ENGINES * (time.monotonic() - begun)
-    found, proof = _run(question, max(policy.seconds - after_engines, policy.seconds / 2), tell)
+    found, proof = _run(question, max(policy.seconds - after_engines, policy.seconds / 2), tell, prove=prove)
     found, proof = _held(question, found, proof, tell)
     verdict = require(fleet, question.constraints, found.host_of)
     problem = question.problem
@@ -167,12 +167,14 @@ def _ready(question: Question, tell: Callable[[str], None]) -> None:
         warm()
 
 
-def _run(question: Question, seconds: float, tell: Callable[[str], None]) -> tuple[_Answer, Settled]:
-    """Wide search where the fleet is large, in so many seconds; else greedy, local search, and CP-SAT where that proves something."""
-    return _large(question, seconds, tell) if large(question.problem) else _small(question, tell)
+def _run(question: Question, seconds: float, tell: Callable[[str], None], *, prove: bool) -> tuple[_Answer, Settled]:
+    """Wide search where the fleet is large, in so many seconds; else greedy, local search, and whatever proves something."""
+    return (
+        _large(question, seconds, tell, prove=prove) if large(question.problem) else _small(question, tell, prove=prove)
+    )
 
 
-def _large(question: Question, seconds: float, tell: Callable[[str], None]) -> tuple[_Answer, Settled]:
+def _large(question: Question, seconds: float, tell: Callable[[str], None], *, prove: bool) -> tuple[_Answer, Settled]:
     """The wide search, and then a bound by what hosts would do alone."""
     from pro.placement.engines.exact import Settled
     from pro.placement.engines.sources import source_bound
@@ -182,11 +184,11 @@ def _large(question: Question, seconds: float, tell: Callable[[str], None]) -> t
     engine = Wide(workers=policy.workers)
     tell(engine.name)
     steps = helpings(policy) if policy.steps is None else policy.steps
-    stop = Stop(seconds * (1 - BOUND_SHARE), steps)
+    stop = Stop(seconds * (1 - BOUND_SHARE * prove), steps)
     found = engine.search(problem, problem.home, stop, np.random.default_rng(policy.seed))
-    tell("lower bound")
     bound = None
-    if goal_tier(problem) == 1:
+    if prove and goal_tier(problem) == 1:
+        tell("lower bound")
         with ThreadPoolExecutor(policy.workers) as pool:
             bound = source_bound(
                 problem, found.host_of, 1, found.price,
@@ -196,7 +198,7 @@ def _large(question: Question, seconds: float, tell: Callable[[str], None]) -> t
     return _Answer(found.host_of, engine.name), Settled(None if bound is None else bound.value, fewest)
 
 
-def _small(question: Question, tell: Callable[[str], None]) -> tuple[_Answer, Settled]:
+def _small(question: Question, tell: Callable[[str], None], *, prove: bool) -> tuple[_Answer, Settled]:
     """Greedy, local search, then CP-SAT: on the whole problem if that is small, else on a coarser one for a bound."""
     from pro.placement.engines import Cuts, Exact, Greedy, Local
     from pro.placement.engines.exact import Settled
@@ -206,12 +208,14 @@ def _small(question: Question, tell: Callable[[str], None]) -> tuple[_Answer, Se
     host_of, names = problem.home, []
     exact, cuts = Exact(), Cuts(Local())
     whole = exact.entries(problem) <= exact.most_entries
-    small = not whole and cuts.fits(problem)
+    small = prove and not whole and cuts.fits(problem)
     chain: Sequence[tuple[Engine, float]] = ((Greedy(), 1.0), (Local(), 0.35 if small else 0.7))
     for engine, share in chain:
         tell(engine.name)
         host_of = engine.improve(problem, host_of, Stop(seconds * share, rounds(policy, question.fleet)), rng)
         names.append(engine.name)
+    if not prove:
+        return _Answer(host_of, " + ".join(names)), Settled(None, None)
     rest = Stop(seconds * (0.6 if small else 0.3), Stop().steps if policy.steps is None else policy.steps)
     if small:
         tell(cuts.name)
