@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pro.core.units import COUNTERS
+from pro.forecast.held_back import held_back
 from pro.forecast.history import DAY_S, History, history
+from pro.forecast.impose import impose_ranks, middle_ranks
 from pro.forecast.learned import learn
 from pro.forecast.losses import crps_each
+from pro.forecast.marginals import LEVELS, ways
 from pro.forecast.origins import draw_origins, free_share, pooled_strength, season_strength
 from pro.forecast.paths import LEVEL_S, Draw, draw, level_paths, persistence, widen
 from pro.forecast.scenarios import Scenarios
+from pro.forecast.together import common, tied
 from pro.telemetry.grid import Grid
 
 if TYPE_CHECKING:
@@ -32,7 +36,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-UNKNOWN, LEVEL, LEARNED = "unknown", "level", "learned"
+UNKNOWN, LEVEL, BLEND, LEARNED = "unknown", "level", "blend", "learned"
 PATTERN = 0.3
 """Season strength from which an entity is a candidate for the learned model; below, there is little to learn."""
 CANDIDATES = 300
@@ -44,6 +48,7 @@ MARGIN = 0.9
 HALF_KNOWN = 0.5
 """An entity less known than this is not worth teaching."""
 CHUNK = 4096
+MOST_CELLS = 2_000_000
 SELECTION_SEED, TRIAL_PATHS = 9, 12
 
 
@@ -159,13 +164,25 @@ def _one(grid: Grid, past: History, frame: _Frame, drawn: Draw, free: float) -> 
         plain = level_paths(past.values[part], past.seen[part], keep[begin : begin + CHUNK], drawn, frame.span)
         paths[part] = bounds.apply(plain, part)
     won, better = _learned_where_it_wins(past, rows, frame, drawn, free, bounds)
-    paths[won] = bounds.apply(better, won)
-    for begin in range(0, rows.size, CHUNK):
-        part = rows[begin : begin + CHUNK]
-        paths[part] = bounds.apply(widen(paths[part], days), part)
+    paths[won] = bounds.apply(widen(better, days), won)
+    trial = held_back(past, frame.slots, free, COUNTERS[grid.counter].unit != "%")
+    blend = trial.blend() if trial is not None else None
+    tie = trial.strength(blend) if trial is not None and blend is not None else 0.0
+    factor = common(frame.scenarios, np.random.default_rng(frame.seed + 1))
+    if __import__('os').environ.get('DBG'): print('tie',tie)
+    rest = np.setdiff1d(rows, won)
+    each = max(MOST_CELLS // (frame.slots * len(LEVELS)), 1)
+    ahead = np.arange(frame.slots)
+    for begin in range(0, rest.size, each):
+        part = rest[begin : begin + each]
+        if blend is None:
+            paths[part] = bounds.apply(widen(paths[part], days), part)
+            continue
+        quantiles = blend.apply(ways(past.values[part], paths[part], ahead, frame.per_day), ahead)
+        paths[part] = bounds.apply(impose_ranks(tied(middle_ranks(paths[part]), factor, tie), quantiles), part)
     if rows.size < entities:
         paths[~known] = np.median(paths[known], axis=0) if rows.size else np.float32(max(bounds.low, 0.0))
-    model = np.where(known, LEVEL, UNKNOWN).astype(object)
+    model = np.where(known, LEVEL if blend is None else BLEND, UNKNOWN).astype(object)
     model[won] = LEARNED
     point = np.median(paths, axis=1).astype(np.float32)
     share = past.share

@@ -1,0 +1,222 @@
+"""P(a host runs hot for 15 minutes within the next hours), asked directly: boosted trees and a logistic regression, calibrated.
+
+Trained per site on the user's own counters, on hosts as they are and on the same VMs thrown onto hosts at random, because tomorrow's
+hosts are not today's. What the parts are worth is decided on a held-back window, and whether the whole is worth anything too: `gain`
+says by how much it beats the best trivial rule there, and it is not used unless it does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pro.forecast.trees import Trees
+from pro.heat.features import RISING, Loads, features, heat_ahead
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float32]
+    Wide = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+TRIVIAL = {"present value": "now", "n samples on end": "least 3", "average of 1 h": "mean 12", "average of 2 h": "mean 24"}
+MOST_ROWS = 60_000
+LEAST_HOT = 30
+"""Hot instants without which there is nothing to learn."""
+BAGS = 3
+
+
+@dataclass(frozen=True)
+class Line:
+    """A logistic regression on standardised features; unknown ones count as average."""
+
+    mean: Wide
+    size: Wide
+    weight: Wide
+    start: float
+
+    def predict(self, rows: NDArray[np.floating[Any]]) -> Wide:
+        """(n,) log-odds."""
+        z = np.clip((rows - self.mean) / self.size, -8, 8)
+        return np.asarray(np.where(np.isnan(z), 0.0, z) @ self.weight + self.start)
+
+
+@dataclass(frozen=True)
+class HeatModel:
+    """A fitted model for one horizon of `steps` grid points.
+
+    `share` of the log-odds come from the `line`, the rest from the mean of `trees`; `slope`, `offset` calibrate the sum.
+    `gain`: average precision on the held-back window beyond that of the best trivial rule, `best`; `score`, `brier` its own there.
+    """
+
+    steps: int
+    names: tuple[str, ...]
+    trees: tuple[Trees, ...]
+    line: Line
+    share: float
+    slope: float
+    offset: float
+    score: float
+    best: str
+    gain: float
+    brier: float
+
+    @property
+    def wins(self) -> bool:
+        """Whether it is better than every trivial rule on the held-back window."""
+        return self.gain > 0
+
+    def probability(self, rows: NDArray[np.floating[Any]]) -> Wide:
+        """(n,) for `rows` (n, F) of the features `names`."""
+        odds = self.slope * self._odds(rows, self.share) + self.offset
+        return np.asarray(1 / (1 + np.exp(-np.clip(odds, -30, 30))))
+
+    def _odds(self, rows: NDArray[np.floating[Any]], share: float) -> Wide:
+        grown = np.mean([t.predict(rows) for t in self.trees], axis=0)
+        return np.asarray((1 - share) * grown + share * self.line.predict(rows))
+
+
+@dataclass(frozen=True)
+class Window:
+    """Instants [begin, end) of a table, so many steps apart."""
+
+    begin: int
+    end: int
+    every: int = 1
+
+    @property
+    def instants(self) -> Ints:
+        return np.arange(self.begin, self.end, self.every)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Feature rows, whether it became hot, and whether it was hot in the hour before; host by host."""
+
+    names: tuple[str, ...]
+    rows: Floats
+    hot: NDArray[np.bool_]
+    before: NDArray[np.bool_]
+
+
+def examples(loads: Loads, window: Window, steps: int, *, daily: bool = True) -> Examples:
+    """What was known at each instant of `window`, and what came. The window must end `steps` before the loads do."""
+    table = features(loads, daily=daily)
+    ahead, before = heat_ahead(loads.use(), steps)
+    t = window.instants
+    return Examples(table.names, table.rows(t), ahead[:, t].ravel(), before[:, t].ravel())
+
+
+def together(parts: Sequence[Examples]) -> Examples:
+    """Examples one after the other."""
+    return Examples(
+        parts[0].names, np.concatenate([p.rows for p in parts]), np.concatenate([p.hot for p in parts]),
+        np.concatenate([p.before for p in parts]),
+    )  # fmt: skip
+
+
+def train(learn: Examples, choose: Examples, steps: int) -> HeatModel | None:
+    """Fit on `learn`; weigh, calibrate and judge on `choose`. None where hardly anything ever ran hot."""
+    if min(learn.hot.sum(), choose.hot.sum()) < LEAST_HOT or learn.hot.all() or choose.hot.all():
+        return None
+    rows, hot = _thinned(learn)
+    trees = tuple(Trees.of(_grow(rows, hot, learn.names, seed)) for seed in range(BAGS))
+    line = _fit_line(rows, hot)
+    parts = np.mean([t.predict(choose.rows) for t in trees], axis=0), line.predict(choose.rows)
+    scored = [(average_precision(choose.hot, (1 - s) * parts[0] + s * parts[1]), -abs(s - 0.4), s) for s in SHARES]
+    share = max(scored)[2]
+    odds = (1 - share) * parts[0] + share * parts[1]
+    slope, offset = _platt(odds, choose.hot)
+    probability = 1 / (1 + np.exp(-np.clip(slope * odds + offset, -30, 30)))
+    rules = {rule: average_precision(choose.hot, choose.rows[:, choose.names.index(n)]) for rule, n in TRIVIAL.items()}
+    best = max(rules, key=lambda r: rules[r])
+    score = average_precision(choose.hot, odds)
+    return HeatModel(
+        steps, learn.names, trees, line, share, slope, offset, score, best, score - rules[best],
+        float(np.mean((probability - choose.hot) ** 2)),
+    )  # fmt: skip
+
+
+SHARES = (0.2, 0.4, 0.6)
+
+
+def _thinned(given: Examples) -> tuple[Floats, NDArray[np.bool_]]:
+    step = -(-len(given.hot) // MOST_ROWS)
+    return given.rows[::step], given.hot[::step]
+
+
+def _grow(rows: Floats, hot: NDArray[np.bool_], names: tuple[str, ...], seed: int) -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    rising = [1 if n in RISING else 0 for n in names]
+    model = HistGradientBoostingClassifier(
+        learning_rate=0.05, max_iter=120, max_leaf_nodes=12, min_samples_leaf=60, l2_regularization=5.0,
+        max_features=0.35, monotonic_cst=rising, early_stopping=False, random_state=seed,
+    )  # fmt: skip
+    return model.fit(rows, hot)
+
+
+def _fit_line(rows: Floats, hot: NDArray[np.bool_]) -> Line:
+    from sklearn.linear_model import LogisticRegression
+
+    with np.errstate(all="ignore"):
+        mean, size = np.nanmean(rows, axis=0, dtype=np.float64), np.nanstd(rows, axis=0, dtype=np.float64)
+    mean, size = np.nan_to_num(mean), np.where(np.nan_to_num(size) > 1e-9, size, 1.0)
+    z = np.clip((rows - mean) / size, -8, 8)
+    model = LogisticRegression(C=0.02, max_iter=300).fit(np.where(np.isnan(z), 0.0, z), hot)
+    return Line(mean, size, model.coef_[0].astype(np.float64), float(model.intercept_[0]))
+
+
+def _platt(odds: Wide, hot: NDArray[np.bool_], rounds: int = 50) -> tuple[float, float]:
+    """Slope and offset of the log-odds at which probabilities are right on average (Platt 1999), by Newton's method."""
+    slope, offset = 1.0, 0.0
+    for _ in range(rounds):
+        p = 1 / (1 + np.exp(-np.clip(slope * odds + offset, -30, 30)))
+        w = p * (1 - p) + 1e-9
+        g = np.array([((p - hot) * odds).sum() + 0.1 * (slope - 1), (p - hot).sum()])
+        h = np.array([[(w * odds**2).sum() + 0.1, (w * odds).sum()], [(w * odds).sum(), w.sum()]])
+        move = np.linalg.solve(h, g)
+        slope, offset = slope - float(np.clip(move[0], -1, 1)), offset - float(np.clip(move[1], -3, 3))
+        if np.abs(move).max() < 1e-8:
+            break
+    return max(slope, 0.05), offset
+
+
+def average_precision(hot: NDArray[np.bool_], score: NDArray[np.floating[Any]]) -> float:
+    """Area under precision over recall, as a sum over thresholds; NaN where nothing is hot. Unknown scores come last."""
+    total = int(hot.sum())
+    if not total:
+        return float("nan")
+    s = np.where(np.isnan(score), -np.inf, score)
+    order = np.argsort(-s, kind="stable")
+    s, y = s[order], hot[order]
+    ends = np.flatnonzero(np.append(s[1:] != s[:-1], True))
+    hits = np.cumsum(y)[ends]
+    return float((np.diff(hits, prepend=0) * hits / (ends + 1)).sum() / total)
+
+
+def to_arrays(model: HeatModel, prefix: str) -> dict[str, NDArray[Any]]:
+    """Plain arrays for an .npz file: no pickle."""
+    out: dict[str, NDArray[Any]] = {
+        prefix + "names": np.array(model.names), prefix + "best": np.array(model.best),
+        prefix + "numbers": np.array([model.steps, len(model.trees), model.share, model.slope, model.offset, model.score,
+                                      model.gain, model.brier, model.line.start]),
+        prefix + "mean": model.line.mean, prefix + "size": model.line.size, prefix + "weight": model.line.weight,
+    }  # fmt: skip
+    for k, tree in enumerate(model.trees):
+        out |= tree.arrays(f"{prefix}tree{k}.")
+    return out
+
+
+def from_arrays(found: Mapping[str, NDArray[Any]], prefix: str) -> HeatModel:
+    """Back from `to_arrays`. Raises KeyError or ValueError for anything else."""
+    steps, count, share, slope, offset, score, gain, brier, start = (float(x) for x in found[prefix + "numbers"])
+    line = Line(found[prefix + "mean"], found[prefix + "size"], found[prefix + "weight"], start)
+    trees = tuple(Trees.read(found, f"{prefix}tree{k}.") for k in range(int(count)))
+    names = tuple(str(n) for n in found[prefix + "names"])
+    return HeatModel(int(steps), names, trees, line, share, slope, offset, score, str(found[prefix + "best"]), gain, brier)
