@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,9 @@ def planetlab_split(days: list[Trace], seed: int) -> Split:
     return Split(learn, [part(days[3], 1)], [part(days[4], 1)], daily=False)
 
 
-def long_split(trace: Trace, seed: int, days: tuple[int, int, int, int], sizes: tuple[int, int], fixed: float | None) -> Split:
+def long_split(
+    trace: Trace, seed: int, days: tuple[int, int, int, int], sizes: tuple[int, int], fixed: float | None
+) -> Split:
     """One trace of many days: learn from days[0] to days[1], choose to days[2], test to days[3].
 
     Capacity: `fixed`, or what puts the threshold at the 97th percentile of the days before the test.
@@ -138,6 +141,7 @@ def plain_classifier(learn: Examples) -> Any:
 
 def run(split: Split) -> tuple[dict[str, dict[str, float]], HeatModel, Array]:
     """Figures of every method on one grouping, our model, and its reliability."""
+
     def gathered(parts: list[Part]) -> Examples:
         return together([examples(p.loads, p.window, STEPS, daily=split.daily) for p in parts])
 
@@ -147,7 +151,10 @@ def run(split: Split) -> tuple[dict[str, dict[str, float]], HeatModel, Array]:
     if ours is None:
         raise SystemExit("hardly anything runs hot in this data set")
     plain = plain_classifier(gathered([replace(p, window=replace(p.window, every=1)) for p in own]))
-    scores = {"pro": (ours.probability(choose.rows), ours.probability(test.rows)), "plain classifier": (plain(choose), plain(test))}
+    scores = {
+        "pro": (ours.probability(choose.rows), ours.probability(test.rows)),
+        "plain classifier": (plain(choose), plain(test)),
+    }
     before, after = rules(split.choose[0]), rules(split.test[0])
     scores |= {name: (before[name].ravel(), after[name].ravel()) for name in before}
     found = {}
@@ -230,7 +237,10 @@ def main() -> None:
     options.add_argument("--json", action="store_true")
     given = options.parse_args()
     for path in given.dataset:
-        each = [run(split) for split in splits(path, given.groupings)]
+        each = []
+        for split in splits(path, given.groupings):
+            each.append(run(split))
+            print(f"{path.name}: grouping {len(each)} of {given.groupings}", file=sys.stderr)
         if given.json:
             print(json.dumps({"dataset": path.name, "groupings": [f for f, _, _ in each]}))
             continue
@@ -239,12 +249,16 @@ def main() -> None:
 
 def show(name: str, each: list[tuple[dict[str, dict[str, float]], HeatModel, Array]]) -> None:
     """A table of means and spreads, and how often ours is above."""
-    print(f"\n{name}: {len(each)} groupings; mean and standard deviation; 'won': groupings in which ours is above (all / fresh)")
+    print(
+        f"\n{name}: {len(each)} groupings; mean and standard deviation; 'won': groupings in which ours is above (all / fresh)"
+    )
     print(f"{'':18}" + "".join(f"{h:>17}" for h in HEAD) + "        won")
     for method in each[0][0]:
         values = np.array([[found[method][h] for h in HEAD] for found, _, _ in each])
-        with np.errstate(all="ignore"):
-            mean, spread = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
+        mean, spread = (
+            np.ma.masked_invalid(values).mean(axis=0).filled(np.nan),
+            np.ma.masked_invalid(values).std(axis=0).filled(np.nan),
+        )
         won = [sum(f["pro"][h] > f[method][h] for f, _, _ in each) for h in HEAD[:2]]
         cells = "".join(f"{m:>10.3f} ± {s:.3f}" if m == m else f"{'-':>17}" for m, s in zip(mean, spread, strict=True))
         print(f"{method:18}{cells}" + ("" if method == "pro" else f"   {won[0]}/{len(each)} {won[1]}/{len(each)}"))

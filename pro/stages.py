@@ -10,6 +10,7 @@ from pro.core.errors import InputError, RefereeError
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+    from pathlib import Path
 
     from pro.config import Config
     from pro.fleet import Demand, Fleet
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pro.forecast import Scenarios
     from pro.heat import Hotspot
     from pro.heat.baselines import Comparison
+    from pro.heat.soon import Soon
     from pro.placement.place import Question
     from pro.placement.placement import Placement
     from pro.placement.policy import Policy
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
 
 EXPLAIN_AT_MOST = 5_000
 """VM x host pairs that a plan explains; above it only moved VMs and those that cause heat."""
+
+
+MODELS = "models"
+"""Folder in the store for what `pro train` learned."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,8 @@ class Outlook:
     scenarios: Mapping[str, Scenarios]
     hotspots: tuple[Hotspot, ...]
     readiness: Readiness | None
+    soon: tuple[Soon, ...] = ()
+    """Probabilities within hours, by the classifier of `pro train`; empty where there is none that wins."""
 
 
 def read_history(store: Any, fleet: Fleet, now: datetime, config: Config) -> dict[str, Grid]:
@@ -49,6 +57,36 @@ def read_history(store: Any, fleet: Fleet, now: datetime, config: Config) -> dic
     wanted = [name for resource in fleet.resources for name in of.get(resource, ())]
     grids = {name: unite(fleet, store.grid(name, now, config.forecast.history_days)) for name in wanted}
     return {name: grid for name, grid in grids.items() if grid.entities or name == "cpu_pct"}
+
+
+def trained(root: Path, now: datetime) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """What `pro train` learned; None where it has not, or only from what lies after `now`."""
+    from datetime import datetime
+
+    from pro.forecast.taught import read
+
+    found = read(root / MODELS)
+    return found if found is not None and datetime.fromisoformat(found[0]["until"]) <= now else None
+
+
+def within_hours(outlook: Outlook, config: Config, known: tuple[dict[str, Any], dict[str, Any]]) -> tuple[Soon, ...]:
+    """Every host's probability to run hot within 1, 4 and 24 h by the trained classifiers that win; they need the same threshold."""
+    from pro.heat.direct import from_arrays
+    from pro.heat.soon import loads_of, soon
+
+    page, arrays = known
+    if page["threshold"] != config.heat.threshold:
+        return ()
+    found: list[Soon] = []
+    for resource in {row["resource"]: None for row in page["heat"] if row["used"]}:
+        loads = loads_of(outlook.fleet, outlook.demand, outlook.history, resource, config.heat.threshold)
+        models = {
+            row["hours"]: from_arrays(arrays, f"heat.{resource}.{row['hours']}.")
+            for row in page["heat"] if row["resource"] == resource and row["used"]
+        }  # fmt: skip
+        if loads is not None:
+            found += soon(outlook.fleet, loads, models, resource)
+    return tuple(found)
 
 
 def hold_back(outlook: Outlook, policy: Policy) -> Fleet:

@@ -7,13 +7,14 @@ Everything here is a step that the command line can also run alone. Clocks, seed
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pro.stages import Outlook as Outlook
 from pro.stages import baselines as baselines
-from pro.stages import hold_back, order, read_history
+from pro.stages import hold_back, order, read_history, within_hours
 from pro.stages import policy_of as policy_of
+from pro.stages import trained as learnt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,11 +55,12 @@ def look_ahead(
     now: datetime | None = None,
     tell: Tell = silent,
     inventory: Inventory | None = None,
+    trained: bool = True,
 ) -> Outlook:
     """Read the store up to `now`, forecast, and find hotspots.
 
     Without `now`, it is the newest sample, and VMs stand where they were last seen; with it, nothing later is read, not
-    even of the inventory. `inventory` says where VMs stand instead of the store. A store without counters is looked at
+    even of the inventory. `trained`: use what `pro train` learned at or before that instant. `inventory` says where VMs stand instead of the store. A store without counters is looked at
     with VMM's default load, so that rules can be repaired. Raises InputError for a store without inventory.
     """
     from pro.fleet.archive import load_inventory, settled
@@ -66,6 +68,7 @@ def look_ahead(
     from pro.fleet.readiness import readiness
     from pro.fleet.snapshot import snapshot
     from pro.forecast.joint import forecast
+    from pro.forecast.taught import taught_from
     from pro.heat.hotspots import find_hotspots
     from pro.telemetry.store import Store
 
@@ -84,13 +87,18 @@ def look_ahead(
     slot_s, settings = config.forecast.slot_minutes * 60, config.forecast
     horizon_s = max(round(settings.horizon_h * 3600 / slot_s), 1) * slot_s
     asked = {name: grid for name, grid in history.items() if name != "host_cpu_pct"}
-    scenarios = forecast(asked, horizon_s=horizon_s, scenarios=settings.scenarios, seed=settings.seed, slot_s=slot_s)
+    known = learnt(root, instant) if trained else None
+    scenarios = forecast(
+        asked, horizon_s=horizon_s, scenarios=settings.scenarios, seed=settings.seed, slot_s=slot_s,
+        taught=taught_from(*known) if known is not None else None,
+    )  # fmt: skip
     expected = demand(fleet, scenarios, history, history, settled(root, inventory))
     hotspots = find_hotspots(
         fleet, expected, threshold=config.heat.threshold, dwell_s=config.heat.dwell_minutes * 60,
         min_probability=config.heat.min_probability,
     )  # fmt: skip
-    return Outlook(instant, fleet, expected, history, scenarios, hotspots, readiness(fleet, history, instant))
+    outlook = Outlook(instant, fleet, expected, history, scenarios, hotspots, readiness(fleet, history, instant))
+    return outlook if known is None else replace(outlook, soon=within_hours(outlook, config, known))
 
 
 def recommend(

@@ -27,6 +27,7 @@ def hotspots_document(outlook: Outlook, config: Config) -> dict[str, Any]:
     return {
         **to_json(outlook.hotspots, outlook.now, seconds),
         "threshold": config.heat.threshold,
+        "soon": [s.to_json() for s in outlook.soon],
         "baselines": None if beside is None else asdict(beside),
     }
 

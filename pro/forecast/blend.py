@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pro.forecast.marginals import LEVELS, PATHS, WHOLE
+from pro.forecast.marginals import LEVELS, PATHS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 ROUNDS, PRIOR = 8, 4
 """Ways added, and how many times the first is there already."""
 BAGS = 4
-DUST, HALF, LOW_TAIL = 1e-4, 0.5, 0.25
+DUST, HALF = 1e-4, 0.5
+FAR_PARTS, TAIL = 8, 0.25
+"""From an eighth of a day ahead the tails are those of the joint paths: averages of quantiles make machines half busy that jump."""
 EDGES = (1, 3, 6, 12, 24, 48, 96, 288)
 """Slots ahead that begin a new set of weights."""
 LEAST_STRETCH, MOST_STRETCH = 0.7, 1.6
@@ -70,8 +72,9 @@ def fit(
     weights = np.zeros((len(edges), len(LEVELS), len(names)))
     stretch = np.ones((len(edges), len(LEVELS)))
     last = -1
+    paths = np.array([float(name == PATHS) for name in names])
     for b in range(len(edges)):
-        mine = which == b
+        mine, far = which == b, edges[b] * FAR_PARTS >= per_day
         y = actual[:, mine].reshape(-1)
         known = np.isfinite(y)
         if not known.any():
@@ -81,9 +84,15 @@ def fit(
         share = np.repeat(1 / size, int(mine.sum()))[known]
         bag = np.repeat(group, int(mine.sum()))[known] % BAGS
         for k, level in enumerate(LEVELS):
-            weights[b, k] = _bagged(q[:, :, k], y[known], level, share, (bag, _prior(names, level, edges[b] * 2 >= per_day)))
+            weights[b, k] = (
+                paths
+                if far and not TAIL < level < 1 - TAIL
+                else _bagged(q[:, :, k], y[known], level, share, bag, paths)
+            )
         mixed = np.einsum("mnl,lm->nl", q, weights[b])
-        stretch[b] = [1 + HALF * (_covering(mixed[:, MEDIAN], mixed[:, k], y[known], level) - 1) for k, level in enumerate(LEVELS)]
+        stretch[b] = [
+            1 + HALF * (_covering(mixed[:, MEDIAN], mixed[:, k], y[known], level) - 1) for k, level in enumerate(LEVELS)
+        ]
         last = b
     return Blend(names, edges, weights, stretch)
 
@@ -93,25 +102,16 @@ def _bagged(
     actual: Floats,
     level: float,
     share: NDArray[np.float64],
-    given: tuple[Ints, NDArray[np.float64]],
+    bag: Ints,
+    paths: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """(M,) mean over bags, each of which is left out once, of the weights that greedy selection finds without it."""
-    bag, prior = given
     gap = actual - found
     chosen = []
     bags = np.unique(bag)
     for left_out in bags if bags.size > 1 else [-1]:
-        chosen.append(_greedy(gap[:, bag != left_out], level, share[bag != left_out], prior))
+        chosen.append(_greedy(gap[:, bag != left_out], level, share[bag != left_out], PRIOR * paths))
     return np.asarray(np.mean(chosen, axis=0))
-
-
-def _prior(names: tuple[str, ...], level: float, far: bool) -> NDArray[np.float64]:
-    """(M,) what each way is believed to begin with: the paths; for the tails half a day ahead and more, also all there is."""
-    count = np.zeros(len(names))
-    count[names.index(PATHS)] = PRIOR
-    if far and not LOW_TAIL < level < 1 - LOW_TAIL:
-        count[[names.index(PATHS), names.index(WHOLE)]] = PRIOR / 2
-    return count
 
 
 def _greedy(

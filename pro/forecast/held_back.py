@@ -91,7 +91,12 @@ def held_back(past: History, slots: int, free: float, relative: bool) -> Trial |
         size.append(values.mean(axis=1) + values.std(axis=1) + 1e-6 if relative else np.ones(len(values)))
         group.append(np.full(len(values), number))
     return Trial(
-        np.concatenate(found, axis=1), np.concatenate(actual), ahead, np.concatenate(size), np.concatenate(group), past.per_day,
+        np.concatenate(found, axis=1),
+        np.concatenate(actual),
+        ahead,
+        np.concatenate(size),
+        np.concatenate(group),
+        past.per_day,
         np.concatenate(drawn_paths),
     )
 

@@ -24,11 +24,16 @@ if TYPE_CHECKING:
     Wide = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-TRIVIAL = {"present value": "now", "n samples on end": "least 3", "average of 1 h": "mean 12", "average of 2 h": "mean 24"}
+TRIVIAL = {
+    "present value": "now",
+    "n samples on end": "least 3",
+    "average of 1 h": "mean 12",
+    "average of 2 h": "mean 24",
+}
 MOST_ROWS = 60_000
 LEAST_HOT = 30
 """Hot instants without which there is nothing to learn."""
-BAGS = 3
+BAGS, BAGS_OF_HOSTS, ROUNDS, PRIOR = 3, 4, 6, 2
 
 
 @dataclass(frozen=True)
@@ -50,15 +55,15 @@ class Line:
 class HeatModel:
     """A fitted model for one horizon of `steps` grid points.
 
-    `share` of the log-odds come from the `line`, the rest from the mean of `trees`; `slope`, `offset` calibrate the sum.
+    Its log-odds are the mean of `trees` and the `lines`, weighed by `weights` (1 + lines); `slope`, `offset` calibrate the sum.
     `gain`: average precision on the held-back window beyond that of the best trivial rule, `best`; `score`, `brier` its own there.
     """
 
     steps: int
     names: tuple[str, ...]
     trees: tuple[Trees, ...]
-    line: Line
-    share: float
+    lines: tuple[Line, ...]
+    weights: tuple[float, ...]
     slope: float
     offset: float
     score: float
@@ -73,12 +78,14 @@ class HeatModel:
 
     def probability(self, rows: NDArray[np.floating[Any]]) -> Wide:
         """(n,) for `rows` (n, F) of the features `names`."""
-        odds = self.slope * self._odds(rows, self.share) + self.offset
+        odds = self.slope * (np.array(self.weights) @ _parts(self.trees, self.lines, rows)) + self.offset
         return np.asarray(1 / (1 + np.exp(-np.clip(odds, -30, 30))))
 
-    def _odds(self, rows: NDArray[np.floating[Any]], share: float) -> Wide:
-        grown = np.mean([t.predict(rows) for t in self.trees], axis=0)
-        return np.asarray((1 - share) * grown + share * self.line.predict(rows))
+
+def _parts(trees: Sequence[Trees], lines: Sequence[Line], rows: NDArray[np.floating[Any]]) -> Wide:
+    """(1 + lines, n) log-odds by each part."""
+    grown = np.mean([t.predict(rows) for t in trees], axis=0)
+    return np.stack([grown, *(line.predict(rows) for line in lines)])
 
 
 @dataclass(frozen=True)
@@ -126,28 +133,50 @@ def train(learn: Examples, choose: Examples, steps: int) -> HeatModel | None:
         return None
     rows, hot = _thinned(learn)
     trees = tuple(Trees.of(_grow(rows, hot, learn.names, seed)) for seed in range(BAGS))
-    line = _fit_line(rows, hot)
-    parts = np.mean([t.predict(choose.rows) for t in trees], axis=0), line.predict(choose.rows)
-    scored = [(average_precision(choose.hot, (1 - s) * parts[0] + s * parts[1]), -abs(s - 0.4), s) for s in SHARES]
-    share = max(scored)[2]
-    odds = (1 - share) * parts[0] + share * parts[1]
+    lines = (_fit_line(rows, hot, np.arange(len(learn.names))),
+             *(_fit_line(rows, hot, np.array([learn.names.index(n)])) for n in TRIVIAL.values()))  # fmt: skip
+    parts = _parts(trees, lines, choose.rows)
+    weights = _weigh(parts, choose.hot)
+    odds = weights @ parts
     slope, offset = _platt(odds, choose.hot)
     probability = 1 / (1 + np.exp(-np.clip(slope * odds + offset, -30, 30)))
     rules = {rule: average_precision(choose.hot, choose.rows[:, choose.names.index(n)]) for rule, n in TRIVIAL.items()}
     best = max(rules, key=lambda r: rules[r])
     score = average_precision(choose.hot, odds)
     return HeatModel(
-        steps, learn.names, trees, line, share, slope, offset, score, best, score - rules[best],
+        steps, learn.names, trees, lines, tuple(weights.tolist()), slope, offset, score, best, score - rules[best],
         float(np.mean((probability - choose.hot) ** 2)),
     )  # fmt: skip
 
 
-SHARES = (0.2, 0.4, 0.6)
+def _weigh(parts: Wide, hot: NDArray[np.bool_]) -> Wide:
+    """(P,) weights by greedy selection with replacement for average precision (Caruana et al. 2004).
+
+    Averaged over bags, each of which leaves out one stretch of the hosts; the trees are there from the beginning.
+    """
+    bag = np.arange(hot.size) * BAGS_OF_HOSTS // hot.size
+    chosen = []
+    for left_out in range(BAGS_OF_HOSTS):
+        mine = bag != left_out
+        if not hot[mine].any():
+            continue
+        count = np.zeros(len(parts))
+        count[0] = PRIOR
+        total = parts[0, mine] * PRIOR
+        for _ in range(ROUNDS):
+            scores = [average_precision(hot[mine], total + part) for part in parts[:, mine]]
+            pick = int(np.argmax(scores))
+            count[pick] += 1
+            total = total + parts[pick, mine]
+        chosen.append(count / count.sum())
+    return np.asarray(np.mean(chosen, axis=0))
 
 
 def _thinned(given: Examples) -> tuple[Floats, NDArray[np.bool_]]:
     step = -(-len(given.hot) // MOST_ROWS)
-    return given.rows[::step], given.hot[::step]
+    rows = given.rows[::step]
+    # A feature nobody ever had (last week, in a first week) is no feature; trees refuse one without a value.
+    return np.where(np.isfinite(rows).any(axis=0), rows, np.float32(0.0)), given.hot[::step]
 
 
 def _grow(rows: Floats, hot: NDArray[np.bool_], names: tuple[str, ...], seed: int) -> Any:
@@ -155,21 +184,23 @@ def _grow(rows: Floats, hot: NDArray[np.bool_], names: tuple[str, ...], seed: in
 
     rising = [1 if n in RISING else 0 for n in names]
     model = HistGradientBoostingClassifier(
-        learning_rate=0.05, max_iter=120, max_leaf_nodes=12, min_samples_leaf=60, l2_regularization=5.0,
+        learning_rate=0.05, max_iter=150, max_leaf_nodes=12, min_samples_leaf=60, l2_regularization=5.0,
         max_features=0.35, monotonic_cst=rising, early_stopping=False, random_state=seed,
     )  # fmt: skip
     return model.fit(rows, hot)
 
 
-def _fit_line(rows: Floats, hot: NDArray[np.bool_]) -> Line:
+def _fit_line(rows: Floats, hot: NDArray[np.bool_], columns: Ints) -> Line:
     from sklearn.linear_model import LogisticRegression
 
     with np.errstate(all="ignore"):
         mean, size = np.nanmean(rows, axis=0, dtype=np.float64), np.nanstd(rows, axis=0, dtype=np.float64)
     mean, size = np.nan_to_num(mean), np.where(np.nan_to_num(size) > 1e-9, size, 1.0)
     z = np.clip((rows - mean) / size, -8, 8)
-    model = LogisticRegression(C=0.02, max_iter=300).fit(np.where(np.isnan(z), 0.0, z), hot)
-    return Line(mean, size, model.coef_[0].astype(np.float64), float(model.intercept_[0]))
+    model = LogisticRegression(C=0.02, max_iter=300).fit(np.where(np.isnan(z), 0.0, z)[:, columns], hot)
+    weight = np.zeros(rows.shape[1])
+    weight[columns] = model.coef_[0]
+    return Line(mean, size, weight, float(model.intercept_[0]))
 
 
 def _platt(odds: Wide, hot: NDArray[np.bool_], rounds: int = 50) -> tuple[float, float]:
@@ -204,19 +235,23 @@ def to_arrays(model: HeatModel, prefix: str) -> dict[str, NDArray[Any]]:
     """Plain arrays for an .npz file: no pickle."""
     out: dict[str, NDArray[Any]] = {
         prefix + "names": np.array(model.names), prefix + "best": np.array(model.best),
-        prefix + "numbers": np.array([model.steps, len(model.trees), model.share, model.slope, model.offset, model.score,
-                                      model.gain, model.brier, model.line.start]),
-        prefix + "mean": model.line.mean, prefix + "size": model.line.size, prefix + "weight": model.line.weight,
+        prefix + "weights": np.array(model.weights),
+        prefix + "numbers": np.array([model.steps, len(model.trees), model.slope, model.offset, model.score, model.gain,
+                                      model.brier]),
     }  # fmt: skip
     for k, tree in enumerate(model.trees):
         out |= tree.arrays(f"{prefix}tree{k}.")
+    for k, line in enumerate(model.lines):
+        out[f"{prefix}line{k}"] = np.stack([line.mean, line.size, line.weight, np.full(line.mean.shape, line.start)])
     return out
 
 
 def from_arrays(found: Mapping[str, NDArray[Any]], prefix: str) -> HeatModel:
     """Back from `to_arrays`. Raises KeyError or ValueError for anything else."""
-    steps, count, share, slope, offset, score, gain, brier, start = (float(x) for x in found[prefix + "numbers"])
-    line = Line(found[prefix + "mean"], found[prefix + "size"], found[prefix + "weight"], start)
+    steps, count, slope, offset, score, gain, brier = (float(x) for x in found[prefix + "numbers"])
+    weights = tuple(float(w) for w in found[prefix + "weights"])
+    lines = tuple(Line(*x[:3], float(x[3, 0])) for x in (found[f"{prefix}line{k}"] for k in range(len(weights) - 1)))
     trees = tuple(Trees.read(found, f"{prefix}tree{k}.") for k in range(int(count)))
     names = tuple(str(n) for n in found[prefix + "names"])
-    return HeatModel(int(steps), names, trees, line, share, slope, offset, score, str(found[prefix + "best"]), gain, brier)
+    best = str(found[prefix + "best"])
+    return HeatModel(int(steps), names, trees, lines, weights, slope, offset, score, best, gain, brier)
