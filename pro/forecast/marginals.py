@@ -64,7 +64,7 @@ def _from_level(values: Floats, span: int, ahead: Ints) -> Floats:
     sums = np.concatenate([np.zeros((values.shape[0], 1)), np.cumsum(values, axis=1, dtype=np.float64)], axis=1)
     far = int(ahead.max()) + 1
     knots = [d for d in DISTANCES if d < far] + [far]
-    table = []
+    table: list[Floats] = []
     for distance in knots:
         ends = np.arange(span, n - distance + 1)
         if ends.size == 0:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 STRENGTHS = (0.0, 0.1, 0.2, 0.3, 0.45, 0.6)
 GROUP = 10
 """Entities in a held-back sum: about what a host carries."""
+LEAST_GROUPS = 3
+"""With fewer sums than this at an instant there is nothing to see in common; the replayed past alone says who moves with whom."""
 ASKED = (0.05, 0.1, 0.9, 0.95)
 SURE = 0.01
 """A stronger factor must bring held-back sums closer to their levels by this much."""
@@ -47,6 +49,8 @@ def strength(
 
     Each trial is (paths (E, S, K), quantiles (E, K, L), actual (E, K)); `mass` (E,) is what one unit of each entity weighs.
     """
+    if min((len(actual) for _, _, actual in trials), default=0) < LEAST_GROUPS * GROUP:
+        return 0.0
     best, kept = np.inf, 0.0
     ranked = [middle_ranks(paths) for paths, _, _ in trials]
     for candidate in STRENGTHS:

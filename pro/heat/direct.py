@@ -195,7 +195,7 @@ def _fit_line(rows: Floats, hot: NDArray[np.bool_], columns: Ints) -> Line:
 
     with np.errstate(all="ignore"):
         mean, size = np.nanmean(rows, axis=0, dtype=np.float64), np.nanstd(rows, axis=0, dtype=np.float64)
-    mean, size = np.nan_to_num(mean), np.where(np.nan_to_num(size) > 1e-9, size, 1.0)
+    mean, size = np.asarray(np.nan_to_num(mean)), np.asarray(np.where(np.nan_to_num(size) > 1e-9, size, 1.0))
     z = np.clip((rows - mean) / size, -8, 8)
     model = LogisticRegression(C=0.02, max_iter=300).fit(np.where(np.isnan(z), 0.0, z)[:, columns], hot)
     weight = np.zeros(rows.shape[1])
@@ -250,7 +250,7 @@ def from_arrays(found: Mapping[str, NDArray[Any]], prefix: str) -> HeatModel:
     """Back from `to_arrays`. Raises KeyError or ValueError for anything else."""
     steps, count, slope, offset, score, gain, brier = (float(x) for x in found[prefix + "numbers"])
     weights = tuple(float(w) for w in found[prefix + "weights"])
-    lines = tuple(Line(*x[:3], float(x[3, 0])) for x in (found[f"{prefix}line{k}"] for k in range(len(weights) - 1)))
+    lines = tuple(Line(x[0], x[1], x[2], float(x[3, 0])) for x in (found[f"{prefix}line{k}"] for k in range(len(weights) - 1)))
     trees = tuple(Trees.read(found, f"{prefix}tree{k}.") for k in range(int(count)))
     names = tuple(str(n) for n in found[prefix + "names"])
     best = str(found[prefix + "best"])

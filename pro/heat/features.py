@@ -118,7 +118,7 @@ def _of_vms(loads: Loads) -> dict[str, Wide]:
 
 
 def _by_host(loads: Loads, each: Wide) -> Wide:
-    return np.bincount(loads.host_of, weights=each, minlength=loads.hosts)
+    return np.asarray(np.bincount(loads.host_of, weights=each, minlength=loads.hosts), dtype=np.float64)
 
 
 def _yesterday(u: Wide) -> dict[str, Wide]:
