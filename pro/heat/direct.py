@@ -250,7 +250,9 @@ def from_arrays(found: Mapping[str, NDArray[Any]], prefix: str) -> HeatModel:
     """Back from `to_arrays`. Raises KeyError or ValueError for anything else."""
     steps, count, slope, offset, score, gain, brier = (float(x) for x in found[prefix + "numbers"])
     weights = tuple(float(w) for w in found[prefix + "weights"])
-    lines = tuple(Line(x[0], x[1], x[2], float(x[3, 0])) for x in (found[f"{prefix}line{k}"] for k in range(len(weights) - 1)))
+    lines = tuple(
+        Line(x[0], x[1], x[2], float(x[3, 0])) for x in (found[f"{prefix}line{k}"] for k in range(len(weights) - 1))
+    )
     trees = tuple(Trees.read(found, f"{prefix}tree{k}.") for k in range(int(count)))
     names = tuple(str(n) for n in found[prefix + "names"])
     best = str(found[prefix + "best"])
