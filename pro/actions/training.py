@@ -59,12 +59,17 @@ def days_of(history: Any) -> float:
 
 
 def due(root: Path, config: Config, now: datetime) -> bool:
-    """Whether the models are older than the settings allow, or there are none. Never where training is switched off (0 days)."""
+    """Whether the models are older than the settings allow, or there are none.
+
+    Never where training is switched off (0 days), or while there are too few days to learn from.
+    """
     from pro.forecast.taught import read
+    from pro.heat.soon import LEAST_DAYS
     from pro.stages import MODELS
+    from pro.telemetry.partitions import stored_days
 
     every = config.forecast.retrain_days
-    if every <= 0:
+    if every <= 0 or len(stored_days(root)) <= LEAST_DAYS:
         return False
     found = read(root / MODELS)
     return found is None or now - datetime.fromisoformat(found[0]["until"]) > timedelta(days=every)
