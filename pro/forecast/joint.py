@@ -2,7 +2,8 @@
 
 So what peaked together peaks together in the path, and the sum over a host's VMs of path s is a sample path of the host. Two
 models make an entity's path out of that stretch: `level` (see paths.py), and `learned` (see learned.py) for entities with a
-daily pattern on which it won on held-back days, and lost on none.
+daily pattern on which it won on held-back days, and lost on none. Where the past is long enough to hold some of it back, the paths
+keep their order, but how far they reach is calibrated (blend.py), and how much they move together (together.py): `blend`.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 UNKNOWN, LEVEL, BLEND, LEARNED = "unknown", "level", "blend", "learned"
-CHUNK = 4096
-MOST_CELLS = 2_000_000
+CHUNK, MOST_CELLS = 4096, 2_000_000
+"""At most so many entities, and quantile cells of one way, at a time: memory stays flat in the fleet."""
 
 
 def forecast(
