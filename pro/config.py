@@ -27,6 +27,9 @@ class ForecastConfig(_Section):
     slot_minutes: int = Field(30, ge=5, description="length of one time slot of a moment")
     scenarios: int = Field(24, ge=1, le=1000, description="joint sample paths")
     seed: int = Field(1, description="of the draws")
+    retrain_days: float = Field(
+        7.0, ge=0, description="age of the models at which `pro watch` trains anew; 0: only `pro train` does"
+    )
 
 
 class HeatConfig(_Section):

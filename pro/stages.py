@@ -10,13 +10,16 @@ from pro.core.errors import InputError, RefereeError
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+    from pathlib import Path
 
     from pro.config import Config
     from pro.fleet import Demand, Fleet
     from pro.fleet.readiness import Readiness
     from pro.forecast import Scenarios
+    from pro.forecast.taught import Taught
     from pro.heat import Hotspot
     from pro.heat.baselines import Comparison
+    from pro.heat.soon import Soon
     from pro.placement.explain import Explanation
     from pro.placement.failover import Report as FailoverReport
     from pro.placement.place import Question
@@ -31,6 +34,9 @@ EXPLAIN_AT_MOST = 5_000
 EXPLAIN_LARGE = 50_000
 """VM x host pairs that the plan of a large fleet explains; above it the first of those, moved VMs first."""
 
+MODELS = "models"
+"""Folder in the store for what `pro train` learned."""
+
 
 @dataclass(frozen=True)
 class Outlook:
@@ -43,6 +49,8 @@ class Outlook:
     scenarios: Mapping[str, Scenarios]
     hotspots: tuple[Hotspot, ...]
     readiness: Readiness | None
+    soon: tuple[Soon, ...] = ()
+    """Probabilities within hours, by the classifier of `pro train`; empty where there is none that wins."""
 
 
 def read_history(store: Any, fleet: Fleet, now: datetime, config: Config) -> dict[str, Grid]:
@@ -68,14 +76,15 @@ def believed(grid: Grid) -> Grid:
     return replace(grid, values=np.where(wrong, np.float32(np.nan), grid.values)) if wrong.any() else grid
 
 
-def draw_scenarios(history: Mapping[str, Grid], config: Config) -> dict[str, Scenarios]:
-    """Joint paths of everything but whole hosts, as the settings say."""
+def draw_scenarios(history: Mapping[str, Grid], config: Config, taught: Taught | None = None) -> dict[str, Scenarios]:
+    """Joint paths of everything but whole hosts, as the settings say; `taught`: what `pro train` learned."""
     from pro.forecast.joint import forecast
 
     slot_s, settings = config.forecast.slot_minutes * 60, config.forecast
     horizon_s = max(round(settings.horizon_h * 3600 / slot_s), 1) * slot_s
     asked = {name: grid for name, grid in history.items() if name != "host_cpu_pct"}
-    return forecast(asked, horizon_s=horizon_s, scenarios=settings.scenarios, seed=settings.seed, slot_s=slot_s)
+    return forecast(asked, horizon_s=horizon_s, scenarios=settings.scenarios, seed=settings.seed, slot_s=slot_s,
+                    taught=taught)  # fmt: skip
 
 
 def expect(
@@ -97,6 +106,36 @@ def expect(
         min_probability=config.heat.min_probability,
     )  # fmt: skip
     return Outlook(now, fleet, expected, history, scenarios, hotspots, readiness(fleet, history, now))
+
+
+def trained(root: Path, now: datetime) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """What `pro train` learned; None where it has not, or only from what lies after `now`."""
+    from datetime import datetime
+
+    from pro.forecast.taught import read
+
+    found = read(root / MODELS)
+    return found if found is not None and datetime.fromisoformat(found[0]["until"]) <= now else None
+
+
+def within_hours(outlook: Outlook, config: Config, known: tuple[dict[str, Any], dict[str, Any]]) -> tuple[Soon, ...]:
+    """Every host's probability to run hot within 1, 4 and 24 h by the trained classifiers that win; they need the same threshold."""
+    from pro.heat.direct import from_arrays
+    from pro.heat.soon import loads_of, soon
+
+    page, arrays = known
+    if page["threshold"] != config.heat.threshold:
+        return ()
+    found: list[Soon] = []
+    for resource in {row["resource"]: None for row in page["heat"] if row["used"]}:
+        loads = loads_of(outlook.fleet, outlook.demand, outlook.history, resource, config.heat.threshold)
+        models = {
+            row["hours"]: from_arrays(arrays, f"heat.{resource}.{row['hours']}.")
+            for row in page["heat"] if row["resource"] == resource and row["used"]
+        }  # fmt: skip
+        if loads is not None:
+            found += soon(outlook.fleet, loads, models, resource)
+    return tuple(found)
 
 
 def hold_back(outlook: Outlook, policy: Policy) -> Fleet:

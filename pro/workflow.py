@@ -7,13 +7,14 @@ Everything here is a step that the command line can also run alone. Clocks, seed
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pro.stages import Outlook as Outlook
 from pro.stages import baselines as baselines
-from pro.stages import draw_scenarios, expect, failover_seen, hold_back, order, read_history, standing_by
+from pro.stages import draw_scenarios, expect, failover_seen, hold_back, order, read_history, standing_by, within_hours
 from pro.stages import policy_of as policy_of
+from pro.stages import trained as learnt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,16 +55,19 @@ def look_ahead(
     now: datetime | None = None,
     tell: Tell = silent,
     inventory: Inventory | None = None,
+    trained: bool = True,
 ) -> Outlook:
     """Read the store up to `now`, forecast, and find hotspots.
 
     Without `now`, it is the newest sample, and VMs stand where they were last seen; with it, nothing later is read, not
-    even of the inventory. `inventory` says where VMs stand instead of the store. A store without counters is looked at
-    with VMM's default load, so that rules can be repaired. Raises InputError for a store without inventory.
+    even of the inventory. `trained`: use what `pro train` learned at or before that instant. `inventory` says where VMs
+    stand instead of the store. A store without counters is looked at with VMM's default load, so that rules can be repaired.
+    Raises InputError for a store without inventory.
     """
     from pro.fleet.archive import load_inventory, settled
     from pro.fleet.demand import flat_demand
     from pro.fleet.snapshot import snapshot
+    from pro.forecast.taught import taught_from
     from pro.telemetry.store import Store
 
     store = Store(root)
@@ -78,8 +82,10 @@ def look_ahead(
     tell("reading counters")
     history = read_history(store, fleet, instant, config)
     tell("forecasting")
-    scenarios = draw_scenarios(history, config)
-    return expect(fleet, history, scenarios, instant, config, settled(root, inventory))
+    known = learnt(root, instant) if trained else None
+    scenarios = draw_scenarios(history, config, taught_from(*known) if known is not None else None)
+    outlook = expect(fleet, history, scenarios, instant, config, settled(root, inventory))
+    return outlook if known is None else replace(outlook, soon=within_hours(outlook, config, known))
 
 
 def recommend(

@@ -27,6 +27,7 @@ def hotspots_document(outlook: Outlook, config: Config) -> dict[str, Any]:
     return {
         **to_json(outlook.hotspots, outlook.now, seconds),
         "threshold": config.heat.threshold,
+        "soon": [s.to_json() for s in outlook.soon],
         "baselines": None if beside is None else asdict(beside),
     }
 
@@ -113,6 +114,8 @@ def examine(root: Path, config: Config, now: datetime | None) -> dict[str, Any]:
     else:
         states = {s: sum(r.state == s for r in ready.rows) for s in ("ok", "sparse", "stale", "absent")}
         lines.append("counters: " + ", ".join(f"{n} {s}" for s, n in states.items()))
+        lines += [c.sentence() for c in ready.by_counter()]
+        lines.append(learning_line(root, outlook))
         lines += [f"host {plain(h)} is left alone: {why}" for h, why in ready.hold.items()]
     standby = survey(outlook.fleet, config, max(config.placement.failover, 1))
     lines.append(standby["lines"][0])
@@ -154,6 +157,25 @@ def survey(fleet: Fleet, config: Config, k: int, cpu_percent: int | None = None)
     more = len(report.failures) - len(told)
     lines = [headline(report, fleet), *told[1:], *([f"and {more:,} more"] if more else [])]
     return {**report.to_json(), "lines": lines}
+
+
+def learning_line(root: Path, outlook: Outlook) -> str:
+    """What was learned from this store, or when there will be enough to learn from."""
+    from datetime import timedelta
+
+    from pro.actions.training import days_of
+    from pro.heat.soon import LEAST_DAYS
+    from pro.stages import trained
+
+    found = trained(root, outlook.now)
+    if found is not None:
+        page = found[0]
+        used = sum(bool(row["used"]) for row in page["heat"])
+        return f"learned from {page['days']:.1f} days up to {page['until']}: {used} of {len(page['heat'])} heat classifiers beat every simple rule"
+    lacking = LEAST_DAYS - days_of(outlook.history)
+    if lacking <= 0:
+        return "nothing learned yet, and there are days enough: `pro train`"
+    return f"too few days to learn from; enough from {outlook.now + timedelta(days=lacking):%Y-%m-%d %H:%M} UTC"
 
 
 def discover(url: str, store: Path | None) -> dict[str, Any]:
