@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pro.core.errors import InputError
-from pro.planning.identity import content_id
+from pro.planning.identity import content_id, contents
 from pro.planning.plan import Blocked, Migration, Plan, Wave
 
 if TYPE_CHECKING:
@@ -24,8 +23,7 @@ _PLAIN_RULE = 5
 
 def dumps(plan: Plan) -> str:
     """`plan` as JSON text, the same bytes for the same plan."""
-    body = {"schema": SCHEMA, **asdict(plan)}
-    return json.dumps(body, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
+    return json.dumps({"schema": SCHEMA, **contents(plan)}, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
 
 
 def loads(text: str) -> Plan:
