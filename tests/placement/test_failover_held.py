@@ -82,7 +82,7 @@ def test_whatever_an_engine_wants_what_is_kept_is_never_worse_than_today(
         assert kept is wanted
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(estates(), st.sampled_from(["balance", "consolidate"]))
 def test_an_answer_of_place_is_never_worse_in_failover_where_no_rule_was_broken(
     estate: tuple[Fleet, Demand], goal: str
