@@ -45,6 +45,8 @@ SCALE = 1e4
 ENOUGH = 0.002
 """Relative gap at which a round of the solver, or all of it, ends."""
 ROUNDS, NODES = 40, 2_000
+NODES_A_STEP = 25
+"""Where steps are counted, a round of the solver looks at so many nodes for each, so that they end it before the seconds do."""
 NEAR = 1.5
 """An answer that costs more than so much of the best is not worth a local search."""
 GOAL = 1
@@ -102,7 +104,7 @@ class Cuts:
             part = _part(problem, masks[k], price)
             begun = np.where(masks[k], best, problem.home)
             search = _Search(part, begun, part.costs(begun)[0] + allowed, rng, self.polish)
-            bound += search.run(watch, watch.spent + left * share, min(stop.steps, ROUNDS))
+            bound += search.run(watch, watch.spent + left * share, stop.steps)
             merged = np.where(masks[k], search.best, best)
             if problem.feasible(merged) and problem.costs(merged) < problem.costs(best):
                 best = merged
@@ -245,15 +247,16 @@ class _Search:
         self._rows.cost /= self._unit
         self._first = [self._rows.grow(len(c.column)) for c in self._curves]
 
-    def run(self, watch: _Watch, until: float, rounds: int) -> int:
+    def run(self, watch: _Watch, until: float, steps: int) -> int:
         """Search until the gap is small, so much is spent, or for so many rounds; the bound."""
+        rounds, nodes = min(steps, ROUNDS), min(NODES_A_STEP * steps, NODES)
         for placed in (self.best, self.problem.home):
             self._touch(self._values(placed), None)
         bound = self._still
         for whole in (False, True):
             for _ in range(rounds):
                 left = until - watch.spent
-                found = self._rows.solve(whole=whole, seconds=watch.wall(left), gap=ENOUGH, nodes=NODES)
+                found = self._rows.solve(whole=whole, seconds=watch.wall(left), gap=ENOUGH, nodes=nodes)
                 bound = max(bound, self._bound(found, whole))
                 if left <= 0 or found.x is None:
                     break
