@@ -43,21 +43,18 @@ class Anneal:
     """Simulated annealing over shifts and exchanges of VMs (kernels in anneal_kernels.py).
 
     It minimises one tier: the first that costs anything at the start. `tries` proposals are one step. Heat is in mean costs of
-    a bad shift. `trials` walks from the start cool from `hot` to `mild`, each in `trial` of the time: where large VMs stand is
-    decided there, and not always well. The one that came lowest goes on to `cold`, and a last `end` of the time cools the
-    best of all to no heat at all. With a limit of steps the share is that of the steps. `clock` is what `Stop.seconds` is
-    measured on.
+    a bad shift. It falls from `hot` to `mild` in `first` of the time, for it is then decided where large VMs stand, and to `cold`;
+    a last `end` of the time cools the best of all to no heat at all. With a limit of steps the share is that of the steps. `clock` is what `Stop.seconds` is measured on.
 
     Hard rows may be broken on the way, at prices that adapt (strategic oscillation, Glover 1989); what is returned breaks none.
     """
 
     name: str = "annealing"
     tries: int = 20_000
-    trials: int = 1
-    trial: float = 0.45
-    hot: float = 3.0
-    mild: float = 0.05
-    cold: float = 0.0005
+    hot: float = 1.0
+    mild: float = 0.015
+    first: float = 0.5
+    cold: float = 0.00015
     end: float = 0.03
     clock: Callable[[], float] = time.monotonic
 
@@ -79,39 +76,29 @@ class Anneal:
         if tier is None or not problem.movable.any():
             return start.copy()
         walk = Walk(lean(problem, tier), start, rng.integers(1, 2**63, 1, dtype=np.uint64))
-        counted, done, low = stop.steps < Stop().steps, 0, self.cold * walk.scale
-        mild = self.mild * walk.scale
-        for since, until, hot, cold in self._plan(walk.scale):
-            if hot > mild:
-                walk.settle(start)
-            elif hot > low:
-                walk.take_up()
-            else:
-                walk.settle(walk.best)
-            while done < stop.steps:
-                share = done / stop.steps if counted else (self.clock() - begun) / stop.seconds
-                if share >= until:
-                    break
-                cooled = (share - since) / (until - since)
-                often = OFTEN if hot > mild else max(OFTEN * (1 - cooled), SELDOM)
-                walk.run(hot * (cold / hot) ** cooled, self.tries, often)
-                done += 1
-            if cold == mild:
-                walk.remember()
-        return walk.best
+        counted, done = stop.steps < Stop().steps, 0
 
-    def _plan(self, scale: float) -> list[tuple[float, float, float, float]]:
-        """Since and until which share of the time, from which heat to which."""
-        hot, mild, cold = self.hot * scale, self.mild * scale, self.cold * scale
-        trials = [(n * self.trial, (n + 1) * self.trial, hot, mild) for n in range(self.trials)]
-        since = self.trials * self.trial
-        return [*trials, (since, 1 - self.end, mild, cold), (1 - self.end, 1.0, cold, min(cold, LAST))]
+        def share() -> float:
+            return done / stop.steps if counted else (self.clock() - begun) / stop.seconds
+
+        hot, mild, cold = (heat * walk.scale for heat in (self.hot, self.mild, self.cold))
+        until, rest = (1 - self.end) * self.first, 1 - self.end
+        for since, till, high, low in ((0, until, hot, mild), (until, rest, mild, cold), (rest, 1.0, cold, LAST)):
+            if till == 1.0:
+                walk.settle(walk.best)
+            while share() < till and done < stop.steps:
+                cooled = (share() - since) / (till - since)
+                often = OFTEN if high > mild else max(OFTEN * (1 - cooled), SELDOM)
+                walk.run(high * (min(low, high) / high) ** cooled, self.tries, often)
+                done += 1
+        return walk.best
 
 
 class Walk:
     """Where annealing stands: the kernels' arrays, the best placement so far, prices of broken rows, odds of VMs.
 
-    `scale` is the mean cost of a bad shift at the start, `cost` that of `best`.
+    `scale` is the mean cost of a bad shift at the start, `cost` that of `best`, `accepted` the share of tries to shift a VM that
+    are accepted, by class of size, the largest first.
     """
 
     def __init__(self, form: Lean, start: Ints, seed: NDArray[np.uint64]) -> None:
@@ -121,7 +108,7 @@ class Walk:
         prices = form.weight.shape[1] + form.flight.shape[1] + 2
         self._prices = np.ones(prices)
         self._seen, self._looks = np.zeros(prices, np.int64), np.zeros(1, np.int64)
-        self._tally, self._accepted = np.zeros((2, CLASSES), np.int64), np.full(CLASSES, 0.2)
+        self._tally, self.accepted = np.zeros((2, CLASSES), np.int64), np.zeros(CLASSES)
         self.best = start.astype(np.int64)
         self._log = np.zeros(len(start) + 1, np.int64)
         self.settle(start)
@@ -132,7 +119,6 @@ class Walk:
         self._mean = np.concatenate([_mean(form.weight), _mean(form.flight), [0.25, 0.25]])
         self._prices[:] = self.scale / self._mean
         self._prices[-2:] = self.scale
-        self._kept = (np.inf, self.best.copy(), self._prices)
         self._pick = _by_size(form)
         self._choose()
         self.settle(start)
@@ -151,20 +137,6 @@ class Walk:
         settle(*self.arrays, host_of.astype(np.int64))
         self._log[0] = len(self._log)
         self._stuck, self._clean = 0, host_of.astype(np.int64)
-
-    def remember(self) -> None:
-        """Keep the present placement to take up again, if it is better than the one that is kept."""
-        from pro.placement.engines.anneal_kernels import HOST, price
-
-        state = self.arrays[1]
-        now = price(*self.arrays)
-        if now < self._kept[0]:
-            self._kept = (now, state[state[HOST] : state[HOST] + len(self.best)].copy(), self._prices.copy())
-
-    def take_up(self) -> None:
-        """Go on from what `remember` has kept."""
-        _, host_of, self._prices[:] = self._kept
-        self.settle(host_of)
 
     def run(self, heat: float, tries: int, often: float = SELDOM) -> None:
         """`tries` proposals at one heat; then prices and odds follow what was seen."""
@@ -193,9 +165,9 @@ class Walk:
 
         tried = self._tally[0] > 0
         share = self._tally[1] / np.maximum(self._tally[0], 1)
-        self._accepted[tried] += RATE * (share - self._accepted)[tried]
+        self.accepted[tried] += RATE * (share - self.accepted)[tried]
         self._tally[:] = 0
-        odds = 1 / (FROZEN + self._accepted)
+        odds = 1 / (FROZEN + self.accepted)
         odds = EVEN / CLASSES + (1 - EVEN) * odds / odds.sum()
         until = np.rint(np.cumsum(odds) * TABLE).astype(np.int64)
         self._pick[:TABLE] = np.searchsorted(until, np.arange(TABLE), side="right")

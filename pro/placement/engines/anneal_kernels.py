@@ -692,18 +692,9 @@ def anneal(P, Q, S, W, F, FW, HC, G, OV, TU, TW, best, log_, seen, counts, tally
     return best_cost
 
 
-@entry(f(A, A, M3, M2, M2, M2, M2, F64, A, M, M))
-def price(P, Q, S, W, F, FW, HC, G, OV, TU, TW):
-    """The cost, and the price of all that is broken."""
-    total = float(Q[COST]) + G[len(G) - 1] * Q[BAD] + G[len(G) - 2] * OV[len(G) - 2]
-    for h in range(P[H]):
-        total += HC[h, 1] - HC[h, 0] + HC[h, 2]
-    return total
-
-
 @entry(i(A, A, M3, M2, M2, M2, M2, F64, A, M, M, U64, F64))
 def probe(P, Q, S, W, F, FW, HC, G, OV, TU, TW, seed, out):
-    """Fill `out` with changes of cost, as they come, of shifts that break no capacity; returns how many were found."""
+    """Fill `out` with changes of cost, as they come, of shifts, room or not; returns how many were found."""
     found = 0
     for _ in range(20 * len(out)):
         v = P[P[MOVABLE] + _below(seed, P[N_MOVABLE])]
@@ -711,14 +702,10 @@ def probe(P, Q, S, W, F, FW, HC, G, OV, TU, TW, seed, out):
         a = Q[Q[HOST] + v]
         if h == a or not _may(P, v, h):
             continue
-        full = False
         delta = float(_where_cost(P, v, h) - _where_cost(P, v, a))
         for d in range(W.shape[1]):
-            full |= S[1, h, d] + W[v, d] > 0
             delta += S[2, h, d] * (max(0.0, S[0, h, d] + W[v, d]) - max(0.0, S[0, h, d]))
             delta += S[2, a, d] * (max(0.0, S[0, a, d] - W[v, d]) - max(0.0, S[0, a, d]))
-        if full:
-            continue
         out[found] = delta + _tables(P, TU, TW, a, v, -1) + _tables(P, TU, TW, h, v, 1)
         found += 1
         if found == len(out):
