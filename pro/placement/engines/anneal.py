@@ -24,17 +24,19 @@ if TYPE_CHECKING:
 
 LAST = 0.3
 """The heat it ends with, in units of cost: less than one, so that at the end nothing gets worse."""
-OFTEN, SELDOM = 0.3, 0.02
-"""At which share of the looks a hard row may be found broken before its price rises, while it is hot and when it is cold, ..."""
+OFTEN, SELDOM = 0.3, 0.05
+"""At which share of the looks a hard row may be found broken before its price rises; by how much this falls when it is cold; ..."""
 RATE = 0.2
 """... by exp(RATE * (share - OFTEN)) after each batch of tries."""
-LEAST = 0.3
-"""The least price of breaking a row by one mean VM, in units of heat."""
+LEAST, MOST = 0.3, 17.0
+"""The least price of breaking a row by one mean VM, in units of heat, and the highest, in units of the heat that a pass begins with."""
+MILD, TURN = 0.03, 0.6
+"""The heat, in mean costs of a bad shift, to which a pass falls in the first TURN of its time; then it also becomes strict."""
 PATIENCE = 16
 """After so many batches at whose end a group row was broken, the walk goes back to where none was: it may have no way out."""
 FROZEN = 0.02
 """VMs are tried in proportion to 1 / (FROZEN + how often a try of their class of size is accepted), ..."""
-EVEN = 0.4
+EVEN = 0.15
 """... but for this share of tries, for which all are alike."""
 
 
@@ -43,19 +45,21 @@ class Anneal:
     """Simulated annealing over shifts and exchanges of VMs (kernels in anneal_kernels.py).
 
     It minimises one tier: the first that costs anything at the start. `tries` proposals are one step. Heat is in mean costs of
-    a bad shift. It falls from `hot` to `mild` in `first` of the time, for it is then decided where large VMs stand, and to `cold`;
-    a last `end` of the time cools the best of all to no heat at all. With a limit of steps the share is that of the steps. `clock` is what `Stop.seconds` is measured on.
+    a bad shift. A pass begins at the start and falls from `hot` to `cold`, more slowly while it is decided where large VMs
+    stand. How hot is right differs: where room is short, small VMs that wander while it is hot leave none for large ones. So
+    each of `hots` gets a short pass of `trial` of the time, and the one that came lowest a long one; a last `end` of the time
+    cools the best of all to no heat at all. With a limit of steps the share is that of the steps. `clock` is what `Stop.seconds`
+    is measured on.
 
     Hard rows may be broken on the way, at prices that adapt (strategic oscillation, Glover 1989); what is returned breaks none.
     """
 
     name: str = "annealing"
     tries: int = 20_000
-    hot: float = 1.0
-    mild: float = 0.015
-    first: float = 0.5
-    cold: float = 0.00015
-    end: float = 0.03
+    hots: tuple[float, ...] = (0.15, 0.8, 4.0)
+    trial: float = 0.1
+    cold: float = 0.0001
+    end: float = 0.04
     clock: Callable[[], float] = time.monotonic
 
     def tier(self, problem: Problem, start: Ints) -> int | None:
@@ -81,21 +85,33 @@ class Anneal:
         def share() -> float:
             return done / stop.steps if counted else (self.clock() - begun) / stop.seconds
 
-        hot, mild, cold = (heat * walk.scale for heat in (self.hot, self.mild, self.cold))
-        until, rest = (1 - self.end) * self.first, 1 - self.end
-        for since, till, high, low in ((0, until, hot, mild), (until, rest, mild, cold), (rest, 1.0, cold, LAST)):
-            if till == 1.0:
-                walk.settle(walk.best)
-            while share() < till and done < stop.steps:
-                cooled = (share() - since) / (till - since)
-                often = OFTEN if high > mild else max(OFTEN * (1 - cooled), SELDOM)
-                walk.run(high * (min(low, high) / high) ** cooled, self.tries, often)
+        def cool(hot: float, cold: float, since: float, until: float, lax: float = 0.0) -> None:
+            nonlocal done
+            while share() < until and done < stop.steps:
+                cooled = (share() - since) / (until - since)
+                walk.run(hot * (min(cold, hot) / hot) ** cooled, self.tries, max(lax or 1 - cooled, SELDOM))
                 done += 1
-        return walk.best
+
+        mild, low = MILD * walk.scale, self.cold * walk.scale
+
+        def walk_from(host_of: Ints, hot: float, since: float, until: float) -> None:
+            walk.begin(host_of, hot)
+            turn = since + TURN * (until - since)
+            cool(hot * walk.scale, mild, since, turn, 1.0)
+            cool(min(hot * walk.scale, mild), low, turn, until)
+
+        spent = 0.0
+        for hot in self.hots if len(self.hots) > 1 else ():
+            walk_from(start, hot, spent, spent + self.trial)
+            spent += self.trial
+        walk_from(start, walk.best_hot() if spent else self.hots[0], spent, 1 - self.end)
+        walk.begin(walk.winner(), 1.0)
+        cool(low, LAST, 1 - self.end, 1.0)
+        return walk.winner()
 
 
 class Walk:
-    """Where annealing stands: the kernels' arrays, the best placement so far, prices of broken rows, odds of VMs.
+    """Where annealing stands: the kernels' arrays, the best placement of this pass, prices of broken rows, odds of VMs.
 
     `scale` is the mean cost of a bad shift at the start, `cost` that of `best`, `accepted` the share of tries to shift a VM that
     are accepted, by class of size, the largest first.
@@ -117,11 +133,36 @@ class Walk:
         deltas = deltas[: probe(*self.arrays, seed, deltas)]
         self.scale = float(deltas[deltas > 0].mean()) if (deltas > 0).any() else 1.0
         self._mean = np.concatenate([_mean(form.weight), _mean(form.flight), [0.25, 0.25]])
-        self._prices[:] = self.scale / self._mean
-        self._prices[-2:] = self.scale
         self._pick = _by_size(form)
         self._choose()
-        self.settle(start)
+        self._hot, self._won = 1.0, (self.cost, 1.0, self.best.copy())
+        self.begin(start, 1.0)
+
+    def begin(self, host_of: Ints, hot: float) -> None:
+        """Begin a pass at `host_of`; it will be as hot as `hot` mean costs of a bad shift."""
+        from pro.placement.engines.anneal_kernels import COST
+
+        self._end()
+        self._hot = hot
+        self._prices[:] = self.scale / self._mean
+        self._prices[-2:] = self.scale
+        self.settle(host_of)
+        self.best[:] = host_of
+        self.cost = int(self.arrays[1][COST])
+
+    def winner(self) -> Ints:
+        """(V,) the best placement of all passes."""
+        self._end()
+        return self._won[2].copy()
+
+    def best_hot(self) -> float:
+        """How hot the pass began that found it; of the first where none found anything."""
+        self._end()
+        return self._won[1]
+
+    def _end(self) -> None:
+        if self.cost < self._won[0]:
+            self._won = (self.cost, self._hot, self.best.copy())
 
     def settle(self, host_of: Ints) -> None:
         """Go on from `host_of`."""
@@ -138,7 +179,7 @@ class Walk:
         self._log[0] = len(self._log)
         self._stuck, self._clean = 0, host_of.astype(np.int64)
 
-    def run(self, heat: float, tries: int, often: float = SELDOM) -> None:
+    def run(self, heat: float, tries: int, lax: float = SELDOM) -> None:
         """`tries` proposals at one heat; then prices and odds follow what was seen."""
         from pro.placement.engines.anneal_kernels import BAD, HOST, adapt, anneal
 
@@ -146,9 +187,9 @@ class Walk:
             *self.arrays, self.best, self._log, self._seen, self._looks, self._tally, self._pick, self._seed,
             heat, self.cost, tries,
         )  # fmt: skip
-        np.maximum(self._prices, LEAST * heat / self._mean, out=self._prices)
+        np.clip(self._prices, LEAST * heat / self._mean, MOST / lax**2 * self._hot * self.scale / self._mean, out=self._prices)
         packed, _, dense, _, flight, _, cached, prices, *_ = self.arrays
-        adapt(packed, dense, flight, cached, prices, self._seen, self._looks, often, RATE)
+        adapt(packed, dense, flight, cached, prices, self._seen, self._looks, OFTEN * lax, RATE)
         self._choose()
         self._stuck += 1
         state = self.arrays[1]
