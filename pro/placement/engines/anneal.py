@@ -28,8 +28,6 @@ OFTEN, SELDOM = 0.3, 0.05
 """At which share of the looks a hard row may be found broken before its price rises; by how much this falls when it is cold; ..."""
 RATE = 0.2
 """... by exp(RATE * (share - OFTEN)) after each batch of tries."""
-LEAST, MOST = 0.3, 17.0
-"""The least price of breaking a row by one mean VM, in units of heat, and the highest, in units of the heat that a pass begins with."""
 MILD, TURN = 0.03, 0.6
 """The heat, in mean costs of a bad shift, to which a pass falls in the first TURN of its time; then it also becomes strict."""
 PATIENCE = 16
@@ -41,25 +39,44 @@ EVEN = 0.15
 
 
 @dataclass(frozen=True)
+class Manner:
+    """How a pass walks.
+
+    `hot`: the heat it begins with, in mean costs of a bad shift. `least`: the least price of breaking a row by one mean VM, in
+    units of heat; `most`: the highest, in mean costs of a bad shift, before the pass becomes strict. `homing`: VMs are
+    often sent home. Where room in flight is short, small VMs that wander while it is hot leave none for large ones.
+    """
+
+    hot: float
+    least: float = 0.3
+    most: float = 1e9
+    homing: bool = False
+
+
+AGAIN, CYCLES = Manner(0.001, most=2), 6
+"""How the best is walked from again at the end, and how often: room is opened by low prices, and closed."""
+MANNERS = (Manner(0.2), Manner(0.8, most=14, homing=True), Manner(4.0))
+
+
+@dataclass(frozen=True)
 class Anneal:
     """Simulated annealing over shifts and exchanges of VMs (kernels in anneal_kernels.py).
 
     It minimises one tier: the first that costs anything at the start. `tries` proposals are one step. Heat is in mean costs of
-    a bad shift. A pass begins at the start and falls from `hot` to `cold`, more slowly while it is decided where large VMs
-    stand. How hot is right differs: where room is short, small VMs that wander while it is hot leave none for large ones. So
-    each of `hots` gets a short pass of `trial` of the time, and the one that came lowest a long one; a last `end` of the time
-    cools the best of all to no heat at all. With a limit of steps the share is that of the steps. `clock` is what `Stop.seconds`
-    is measured on.
+    a bad shift. A pass begins at the start and falls from hot to `cold`, more slowly while it is decided where large VMs stand.
+    Which manner of walking is best differs from problem to problem: each of `manners` gets a short pass of `trial` of the time,
+    the one that came lowest a long one, and a last `end` of the time cools the best of all to no heat at all. With a limit of
+    steps the share is that of the steps. `clock` is what `Stop.seconds` is measured on.
 
     Hard rows may be broken on the way, at prices that adapt (strategic oscillation, Glover 1989); what is returned breaks none.
     """
 
     name: str = "annealing"
     tries: int = 20_000
-    hots: tuple[float, ...] = (0.15, 0.8, 4.0)
-    trial: float = 0.1
+    manners: tuple[Manner, ...] = MANNERS
+    trial: float = 0.08
     cold: float = 0.0001
-    end: float = 0.04
+    end: float = 0.2
     clock: Callable[[], float] = time.monotonic
 
     def tier(self, problem: Problem, start: Ints) -> int | None:
@@ -94,19 +111,21 @@ class Anneal:
 
         mild, low = MILD * walk.scale, self.cold * walk.scale
 
-        def walk_from(host_of: Ints, hot: float, since: float, until: float) -> None:
-            walk.begin(host_of, hot)
-            turn = since + TURN * (until - since)
+        def walk_from(host_of: Ints, manner: Manner, since: float, until: float) -> None:
+            walk.begin(host_of, manner)
+            hot, turn = manner.hot, since + TURN * (until - since)
             cool(hot * walk.scale, mild, since, turn, 1.0)
             cool(min(hot * walk.scale, mild), low, turn, until)
 
         spent = 0.0
-        for hot in self.hots if len(self.hots) > 1 else ():
-            walk_from(start, hot, spent, spent + self.trial)
+        for manner in self.manners if len(self.manners) > 1 else ():
+            walk_from(start, manner, spent, spent + self.trial)
             spent += self.trial
-        walk_from(start, walk.best_hot() if spent else self.hots[0], spent, 1 - self.end)
-        walk.begin(walk.winner(), 1.0)
-        cool(low, LAST, 1 - self.end, 1.0)
+        walk_from(start, walk.best_manner() if spent else self.manners[0], spent, 1 - self.end)
+        for cycle in range(CYCLES):
+            walk.begin(walk.winner(), AGAIN)
+            since = 1 - self.end * (1 - cycle / CYCLES)
+            cool(AGAIN.hot * walk.scale, LAST, since, since + self.end / CYCLES)
         return walk.winner()
 
 
@@ -135,15 +154,16 @@ class Walk:
         self._mean = np.concatenate([_mean(form.weight), _mean(form.flight), [0.25, 0.25]])
         self._pick = _by_size(form)
         self._choose()
-        self._hot, self._won = 1.0, (self.cost, 1.0, self.best.copy())
-        self.begin(start, 1.0)
+        self._manner = Manner(1.0)
+        self._won = (self.cost, self._manner, self.best.copy())
+        self.begin(start, self._manner)
 
-    def begin(self, host_of: Ints, hot: float) -> None:
-        """Begin a pass at `host_of`; it will be as hot as `hot` mean costs of a bad shift."""
+    def begin(self, host_of: Ints, manner: Manner) -> None:
+        """Begin a pass at `host_of`."""
         from pro.placement.engines.anneal_kernels import COST
 
         self._end()
-        self._hot = hot
+        self._manner = manner
         self._prices[:] = self.scale / self._mean
         self._prices[-2:] = self.scale
         self.settle(host_of)
@@ -155,14 +175,14 @@ class Walk:
         self._end()
         return self._won[2].copy()
 
-    def best_hot(self) -> float:
-        """How hot the pass began that found it; of the first where none found anything."""
+    def best_manner(self) -> Manner:
+        """The manner of the pass that found it."""
         self._end()
         return self._won[1]
 
     def _end(self) -> None:
         if self.cost < self._won[0]:
-            self._won = (self.cost, self._hot, self.best.copy())
+            self._won = (self.cost, self._manner, self.best.copy())
 
     def settle(self, host_of: Ints) -> None:
         """Go on from `host_of`."""
@@ -185,9 +205,11 @@ class Walk:
 
         self.cost = anneal(
             *self.arrays, self.best, self._log, self._seen, self._looks, self._tally, self._pick, self._seed,
-            heat, self.cost, tries,
+            heat, self.cost, tries, self._manner.homing,
         )  # fmt: skip
-        np.clip(self._prices, LEAST * heat / self._mean, MOST / lax**2 * self._hot * self.scale / self._mean, out=self._prices)
+        manner = self._manner
+        least, most = manner.least * heat, max(manner.most * self.scale / lax**2, manner.least * heat)
+        np.clip(self._prices, least / self._mean, most / self._mean, out=self._prices)
         packed, _, dense, _, flight, _, cached, prices, *_ = self.arrays
         adapt(packed, dense, flight, cached, prices, self._seen, self._looks, OFTEN * lax, RATE)
         self._choose()

@@ -582,16 +582,20 @@ def adapt(P, S, F, HC, G, seen, counts, target, rate):
         _reprice(P, S, F, HC, G, h)
 
 
-@entry(i(A, A, M3, M2, M2, M2, M2, F64, A, M, M, A, A, A, A, M, A, U64, f, i, i))
-def anneal(P, Q, S, W, F, FW, HC, G, OV, TU, TW, best, log_, seen, counts, tally, pick, seed, heat, best_cost, tries):
+@entry(i(A, A, M3, M2, M2, M2, M2, F64, A, M, M, A, A, A, A, M, A, U64, f, i, i, yes))
+def anneal(
+    P, Q, S, W, F, FW, HC, G, OV, TU, TW, best, log_, seen, counts, tally, pick, seed, heat, best_cost, tries, homing_often
+):
     """`tries` proposals at one heat. `best` follows the best placement seen that breaks nothing; returns its cost.
 
     Of 16 proposals 6 shift a VM anywhere, 2 send one home, 3 exchange two, 3 put one in the place of another that goes home
-    and 2 of another that goes anywhere. Going home is what frees room that is held at both ends of a move.
+    and 2 of another that goes anywhere. Going home is what frees room that is held at both ends of a move; where such room
+    is limited, small VMs that wander fill it; with `homing_often` more go home (4, 4, 2, 4, 2).
     """
     free, hosts, rare, slack = P[N_MOVABLE], P[H], P[RARE] == 1, float(P[SLACK])
     n, e = W.shape[1], FW.shape[1]
     tabled = TW.shape[1] > 0
+    shifts, homes, swaps, returns = (4, 8, 10, 14) if homing_often else (6, 8, 11, 14)
     crowd_price, bad_price, order = n + e, n + e + 1, TABLE + CLASSES + 1 + free
     for t in range(tries):
         if t & 63 == 0:
@@ -600,19 +604,19 @@ def anneal(P, Q, S, W, F, FW, HC, G, OV, TU, TW, best, log_, seen, counts, tally
                 seen[d] += int(OV[d] > 0)
             seen[bad_price] += int(Q[BAD] > 0)
         what = _below(seed, 16)
-        homing = 6 <= what < 8 or 11 <= what < 14
+        homing = shifts <= what < homes or swaps <= what < returns
         if homing and Q[N_GONE] == 0:
             continue
         x = Q[Q[GONE] + _below(seed, Q[N_GONE])] if homing else _pick(pick, seed)
         v, w, c = x, -1, -1
-        if what >= 8:
-            v, w = _alike(pick, seed, x, free) if what < 10 else P[P[MOVABLE] + _below(seed, free)], x
+        if what >= homes:
+            v, w = _alike(pick, seed, x, free) if what < swaps - 1 else P[P[MOVABLE] + _below(seed, free)], x
         a = Q[Q[HOST] + v]
         home_v = P[P[HOME] + v]
         away = 0.0 if a == home_v else 1.0
-        if what < 8:
+        if what < homes:
             h = home_v if homing else _below(seed, hosts)
-            if what < 6:
+            if what < shifts:
                 tally[0, pick[order + v] * CLASSES // free] += 1
             if h == a or not _may(P, v, h):
                 continue
@@ -628,7 +632,7 @@ def anneal(P, Q, S, W, F, FW, HC, G, OV, TU, TW, best, log_, seen, counts, tally
             h = Q[Q[HOST] + w]
             home_w = P[P[HOME] + w]
             c = a
-            if what >= 11:
+            if what >= swaps:
                 c = home_w if homing else _below(seed, hosts)
             if h == a or c == h or not _may(P, v, h) or not _may(P, w, c):
                 continue
@@ -679,7 +683,7 @@ def anneal(P, Q, S, W, F, FW, HC, G, OV, TU, TW, best, log_, seen, counts, tally
                 _rare(P, Q, v, h, a)
                 Q[COST] = before
                 continue
-        if what < 6:
+        if what < shifts:
             tally[1, pick[order + v] * CLASSES // free] += 1
         if w >= 0:
             _go(P, Q, S, W, F, FW, HC, G, OV, TU, TW, w, h, c)
