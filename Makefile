@@ -57,7 +57,7 @@ $(DEV): $(RUN) requirements-dev.lock
 
 $(WARM): $(RUN) $(KERNELS)
 	@echo 'compiling the search, once'
-	@$(PY) -c 'from pro.placement.engines.warm import warm; warm()'
+	@$(PY) -c 'from pro.placement.engines.warm import warm, warm_wide; warm(); warm_wide()'
 	@touch $@
 
 .venv/.browser: tools/browser.sh $(RUN)

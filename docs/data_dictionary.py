@@ -13,6 +13,9 @@ from pro.fleet.columns import HOST_COLUMNS, STATES, VM_COLUMNS, schema
 from pro.fleet.rule_kinds import KINDS, SCOPES
 from pro.heat import Hotspot
 from pro.planning.plan import Blocked, Migration, Plan
+from pro.replay.measure import Account
+from pro.replay.policies import PolicySpec
+from pro.replay.tables import probabilities_schema, trajectory_schema
 from pro.telemetry import samples_schema
 from pro.telemetry.ingest import quarantine_schema
 
@@ -86,6 +89,16 @@ def render() -> str:
                 for name, kind in KINDS.items()
             ],
         ),
+        _table_section(
+            "Trajectory", "`trajectory-POLICY.parquet` of `pro backtest -o`: where every VM stood.", trajectory_schema()
+        ),
+        _table_section(
+            "Probabilities",
+            "`probabilities-POLICY.parquet` of `pro backtest -o`: how likely every host was to run hot, hour by hour.",
+            probabilities_schema(),
+        ),
+        _record("Account", Account),
+        _policies(),
         _record("Hotspot", Hotspot),
         _record("Plan", Plan),
         _record("Migration", Migration),
@@ -141,6 +154,15 @@ def _rules() -> str:
         raise ValueError("RULE_FIELDS does not fit RuleSpec")
     text = "`rules.json`: a list of objects, or an object whose `rules` is that list. See [rules](rules.md)."
     return _section("Rules", text, ("field", "type", "meaning"), RULE_FIELDS)
+
+
+def _policies() -> str:
+    text = "A file for `pro backtest --policy`, in TOML; without a name it is called as its file."
+    rows = [
+        (k, "" if f.is_required() else "unset" if f.default is None else str(f.default), f.description or "")
+        for k, f in PolicySpec.model_fields.items()
+    ]
+    return _section("Policy", text, ("parameter", "default", "meaning"), rows)
 
 
 def _record(title: str, kind: type) -> str:

@@ -27,6 +27,9 @@ class ForecastConfig(_Section):
     slot_minutes: int = Field(30, ge=5, description="length of one time slot of a moment")
     scenarios: int = Field(24, ge=1, le=1000, description="joint sample paths")
     seed: int = Field(1, description="of the draws")
+    retrain_days: float = Field(
+        7.0, ge=0, description="age of the models at which `pro watch` trains anew; 0: only `pro train` does"
+    )
 
 
 class HeatConfig(_Section):
@@ -54,8 +57,45 @@ class PlacementConfig(_Section):
     memory_placement_mib: int | None = Field(
         None, ge=0, description="no host is filled until less is free, but to repair a rule; unset: as memory_start_mib"
     )
+    weigh_contention: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="migrations it is worth: 1 % of a mean host, asked for and not given for an hour; 0: does not count",
+    )
+    weigh_power: float = Field(
+        0.0, ge=0, allow_inf_nan=False, description="migrations it is worth: 100 W (typical curves); 0: does not count"
+    )
+    weigh_fragments: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="migrations it is worth: a free core that no 16-core VM can use on one NUMA node; 0: does not count",
+    )
+    weigh_licences: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="migrations it is worth: a core of a host that holds any member of a licence rule; 0: does not count",
+    )
+    weigh_disturbance: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="migrations it is worth: a migration of the service that has most of them; 0: does not count",
+    )
+    weigh_ratio: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="migrations it is worth: a GiB missing beside the CPU that is left left on a host; 0: does not count",
+    )
+    failover: int = Field(
+        1, ge=0, le=2, description="hosts of a cluster that may fail: no plan makes that worse; 0: not looked at"
+    )
     seconds: float = Field(5.0, gt=0, description="time for the search")
     seed: int = Field(1, description="of the search")
+    workers: int = Field(2, ge=1, le=64, description="threads that search a large fleet; the answer is the same")
 
 
 class ApplyConfig(_Section):

@@ -10,13 +10,18 @@ from pro.core.errors import InputError, RefereeError
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+    from pathlib import Path
 
     from pro.config import Config
     from pro.fleet import Demand, Fleet
     from pro.fleet.readiness import Readiness
     from pro.forecast import Scenarios
+    from pro.forecast.taught import Taught
     from pro.heat import Hotspot
     from pro.heat.baselines import Comparison
+    from pro.heat.soon import Soon
+    from pro.placement.explain import Explanation
+    from pro.placement.failover import Report as FailoverReport
     from pro.placement.place import Question
     from pro.placement.placement import Placement
     from pro.placement.policy import Policy
@@ -25,6 +30,12 @@ if TYPE_CHECKING:
 
 EXPLAIN_AT_MOST = 5_000
 """VM x host pairs that a plan explains; above it only moved VMs and those that cause heat."""
+
+EXPLAIN_LARGE = 50_000
+"""VM x host pairs that the plan of a large fleet explains; above it the first of those, moved VMs first."""
+
+MODELS = "models"
+"""Folder in the store for what `pro train` learned."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +49,8 @@ class Outlook:
     scenarios: Mapping[str, Scenarios]
     hotspots: tuple[Hotspot, ...]
     readiness: Readiness | None
+    soon: tuple[Soon, ...] = ()
+    """Probabilities within hours, by the classifier of `pro train`; empty where there is none that wins."""
 
 
 def read_history(store: Any, fleet: Fleet, now: datetime, config: Config) -> dict[str, Grid]:
@@ -47,8 +60,82 @@ def read_history(store: Any, fleet: Fleet, now: datetime, config: Config) -> dic
 
     of = {CPU: ("cpu_pct", "host_cpu_pct"), DISK: ("disk_bps",), NET: ("net_bps",)}
     wanted = [name for resource in fleet.resources for name in of.get(resource, ())]
-    grids = {name: unite(fleet, store.grid(name, now, config.forecast.history_days)) for name in wanted}
+    grids = {name: believed(unite(fleet, store.grid(name, now, config.forecast.history_days))) for name in wanted}
     return {name: grid for name, grid in grids.items() if grid.entities or name == "cpu_pct"}
+
+
+def believed(grid: Grid) -> Grid:
+    """`grid` without processor values that cannot be: a unit error is not load, and is better not known."""
+    import numpy as np
+
+    from pro.remediation.antiflap import AntiFlap, incredible
+
+    if grid.counter != "cpu_pct" or not grid.entities:
+        return grid
+    wrong = incredible(grid.values / 100.0, AntiFlap())
+    return replace(grid, values=np.where(wrong, np.float32(np.nan), grid.values)) if wrong.any() else grid
+
+
+def draw_scenarios(history: Mapping[str, Grid], config: Config, taught: Taught | None = None) -> dict[str, Scenarios]:
+    """Joint paths of everything but whole hosts, as the settings say; `taught`: what `pro train` learned."""
+    from pro.forecast.joint import forecast
+
+    slot_s, settings = config.forecast.slot_minutes * 60, config.forecast
+    horizon_s = max(round(settings.horizon_h * 3600 / slot_s), 1) * slot_s
+    asked = {name: grid for name, grid in history.items() if name != "host_cpu_pct"}
+    return forecast(asked, horizon_s=horizon_s, scenarios=settings.scenarios, seed=settings.seed, slot_s=slot_s,
+                    taught=taught)  # fmt: skip
+
+
+def expect(
+    fleet: Fleet,
+    history: Mapping[str, Grid],
+    scenarios: Mapping[str, Scenarios],
+    now: datetime,
+    config: Config,
+    settled: Mapping[str, datetime],
+) -> Outlook:
+    """What `scenarios` mean for `fleet`: demand, hotspots, and how far the data can be trusted. `settled`: see `base_cpu`."""
+    from pro.fleet.demand import demand
+    from pro.fleet.readiness import readiness
+    from pro.heat.hotspots import find_hotspots
+
+    expected = demand(fleet, scenarios, history, history, settled)
+    hotspots = find_hotspots(
+        fleet, expected, threshold=config.heat.threshold, dwell_s=config.heat.dwell_minutes * 60,
+        min_probability=config.heat.min_probability,
+    )  # fmt: skip
+    return Outlook(now, fleet, expected, history, scenarios, hotspots, readiness(fleet, history, now))
+
+
+def trained(root: Path, now: datetime) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """What `pro train` learned; None where it has not, or only from what lies after `now`."""
+    from datetime import datetime
+
+    from pro.forecast.taught import read
+
+    found = read(root / MODELS)
+    return found if found is not None and datetime.fromisoformat(found[0]["until"]) <= now else None
+
+
+def within_hours(outlook: Outlook, config: Config, known: tuple[dict[str, Any], dict[str, Any]]) -> tuple[Soon, ...]:
+    """Every host's probability to run hot within 1, 4 and 24 h by the trained classifiers that win; they need the same threshold."""
+    from pro.heat.direct import from_arrays
+    from pro.heat.soon import loads_of, soon
+
+    page, arrays = known
+    if page["threshold"] != config.heat.threshold:
+        return ()
+    found: list[Soon] = []
+    for resource in {row["resource"]: None for row in page["heat"] if row["used"]}:
+        loads = loads_of(outlook.fleet, outlook.demand, outlook.history, resource, config.heat.threshold)
+        models = {
+            row["hours"]: from_arrays(arrays, f"heat.{resource}.{row['hours']}.")
+            for row in page["heat"] if row["resource"] == resource and row["used"]
+        }  # fmt: skip
+        if loads is not None:
+            found += soon(outlook.fleet, loads, models, resource)
+    return tuple(found)
 
 
 def hold_back(outlook: Outlook, policy: Policy) -> Fleet:
@@ -69,8 +156,20 @@ def hold_back(outlook: Outlook, policy: Policy) -> Fleet:
     )  # fmt: skip
 
 
+def standing_by(policy: Policy, outlook: Outlook, held: Fleet) -> Policy:
+    """`policy`, told which hosts are only left alone in `held` (see `hold_back`): they do take the VMs of a failed host."""
+    closed = outlook.fleet.accepting & ~held.accepting
+    return replace(policy, take_restarts=tuple(h for h, shut in zip(held.hosts, closed, strict=True) if shut))
+
+
 def order(
-    wanted: Placement, question: Question, outlook: Outlook, config: Config, created_at: datetime
+    wanted: Placement,
+    question: Question,
+    outlook: Outlook,
+    config: Config,
+    created_at: datetime,
+    *,
+    explain: bool = True,
 ) -> tuple[Plan, Placement]:
     """The plan to `wanted`, passed by the independent checker, and the placement it really leads to.
 
@@ -78,14 +177,17 @@ def order(
     plan fails its check: a bug, and nothing of it is passed on.
     """
     from pro.heat.hotspots import summary
+    from pro.placement.answers import answers
     from pro.placement.place import account, unkept
     from pro.placement.referee import judge
     from pro.planning.checker import check
     from pro.planning.make import PlanContext, final_host_of, make_plan
+    from pro.planning.standby import to_stay
 
     fleet, demand, policy = question.fleet, outlook.demand, question.policy
+    staying: dict[str, str] = {}
 
-    def plan_of(reached: Placement) -> Plan:
+    def plan_of(reached: Placement, told: Mapping[str, Any]) -> Plan:
         context = PlanContext(
             goal=policy.goal, now=outlook.now.isoformat(), created_at=created_at.isoformat(),
             constraints=question.constraints, tiers=[asdict(t) for t in reached.tiers],
@@ -94,27 +196,64 @@ def order(
             before=summary(fleet, demand, fleet.host_of, policy.threshold).to_json(),
             after=summary(fleet, demand, reached.host_of, policy.threshold).to_json(),
             violations=[*(asdict(v) for v in reached.violations),
-                        *({**asdict(v), "preference": True} for v in reached.unkept)], explain=explanations(question, reached, outlook),
+                        *({**asdict(v), "preference": True} for v in reached.unkept)], **told,
             consent_quick=config.apply.consent_quick, threshold=policy.threshold, cost=question.problem.costs,
+            staying=staying,
         )  # fmt: skip
         return make_plan(fleet, demand, wanted.host_of, context)
 
-    plan, placement = plan_of(wanted), wanted
+    plan, placement = plan_of(wanted, {}), wanted
+    while question.failover is not None and (more := to_stay(plan, fleet, question.failover, wanted.host_of)):
+        staying |= more
+        plan = plan_of(wanted, {})
     if plan.blocked:
         host_of = final_host_of(plan, fleet)
         placement = replace(
             wanted, host_of=host_of, tiers=account(question, host_of), minimal_moves=None, gap=None,
             violations=judge(fleet, question.constraints, host_of).still, unkept=unkept(question, host_of),
         )  # fmt: skip
-        plan = plan_of(placement)
-    faults = check(plan, fleet, question.constraints)
+    told: dict[str, Any] = {}
+    if explain:
+        explained = explanations(question, placement, outlook)
+        hot = hot_spots(placement, outlook, config, policy)
+        told = {"explain": {e.vm: asdict(e) for e in explained},
+                "answers": answers(question, placement, explained, hot, config.heat.min_probability)}  # fmt: skip
+    if told or plan.blocked:
+        plan = plan_of(placement, told)
+    between = question.failover.between(fleet, wanted.host_of) if question.failover else []
+    faults = check(plan, fleet, question.constraints, between=between)
     if faults:
         raise RefereeError("the plan failed its own check: " + "; ".join(faults))
     return plan, placement
 
 
-def explanations(question: Question, placement: Placement, outlook: Outlook) -> dict[str, Any]:
-    """VM id -> why it goes where it goes, or stays: every other host with what it would cost or which rule refuses it."""
+def failover_seen(question: Question, host_of: Any) -> tuple[FailoverReport, FailoverReport] | None:
+    """Which hosts may fail today, and with VMs at `host_of` (V,); None where nobody asked."""
+    from pro.placement.failover.survey import report_of
+
+    rule, fleet = question.failover, question.fleet
+    if rule is None:
+        return None
+    today = report_of(rule.drill(fleet), fleet.host_of, rule.k)
+    return today, report_of(rule.drill(fleet), host_of, rule.k)
+
+
+def hot_spots(reached: Placement, outlook: Outlook, config: Config, policy: Policy) -> dict[str, list[dict[str, Any]]]:
+    """Hotspots "before" and "after" as JSON."""
+    from pro.heat.hotspots import find_hotspots
+
+    after = find_hotspots(
+        outlook.fleet, outlook.demand, threshold=policy.threshold, dwell_s=config.heat.dwell_minutes * 60,
+        min_probability=config.heat.min_probability, host_of=reached.host_of,
+    )  # fmt: skip
+    return {
+        when: [{**asdict(s), "starts": s.starts.isoformat(), "ends": s.ends.isoformat()} for s in spots]
+        for when, spots in (("before", outlook.hotspots), ("after", after))
+    }
+
+
+def explanations(question: Question, placement: Placement, outlook: Outlook) -> tuple[Explanation, ...]:
+    """Why VMs go where they go, or stay: every other host with what it would cost or which rule refuses it."""
     import numpy as np
 
     from pro.placement.explain import explain
@@ -125,9 +264,9 @@ def explanations(question: Question, placement: Placement, outlook: Outlook) -> 
     else:
         moved = np.flatnonzero(placement.host_of != fleet.host_of).tolist()
         causes = [fleet.vm_index(c.vm) for hotspot in outlook.hotspots for c in hotspot.vms]
-        vms = sorted({*moved, *causes})
-    found = explain(fleet, question.constraints, question.problem.tiers, placement.host_of, vms)
-    return {e.vm: asdict(e) for e in found}
+        most = max(EXPLAIN_LARGE // fleet.n_hosts, 20)
+        vms = sorted(list(dict.fromkeys([*moved, *causes]))[:most])
+    return explain(fleet, question.constraints, question.problem.tiers, placement.host_of, vms)
 
 
 def baselines(outlook: Outlook, threshold: float) -> Comparison | None:
@@ -149,6 +288,7 @@ def baselines(outlook: Outlook, threshold: float) -> Comparison | None:
 def policy_of(config: Config, **given: Any) -> Policy:
     """The policy that the settings say, with what the caller gave on top (None: not given)."""
     from pro.placement.policy import Policy
+    from pro.placement.weights import Weights
 
     base: dict[str, Any] = {
         "threshold": config.heat.threshold, "aggressiveness": config.placement.aggressiveness,
@@ -157,8 +297,10 @@ def policy_of(config: Config, **given: Any) -> Policy:
         "max_moves_per_cluster": config.placement.max_moves_per_cluster,
         "memory_reserve_mib": config.placement.memory_reserve_mib,
         "memory_start_mib": config.placement.memory_start_mib,
-        "memory_placement_mib": config.placement.memory_placement_mib, "seconds": config.placement.seconds,
-        "seed": config.placement.seed,
+        "memory_placement_mib": config.placement.memory_placement_mib,
+        "failover": config.placement.failover, "seconds": config.placement.seconds,
+        "seed": config.placement.seed, "workers": config.placement.workers,
+        "weights": Weights(**{name: getattr(config.placement, f"weigh_{name}") for name in Weights.__dataclass_fields__}),
     }  # fmt: skip
     try:
         return Policy(**{**base, **{k: v for k, v in given.items() if v is not None}})

@@ -7,13 +7,14 @@ Everything here is a step that the command line can also run alone. Clocks, seed
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pro.stages import Outlook as Outlook
 from pro.stages import baselines as baselines
-from pro.stages import hold_back, order, read_history
+from pro.stages import draw_scenarios, expect, failover_seen, hold_back, order, read_history, standing_by, within_hours
 from pro.stages import policy_of as policy_of
+from pro.stages import trained as learnt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,19 +55,19 @@ def look_ahead(
     now: datetime | None = None,
     tell: Tell = silent,
     inventory: Inventory | None = None,
+    trained: bool = True,
 ) -> Outlook:
     """Read the store up to `now`, forecast, and find hotspots.
 
     Without `now`, it is the newest sample, and VMs stand where they were last seen; with it, nothing later is read, not
-    even of the inventory. `inventory` says where VMs stand instead of the store. A store without counters is looked at
-    with VMM's default load, so that rules can be repaired. Raises InputError for a store without inventory.
+    even of the inventory. `trained`: use what `pro train` learned at or before that instant. `inventory` says where VMs
+    stand instead of the store. A store without counters is looked at with VMM's default load, so that rules can be repaired.
+    Raises InputError for a store without inventory.
     """
     from pro.fleet.archive import load_inventory, settled
-    from pro.fleet.demand import demand, flat_demand
-    from pro.fleet.readiness import readiness
+    from pro.fleet.demand import flat_demand
     from pro.fleet.snapshot import snapshot
-    from pro.forecast.joint import forecast
-    from pro.heat.hotspots import find_hotspots
+    from pro.forecast.taught import taught_from
     from pro.telemetry.store import Store
 
     store = Store(root)
@@ -81,16 +82,10 @@ def look_ahead(
     tell("reading counters")
     history = read_history(store, fleet, instant, config)
     tell("forecasting")
-    slot_s, settings = config.forecast.slot_minutes * 60, config.forecast
-    horizon_s = max(round(settings.horizon_h * 3600 / slot_s), 1) * slot_s
-    asked = {name: grid for name, grid in history.items() if name != "host_cpu_pct"}
-    scenarios = forecast(asked, horizon_s=horizon_s, scenarios=settings.scenarios, seed=settings.seed, slot_s=slot_s)
-    expected = demand(fleet, scenarios, history, history, settled(root, inventory))
-    hotspots = find_hotspots(
-        fleet, expected, threshold=config.heat.threshold, dwell_s=config.heat.dwell_minutes * 60,
-        min_probability=config.heat.min_probability,
-    )  # fmt: skip
-    return Outlook(instant, fleet, expected, history, scenarios, hotspots, readiness(fleet, history, instant))
+    known = learnt(root, instant) if trained else None
+    scenarios = draw_scenarios(history, config, taught_from(*known) if known is not None else None)
+    outlook = expect(fleet, history, scenarios, instant, config, settled(root, inventory))
+    return outlook if known is None else replace(outlook, soon=within_hours(outlook, config, known))
 
 
 def recommend(
@@ -118,7 +113,7 @@ def decide(
     from pro.reports.report import Report, planned_hosts
 
     fleet, demand, threshold = hold_back(outlook, policy), outlook.demand, policy.threshold
-    wanted, question = place(fleet, demand, policy, tell=tell)
+    wanted, question = place(fleet, demand, standing_by(policy, outlook, fleet), tell=tell)
     tell("ordering migrations")
     plan, placement = order(wanted, question, outlook, config, created_at or outlook.now)
     host_of = planned_hosts(fleet, plan)
@@ -131,7 +126,7 @@ def decide(
         hotspots=outlook.hotspots, hotspots_after=hot_after, placement=placement, plan=plan,
         before=summary(fleet, demand, fleet.host_of, threshold), after=summary(fleet, demand, host_of, threshold),
         warnings=(*fleet.warnings, *demand.warnings), repaired=judge(fleet, question.constraints, host_of).repaired,
-        readiness=outlook.readiness, baselines=baselines(outlook, threshold),
+        readiness=outlook.readiness, baselines=baselines(outlook, threshold), failover=failover_seen(question, host_of),
     )  # fmt: skip
     broken = tuple(violations_of(fleet, question.constraints, fleet.host_of))
     return Recommendation(outlook, question, placement, plan, report, broken)

@@ -12,7 +12,18 @@ from pro.fleet import Demand, Fleet, RuleSpec
 from pro.fleet.rule_kinds import KINDS
 from pro.placement import constraints as rules_room
 from pro.placement.language import Opened, Soft, Steps, Together
-from pro.placement.objectives import Balance, Disturbance, Heat, HostsOn, Moves
+from pro.placement.objectives import (
+    Balance,
+    Contention,
+    Disturbance,
+    Fragments,
+    Heat,
+    HostsOn,
+    LicenceCost,
+    Moves,
+    Power,
+    Ratio,
+)
 from pro.placement.problem import Problem, Tier, compile_problem
 from tests.builders import START, fleet_of
 from tests.conftest import HOSTILE_NAMES
@@ -166,6 +177,17 @@ GOALS: dict[str, st.SearchStrategy[Any]] = {
     "balance": st.builds(Balance, resources=st.sampled_from((("cpu",), ("cpu", "memory")))),
     "hosts_on": st.builds(HostsOn, cost=st.integers(0, 5)),
     "disturbance": st.builds(Disturbance, cost=st.integers(0, 5)),
+    "contention": st.builds(Contention, first=st.sampled_from(((), ("web",))), price=st.integers(0, 5)),
+    "power": st.builds(
+        Power,
+        curves=st.just(()) | st.just((("Nehalem", ((0.0, 50.0), (0.7, 51.0), (1.0, 400.0))),)),
+        price=st.integers(0, 5),
+    ),
+    "fragments": st.builds(
+        Fragments, cores=st.integers(1, 5), per_core=st.sampled_from((1, 3)), price=st.integers(0, 5)
+    ),
+    "licences": st.builds(LicenceCost, price=st.integers(0, 5), per_host=st.integers(0, 5)),
+    "ratio": st.builds(Ratio, target=st.none() | st.sampled_from((0.0, 0.013, 2.5)), price=st.integers(0, 5)),
 }
 """A strategy for every goal of the catalogue."""
 

@@ -39,9 +39,9 @@ def run_demo(out: Path, config: Config, tell: Tell) -> Demo:
     import json
 
     from pro.actions.applying import apply_plan
-    from pro.actions.places import world_of
     from pro.actions.reporting import with_record, write_report
     from pro.backends import open_backend
+    from pro.backends.simulation import world_of
     from pro.core.clock import SystemClock
     from pro.fleet.inventory import import_inventory
     from pro.planning.io import dumps

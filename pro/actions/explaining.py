@@ -1,4 +1,4 @@
-"""Answers about a plan: why a VM goes where it goes, and whether the plan holds."""
+"""Answers about a plan: why a VM goes where it goes and not elsewhere, what a host gets and why, and whether the plan holds."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from pro.core.errors import InputError
 from pro.core.text import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
     from pro.planning.plan import Plan
+
+LONG = 160
 
 
 @dataclass(frozen=True)
@@ -23,13 +26,26 @@ class Told:
     lines: tuple[str, ...]
 
 
-def explain_vm(plan: Plan, vm: str) -> Told:
-    """Explain one VM by id or, if no id fits, by name. Raises InputError if the plan does not know it."""
-    told = plan.explain.get(vm) or next((e for e in plan.explain.values() if e["vm_name"] == vm), None)
+def explain(plan: Plan, name: str, on: str | None = None) -> Told:
+    """Explain a VM or a host by id or, if no id fits, by name; with `on` (a host), why the VM is not there.
+
+    Raises InputError if the plan knows neither, or if `on` is asked of a host.
+    """
+    if _find(plan.explain, name, "vm_name") is None and (host := _host(plan, name)) is not None:
+        if on is not None:
+            raise InputError("--on asks about a VM, this is a host", got=name)
+        return _explain_host(plan, host)
+    return explain_vm(plan, name, on)
+
+
+def explain_vm(plan: Plan, vm: str, on: str | None = None) -> Told:
+    """Explain one VM by id or, if no id fits, by name. Raises InputError if the plan does not know it, or not the host `on`."""
+    told = _find(plan.explain, vm, "vm_name")
     if told is None:
-        near = _nearest(plan, vm)
         raise InputError(
-            "the plan says nothing about this VM", got=vm, expected=near or "a VM that moves or causes heat"
+            "the plan says nothing about this VM or host",
+            got=vm,
+            expected=_nearest(plan, vm) or "a VM that moves or causes heat, or a host",
         )
     steps = [m for m in plan.migrations if m.vm == told["vm"]]
     blocked = [b.reason for b in plan.blocked if b.vm == told["vm"]]
@@ -43,11 +59,28 @@ def explain_vm(plan: Plan, vm: str) -> Told:
             for m in steps
         ],
         "blocked": blocked,
+        "gain": next((g for g in plan.answers.get("gains", ()) if g["vm"] == told["vm"]), None),
     }  # fmt: skip
-    return Told(document, tuple(_lines(told, steps, blocked)))
+    units = plan.answers.get("units", {})
+    if on is None:
+        return Told(document, tuple(_lines(told, steps, blocked, units)))
+    option = next((o for o in told["options"] if o["host"] == on), None)
+    option = option or next((o for o in told["options"] if o["host_name"] == on), None)
+    if option is None:
+        known = [o["host_name"] for o in told["options"]]
+        raise InputError("the plan says nothing about this host", got=on, expected=_near(on, known), where="--on")
+    return Told({**document, "asked": option}, tuple(_why_not(told, option, units)))
 
 
-def _lines(told: dict[str, Any], steps: list[Any], blocked: list[str]) -> list[str]:
+def _find(entries: Mapping[str, Any], name: str, called: str) -> Any:
+    return entries.get(name) or next((e for e in entries.values() if e[called] == name), None)
+
+
+def _host(plan: Plan, name: str) -> Any:
+    return _find(plan.answers.get("hosts", {}), name, "host_name")
+
+
+def _lines(told: dict[str, Any], steps: list[Any], blocked: list[str], units: Mapping[str, Any]) -> list[str]:
     name = plain(told["vm_name"])
     label = {o["host"]: plain(o["host_name"]) for o in told["options"]}
     lines = []
@@ -55,7 +88,8 @@ def _lines(told: dict[str, Any], steps: list[Any], blocked: list[str]) -> list[s
         route = " -> ".join([label[steps[0].source], *(label[m.destination] for m in steps)])
         lines.append(f"{name} moves {route}: {steps[-1].reason}")
         home = next(o for o in told["options"] if o["home"])
-        lines.append(f"Without this move: {_cost(home)}.")
+        breaks = f"breaks {_refusals(home)}; " if home["refusals"] else ""
+        lines.append(f"Without this move: {breaks}{_changes(home, units)}.")
     elif blocked:
         lines.append(f"{name} should move but cannot: {'; '.join(blocked)}")
     else:
@@ -64,34 +98,101 @@ def _lines(told: dict[str, Any], steps: list[Any], blocked: list[str]) -> list[s
     allowed = [o for o in told["options"] if not o["refusals"] and not o["chosen"] and not o["home"]]
     if allowed:
         lines.append("Also allowed:")
-        lines += [f"  {plain(o['host_name'])}: {_cost(o)}" for o in allowed]
+        lines += [f"  {plain(o['host_name'])}: {_changes(o, units)}" for o in allowed]
     if refused:
         lines.append("Refused:")
-        for o in refused:
-            why = "; ".join(f"{plain(r['rule'])} ({plain(r['text'], 160)})" for r in o["refusals"])
-            lines.append(f"  {plain(o['host_name'])}: {why}")
+        lines += [f"  {plain(o['host_name'])}: {_refusals(o)}" for o in refused]
     return lines
 
 
-def _cost(option: dict[str, Any]) -> str:
-    if option["refusals"]:
-        return "; ".join(f"{plain(r['rule'])}: {plain(r['text'], 160)}" for r in option["refusals"])
+def _why_not(told: dict[str, Any], option: dict[str, Any], units: Mapping[str, Any]) -> list[str]:
+    name, host = plain(told["vm_name"]), plain(option["host_name"])
+    if option["chosen"]:
+        return [f"{name} is on {host} in this plan."]
+    if not option["refusals"]:
+        return [f"{name} may go to {host}; compared with the plan: {_changes(option, units)}."]
+    lines = [f"{name} may not go to {host}, with all others where the plan puts them:"]
+    lines += [f"  {plain(r['rule'])}, broken by {r['amount']:,}: {plain(r['text'], LONG)}" for r in option["refusals"]]
+    return [*lines, f"If that were allowed: {_changes(option, units)}."]
+
+
+def _explain_host(plan: Plan, story: dict[str, Any]) -> Told:
+    document = {"schema": "explain/1", "plan": plan.id, **story}
+    name, lines = plain(story["host_name"]), []
+    for when, said in (("before", "is expected to run hot"), ("after", "stays hot with the plan")):
+        lines += [f"{name} {said}: {_hot(spot, plan)}" for spot in story["hot"][when]]
+    if not lines:
+        lines.append(f"{name} is not expected to run hot, neither now nor with the plan.")
+    for key, word, other in (("goes", "leaves", "for"), ("comes", "comes", "from")):
+        for p in story[key]:
+            lines.append(f"{plain(p['vm_name'])} {word} {other} {plain(p['host_name'])}: {_reason(plan, p['vm'])}")
+    if not story["goes"] and not story["comes"]:
+        lines.append("Nobody comes and nobody goes.")
+    lines.append("Fullest, as expected, of what is allowed:")
+    for f in story["fills"]:
+        binds = "  <- binds it" if f["resource"] == story["binds"] else ""
+        before, after = (f"{_share(f, when):.0%} at {_minute(f['at_' + when])}" for when in ("before", "after"))
+        lines.append(f"  {f['resource']}: {before} now, {after} with the plan{binds}")
+    if story["refused"]:
+        lines.append("Refused to other VMs:")
+        for r in story["refused"]:
+            lines.append(f"  {plain(r['rule'])}, to {r['vms']}: {'; '.join(plain(t, LONG) for t in r['examples'])}")
+    about = [r for r in plan.answers.get("remedies", ()) if story["host"] in r["about"]]
+    return Told({**document, "remedies": about}, (*lines, *(plain(r["text"], 2_000) for r in about)))
+
+
+def _share(fill: Mapping[str, Any], when: str) -> float:
+    return float(fill[f"use_{when}"] / fill["limit"]) if fill["limit"] else 0.0
+
+
+def _hot(spot: Mapping[str, Any], plan: Plan) -> str:
+    names = {e["vm"]: e["vm_name"] for e in plan.explain.values()}
+    causes = ", ".join(f"{plain(names.get(c['vm'], c['vm']))} {c['share']:.0%}" for c in spot["vms"][:4])
+    return (
+        f"{spot['resource']}, {_minute(spot['starts'])} to {_minute(spot['ends'])}, in {spot['probability']:.0%} of futures, "
+        f"peak {spot['expected_peak']:.0%} of capacity; most of it by {causes or 'the host itself'}"
+    )
+
+
+def _minute(at: str) -> str:
+    return at[:16].replace("T", " ")
+
+
+def _reason(plan: Plan, vm: str) -> str:
+    said = [m.reason for m in plan.migrations if m.vm == vm]
+    gain = next((g["text"] for g in plan.answers.get("gains", ()) if g["vm"] == vm), "")
+    return " ".join([*(plain(s, 400) for s in said[-1:]), *([f"({plain(gain, 400)})"] if gain else [])])
+
+
+def _refusals(option: Mapping[str, Any]) -> str:
+    return "; ".join(f"{plain(r['rule'])} ({plain(r['text'], LONG)})" for r in option["refusals"])
+
+
+def _changes(option: Mapping[str, Any], units: Mapping[str, Any]) -> str:
+    """What is worse or better than as planned, in people's units where the plan names them."""
     said = []
     for change in option["changes"]:
-        if change["amount"]:
-            more = "worse" if change["amount"] > 0 else "better"
-            percent = change["percent"]
-            said.append(
-                f"{change['tier']} {more}" + (f" by {abs(percent):,.0f} %" if percent is not None else ", from nothing")
-            )
+        goal, amount = change["tier"], change["amount"]
+        if not amount:
+            continue
+        more, percent = ("worse" if amount > 0 else "better"), change["percent"]
+        by = f" by {abs(percent):,.0f} %" if percent is not None else ", from nothing"
+        if goal in units:
+            by += f" ({amount / units[goal]['per']:+,.2f} {units[goal]['unit']})"
+        said.append(f"{goal} {more}{by}")
     return ", ".join(said) or "as good"
 
 
-def _nearest(plan: Plan, vm: str) -> str:
+def _nearest(plan: Plan, name: str) -> str:
+    hosts = plan.answers.get("hosts", {})
+    names = [e["vm_name"] for e in plan.explain.values()] + [h["host_name"] for h in hosts.values()]
+    return _near(name, [*names, *plan.explain, *hosts])
+
+
+def _near(name: str, names: Iterable[str]) -> str:
     import difflib
 
-    names = [e["vm_name"] for e in plan.explain.values()] + list(plan.explain)
-    near = difflib.get_close_matches(vm, names, 1)
+    near: Sequence[str] = difflib.get_close_matches(name, list(names), 1)
     return f"perhaps {near[0]!r}" if near else ""
 
 

@@ -27,6 +27,7 @@ def hotspots_document(outlook: Outlook, config: Config) -> dict[str, Any]:
     return {
         **to_json(outlook.hotspots, outlook.now, seconds),
         "threshold": config.heat.threshold,
+        "soon": [s.to_json() for s in outlook.soon],
         "baselines": None if beside is None else asdict(beside),
     }
 
@@ -113,15 +114,68 @@ def examine(root: Path, config: Config, now: datetime | None) -> dict[str, Any]:
     else:
         states = {s: sum(r.state == s for r in ready.rows) for s in ("ok", "sparse", "stale", "absent")}
         lines.append("counters: " + ", ".join(f"{n} {s}" for s, n in states.items()))
+        lines += [c.sentence() for c in ready.by_counter()]
+        lines.append(learning_line(root, outlook))
         lines += [f"host {plain(h)} is left alone: {why}" for h, why in ready.hold.items()]
+    standby = survey(outlook.fleet, config, max(config.placement.failover, 1))
+    lines.append(standby["lines"][0])
     return {
         **document,
         "usable": True,
         "now": outlook.now.isoformat(),
         "problems": [asdict(p) for p in problems],
         "readiness": None if ready is None else ready.to_json(),
+        "failover": {key: standby[key] for key in ("k", "holds", "hosts", "sets", "checked")},
         "lines": lines,
     }
+
+
+def failover_document(
+    root: Path, config: Config, now: datetime | None, k: int, cpu_percent: int | None
+) -> dict[str, Any]:
+    """failover.json: whether any `k` hosts of a cluster may fail, as the inventory stands at `now`. Needs no counters."""
+    from pro.fleet.archive import load_inventory
+    from pro.fleet.snapshot import snapshot
+
+    inventory = load_inventory(root, now)
+    instant = now or inventory.at
+    fleet = snapshot(inventory, instant, leave_out=True)
+    return {"schema": "failover/1", "now": instant.isoformat(), **survey(fleet, config, k, cpu_percent)}
+
+
+def survey(fleet: Fleet, config: Config, k: int, cpu_percent: int | None = None) -> dict[str, Any]:
+    """What `failover_document` says of a fleet. `cpu_percent`: processor promises, too, stay within so much of a host's."""
+    from pro.placement.constraints import Capacity, build
+    from pro.placement.failover import survives
+    from pro.placement.failover.report import headline, sentence
+
+    rules = build(fleet, memory_reserve_mib=config.placement.memory_reserve_mib)
+    if cpu_percent is not None:
+        rules.append(Capacity("cpu", overcommit_percent=cpu_percent, name="cpu promises"))
+    report = survives(fleet, rules, k=k)
+    told = [sentence(f, fleet) for f in report.failures if f.stranded]
+    more = len(report.failures) - len(told)
+    lines = [headline(report, fleet), *told[1:], *([f"and {more:,} more"] if more else [])]
+    return {**report.to_json(), "lines": lines}
+
+
+def learning_line(root: Path, outlook: Outlook) -> str:
+    """What was learned from this store, or when there will be enough to learn from."""
+    from datetime import timedelta
+
+    from pro.actions.training import days_of
+    from pro.heat.soon import LEAST_DAYS
+    from pro.stages import trained
+
+    found = trained(root, outlook.now)
+    if found is not None:
+        page = found[0]
+        used = sum(bool(row["used"]) for row in page["heat"])
+        return f"learned from {page['days']:.1f} days up to {page['until']}: {used} of {len(page['heat'])} heat classifiers beat every simple rule"
+    lacking = LEAST_DAYS - days_of(outlook.history)
+    if lacking <= 0:
+        return "nothing learned yet, and there are days enough: `pro train`"
+    return f"too few days to learn from; enough from {outlook.now + timedelta(days=lacking):%Y-%m-%d %H:%M} UTC"
 
 
 def discover(url: str, store: Path | None) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from pro.core.files import write_atomically
 
 if TYPE_CHECKING:
     from pro.backends.base import World
-    from pro.fleet import Fleet
 
 DEFAULT_STORE = Path("pro-store")
 JOURNAL, TIPS = "journal.sqlite", "tips.sqlite"
@@ -74,21 +73,9 @@ def absolute(url: str) -> str:
     return f"{scheme}:{Path(path).resolve()}{mark}{query}"
 
 
-def world_of(fleet: Fleet) -> World:
-    """What a simulator starts from: the fleet as the inventory knows it."""
-    from pro.backends.base import HostSeen, VmSeen, VmState, World
-
-    memory = fleet.capacity[:, fleet.resources.index("memory")]
-    hosts = {h: HostSeen(h, bool(fleet.accepting[i]), int(memory[i])) for i, h in enumerate(fleet.hosts)}
-    vms = {
-        v: VmSeen(v, (fleet.hosts[fleet.host_of[i]],), VmState.RUNNING, int(fleet.memory_mib[i]))
-        for i, v in enumerate(fleet.vms)
-    }
-    return World(fleet.at.isoformat() if fleet.at else "", hosts, vms)
-
-
 def world_in(store: Path | None) -> World | None:
     """The world according to the newest inventory in `store`; None if it has none."""
+    from pro.backends.simulation import world_of
     from pro.fleet.archive import load_inventory
     from pro.fleet.snapshot import snapshot
 

@@ -100,6 +100,7 @@ def cycle(watch: Watch, cause: str = "schedule", tell: Tell = silent) -> Cycle:
     note_placement(watch.store, world, clock.now())
     inventory = load_inventory(watch.store)
     where = {v.vm: v.hosts[0] for v in world.vms.values() if len(v.hosts) == 1}
+    _learn(watch, tell)
     outlook = look_ahead(watch.store, watch.config, None, tell, with_placement(inventory, where, clock.now()))
     found = decide(
         outlook, watch.config, policy_of(watch.config, goal=watch.goal), created_at=clock.now(), tell=tell
@@ -119,6 +120,20 @@ def cycle(watch: Watch, cause: str = "schedule", tell: Tell = silent) -> Cycle:
             _apply_alone(watch, book, (found, tips), done)
         done.tips = [t.to_json() for t in book.tips(active=True)]
     return done
+
+
+def _learn(watch: Watch, tell: Tell) -> None:
+    """Train anew when the models are too old for the newest counters. A store that cannot be learned from is no reason to stop."""
+    from pro.actions.training import due, train_models
+    from pro.core.errors import ProError
+    from pro.telemetry.store import Store
+
+    try:
+        newest = Store(watch.store).newest()
+        if newest is not None and due(watch.store, watch.config, newest):
+            train_models(watch.store, watch.config, None, tell)
+    except ProError as error:
+        tell(f"not trained: {error}")
 
 
 def _settle(book: TipBook, last: RunStatus | None, now: datetime) -> None:

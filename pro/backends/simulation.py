@@ -15,6 +15,8 @@ from pro.core.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pro.fleet import Fleet
+
 SCHEMA = "simulated/1"
 
 
@@ -361,3 +363,14 @@ class Simulation:
 def iso(at: float) -> str:
     """Seconds since 1970 as ISO 8601, UTC."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def world_of(fleet: Fleet) -> World:
+    """What a simulator starts from: the fleet as the inventory knows it."""
+    memory = fleet.capacity[:, fleet.resources.index("memory")]
+    hosts = {h: HostSeen(h, bool(fleet.accepting[i]), int(memory[i])) for i, h in enumerate(fleet.hosts)}
+    vms = {
+        v: VmSeen(v, (fleet.hosts[fleet.host_of[i]],), VmState.RUNNING, int(fleet.memory_mib[i]))
+        for i, v in enumerate(fleet.vms)
+    }
+    return World(fleet.at.isoformat() if fleet.at else "", hosts, vms)

@@ -65,7 +65,7 @@ def settings(path: Path | None, **changes: dict[str, Any]) -> Config:
     return config
 
 
-def instant(text: str | None) -> datetime | None:
+def instant(text: str | None, where: str = "--now") -> datetime | None:
     """An instant from an option. Without an offset it is UTC."""
     if text is None:
         return None
@@ -75,7 +75,7 @@ def instant(text: str | None) -> datetime | None:
         at = datetime.fromisoformat(text)
     except ValueError:
         raise InputError(
-            "not an instant", got=text, expected="ISO 8601, such as 2026-03-01T00:00Z", where="--now"
+            "not an instant", got=text, expected="ISO 8601, such as 2026-03-01T00:00Z", where=where
         ) from None
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 

@@ -45,6 +45,7 @@ def plan(
     cluster: Annotated[str | None, typer.Option(help="Touch only this cluster.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0, help="Time for the search.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the search.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=64, help="Threads for a large fleet.")] = None,
     max_moves: MaxMoves = None,
     aggressiveness: Annotated[
         int | None, typer.Option(min=1, max=5, help="1 only what hurts, 5 almost any gain.")
@@ -69,7 +70,7 @@ def plan(
         outlook = look_ahead(store, conf, instant(now), progress)
         policy = policy_of(
             conf, goal=goal, evacuate=host_ids(outlook.fleet, evacuate or []) or None, cluster=cluster, seconds=seconds,
-            seed=seed, max_moves=max_moves, aggressiveness=aggressiveness,
+            seed=seed, workers=workers, max_moves=max_moves, aggressiveness=aggressiveness,
         )  # fmt: skip
         found = decide(outlook, conf, policy, created_at=SystemClock().now(), tell=progress)
         progress.end()
@@ -81,15 +82,44 @@ def plan(
         if json:
             typer.echo(text)
         elif str(output) != "-":
-            from pro.reports.words import headline
+            from pro.reports.words import failover, headline
 
             say(headline(found.report))
+            if standby := failover(found.report):
+                say(standby)
             say()
             for line in show(found.plan):
                 say(line)
             if output is not None:
                 remark(f"written: {output}")
         if check and found.plan.migrations:
+            raise SystemExit(SOMETHING_TO_DO)
+
+
+@group.command()
+def failover(
+    store: Store = Path("pro-store"),
+    now: Now = None,
+    k: Annotated[int, typer.Option("--k", min=1, help="So many hosts of one cluster may fail together, or fewer.")] = 1,
+    cpu: Annotated[
+        int | None,
+        typer.Option("--cpu", min=1, help="Processor promises, too, stay within so many per cent of a host's."),
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 3 unless every failure can be survived.")] = False,
+    json: Json = False,
+    config: Settings = None,
+) -> None:
+    """Whether any host may fail: each VM of it must find a place on the others by every rule, or you are told which does not and why."""
+    with errors():
+        from pro.actions.looking import failover_document
+
+        found = failover_document(store, settings(config), instant(now), k, cpu)
+        if json:
+            emit(found)
+        else:
+            for line in found["lines"]:
+                say(line)
+        if check and found["holds"] is not True:
             raise SystemExit(SOMETHING_TO_DO)
 
 
@@ -110,13 +140,16 @@ def show(plan: PlanFile, json: Json = False) -> None:
 
 @group.command()
 def explain(
-    plan: PlanFile, vm: Annotated[str, typer.Argument(metavar="VM", help="Id or name of a VM.")], json: Json = False
+    plan: PlanFile,
+    name: Annotated[str, typer.Argument(metavar="VM|HOST", help="Id or name of a VM or of a host.")],
+    on: Annotated[str | None, typer.Option(help="Why is the VM not on this host? What would it cost there?")] = None,
+    json: Json = False,
 ) -> None:
-    """Why a VM moves, what happens if it does not, and which other hosts were refused and why."""
+    """Why a VM moves, what happens if it does not, and which other hosts refuse it; or what a host gets, and what binds it."""
     with errors():
-        from pro.actions.explaining import explain_vm
+        from pro.actions.explaining import explain
 
-        found = explain_vm(read_plan(plan), vm)
+        found = explain(read_plan(plan), name, on)
         if json:
             emit(found.document)
             return

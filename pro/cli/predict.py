@@ -71,6 +71,35 @@ def forecast(
 
 
 @group.command()
+def train(store: Store = Path("pro-store"), now: Now = None, json: Json = False, config: Settings = None) -> None:
+    """Learn from the store's own counters; what does not beat simple rules on held-back days is kept but not used."""
+    with errors():
+        from pro.actions.training import train_models
+        from pro.core.text import plain
+
+        progress = Progress()
+        page = train_models(store, settings(config), instant(now), progress)
+        progress.end()
+        if json:
+            emit(page)
+            return
+        say(f"learned from {page['days']:.1f} days of counters up to {page['until']}")
+        for row in page["forecast"]:
+            say(
+                f"forecast of {row['counter']}: serves {len(row['entities'])} of {row['candidates']} with a daily pattern;"
+                f" held-back CRPS {row['crps_learned']:.3f} instead of {row['crps_plain']:.3f}"
+            )
+        for row in page["heat"]:
+            used = "used" if row["used"] else "not used"
+            say(
+                f"hot on {row['resource']} within {row['hours']} h: average precision {row['average_precision']:.3f},"
+                f" {row['gain']:+.3f} against the best rule ({plain(row['best_rule'])}): {used}"
+            )
+        if not page["forecast"] and not page["heat"]:
+            say("nothing worth having yet: five days of counters are needed, and a host that runs hot now and then")
+
+
+@group.command()
 def hotspots(
     store: Store = Path("pro-store"),
     now: Now = None,
@@ -107,6 +136,9 @@ def hotspots(
                 for h in outlook.hotspots
             ]  # fmt: skip
             say(table(rows, ("host", "of", "from (UTC)", "to", "surely", "peak", "hot min", "severity", "because of")))
+        for s in () if json else outlook.soon[:5]:
+            chances = ", ".join(f"{p:.0%} within {h} h" for h, p in s.probability.items())
+            say(f"{plain(s.host)} runs hot on {s.resource}: {chances}")
         if not json and (beside := baselines(outlook, conf.heat.threshold)) is not None:
             for name, hosts in (
                 ("SCOM's rule, 3 samples in a row", beside.scom_rule),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from pro import __version__
-from pro.cli import data, faces, hands, hook, plans, predict, tips
+from pro.cli import backtest, data, faces, hands, hook, plans, predict, tips
 
 app = typer.Typer(
     name="pro",
@@ -30,7 +30,16 @@ def _root(
     """Says which hosts will run hot, and moves the fewest virtual machines that fix it, safely."""
 
 
-for _group in (faces.demo_group, data.group, predict.group, plans.group, hands.group, hook.group, faces.group):
+for _group in (
+    faces.demo_group,
+    data.group,
+    predict.group,
+    plans.group,
+    hands.group,
+    hook.group,
+    backtest.group,
+    faces.group,
+):
     for _command in _group.registered_commands:
         app.registered_commands.append(_command)
 app.add_typer(data.inventory, name="inventory", help="Hosts, VMs and rules: bring them in, or ask a backend.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,10 +41,21 @@ def entity_of(fleet: Fleet, entities: Sequence[str]) -> Matched:
     belongs to neither. `host/vm` is the VM of that id or name; where several VMs have the name, the one on that
     host.
     """
-    hosts = _lookup(fleet.host_fqdn, fleet.hosts, fleet.host_names)
-    vms = _lookup(fleet.vm_fqdn, fleet.vms, fleet.vm_names)
+    hosts, vms = (fleet.host_fqdn, fleet.hosts, fleet.host_names), (fleet.vm_fqdn, fleet.vms, fleet.vm_names)
+    return _match(hosts, vms, fleet.host_of.tobytes(), tuple(entities))
+
+
+Words = tuple[str, ...]
+
+
+@lru_cache(maxsize=64)
+def _match(
+    of_hosts: tuple[Words, Words, Words], of_vms: tuple[Words, Words, Words], placed: bytes, entities: Words
+) -> Matched:
+    """Asked again and again about one fleet: a backtest asks thousands of times."""
+    hosts, vms, host_of = _lookup(*of_hosts), _lookup(*of_vms), np.frombuffer(placed, dtype=np.int64)
     called: dict[str, list[int]] = {}
-    for i, (ident, name) in enumerate(zip(fleet.vms, fleet.vm_names, strict=True)):
+    for i, (ident, name) in enumerate(zip(of_vms[1], of_vms[2], strict=True)):
         for key in {ident.strip().casefold(), name.strip().casefold()}:
             called.setdefault(key, []).append(i)
     out = np.full((3, len(entities)), -1, dtype=np.int64)
@@ -55,10 +67,11 @@ def entity_of(fleet: Fleet, entities: Sequence[str]) -> Matched:
             counted = _decide(computer, hosts, [])[0]
             owners = called.get(instance, [])
             if len(owners) > 1:
-                owners = [v for v in owners if fleet.host_of[v] == counted]
+                owners = [v for v in owners if host_of[v] == counted]
             if counted >= 0 and len(owners) == 1:
                 vm, side[e], out[2, e] = owners[0], True, counted
         out[0, e], out[1, e] = vm, host
+    out.flags.writeable = side.flags.writeable = False
     return Matched(vm=out[0], host=out[1], host_side=side, counted_on=out[2])
 
 

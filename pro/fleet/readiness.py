@@ -29,6 +29,8 @@ FRESH_S = 1800
 LEAST = 0.5
 """Share of the history below which a counter is called sparse."""
 
+STATES = ("ok", "sparse", "stale", "absent")
+
 BLIND = 0.2
 """Share of the processor caps on a host that may lack fresh counters before the host is left alone."""
 
@@ -38,7 +40,8 @@ class Coverage:
     """How much of one counter of one host or VM is known.
 
     `known` share of the grid; `newest` instant of the newest value; `missing_since` from when on there is nothing (None:
-    it is fresh); `gap_s` the longest time without a value; `entity` who speaks for it, "" when nobody does.
+    it is fresh); `gap_s` the longest time without a value; `entity` who speaks for it, "" when nobody does. `enough_from`:
+    when half of the history will be known if samples go on coming; None: it is now, or nothing is coming.
     """
 
     kind: Literal["host", "vm"]
@@ -51,6 +54,25 @@ class Coverage:
     missing_since: datetime | None
     gap_s: int
     state: Literal["ok", "sparse", "stale", "absent"]
+    enough_from: datetime | None = None
+
+
+@dataclass(frozen=True)
+class CounterState:
+    """One counter over all hosts or VMs that should have it: how many are in which state, and from when all that come are enough."""
+
+    counter: str
+    kind: Literal["host", "vm"]
+    states: Mapping[str, int]
+    newest: datetime | None
+    enough_from: datetime | None
+
+    def sentence(self) -> str:
+        """For people."""
+        told = ", ".join(f"{n} {s}" for s, n in self.states.items() if n)
+        until = f"; newest {self.newest:%Y-%m-%d %H:%M} UTC" if self.newest else ""
+        enough = f"; enough from {self.enough_from:%Y-%m-%d %H:%M} UTC" if self.enough_from else ""
+        return f"{self.counter} of {'hosts' if self.kind == 'host' else 'VMs'}: {told}{until}{enough}"
 
 
 @dataclass(frozen=True)
@@ -62,13 +84,36 @@ class Readiness:
     hold: Mapping[str, str]
     """Host id -> why it should not be acted on."""
 
+    def by_counter(self) -> tuple[CounterState, ...]:
+        """One line per counter and kind, by name."""
+        found = []
+        for counter, kind in sorted({(r.counter, r.kind) for r in self.rows}):
+            rows = [r for r in self.rows if (r.counter, r.kind) == (counter, kind)]
+            found.append(
+                CounterState(
+                    counter, kind, {s: sum(r.state == s for r in rows) for s in STATES},
+                    max((r.newest for r in rows if r.newest), default=None),
+                    max((r.enough_from for r in rows if r.enough_from), default=None),
+                )
+            )  # fmt: skip
+        return tuple(found)
+
     def to_json(self) -> dict[str, Any]:
-        """For `--json`: counts by state, whatever is not ok, and the hosts to hold."""
-        states = ("ok", "sparse", "stale", "absent")
+        """For `--json`: counts by state, each counter, whatever is not ok, and the hosts to hold."""
         return {
             "schema": "readiness/1",
             "now": self.now.isoformat(),
-            "counters": {s: sum(r.state == s for r in self.rows) for s in states},
+            "counters": {s: sum(r.state == s for r in self.rows) for s in STATES},
+            "by_counter": [
+                {
+                    "counter": c.counter,
+                    "kind": c.kind,
+                    **c.states,
+                    "newest": c.newest.isoformat() if c.newest else None,
+                    "enough_from": c.enough_from.isoformat() if c.enough_from else None,
+                }
+                for c in self.by_counter()
+            ],
             "missing": [
                 {
                     "kind": r.kind,
@@ -78,6 +123,7 @@ class Readiness:
                     "known": round(r.known, 4),
                     "since": r.missing_since.isoformat() if r.missing_since else None,
                     "longest_gap_s": r.gap_s,
+                    "enough_from": r.enough_from.isoformat() if r.enough_from else None,
                 }
                 for r in self.rows
                 if r.state != "ok"
@@ -151,10 +197,16 @@ def _rows(
             state = "stale" if stale else "sparse" if share[i] < LEAST else "ok"
         elif grid is not None:
             since = grid.start
+        enough = None
+        if state == "sparse" and grid is not None:
+            lacking = int(np.ceil((LEAST - share[i]) * grid.values.shape[1]))
+            enough = now + timedelta(seconds=lacking * grid.step_s)
         entity = grid.entities[speaker[i]] if grid is not None and speaker[i] >= 0 else ""
         step = grid.step_s if grid is not None else 0
         rows.append(
-            Coverage(kind, ident, name, counter, entity, float(share[i]), newest, since, int(gap[i]) * step, state)
+            Coverage(
+                kind, ident, name, counter, entity, float(share[i]), newest, since, int(gap[i]) * step, state, enough
+            )
         )
     return rows
 

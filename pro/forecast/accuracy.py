@@ -135,7 +135,7 @@ def _score(
 ) -> Score:
     point = np.stack([p for p, _ in table])
     paths = np.stack([v for _, v in table])
-    q05, q50, q90, q95 = np.quantile(paths, (0.05, 0.5, 0.9, 0.95), axis=2)
+    q05, q50, q90, q95 = np.quantile(paths, (0.05, 0.5, 0.9, 0.95), axis=2, method="hazen")
     return Score(
         model=name,
         mae=losses.mae(actual, point),

@@ -2,24 +2,29 @@
 
 So what peaked together peaks together in the path, and the sum over a host's VMs of path s is a sample path of the host. Two
 models make an entity's path out of that stretch: `level` (see paths.py), and `learned` (see learned.py) for entities with a
-daily pattern on which it won on held-back days, and lost on none.
+daily pattern on which it won on held-back days, and lost on none. Where the past is long enough to hold some of it back, the paths
+keep their order, but how far they reach is calibrated (blend.py), and how much they move together (together.py): `blend`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pro.core.units import COUNTERS
+from pro.forecast.held_back import held_back
 from pro.forecast.history import DAY_S, History, history
-from pro.forecast.learned import learn
-from pro.forecast.losses import crps_each
-from pro.forecast.origins import draw_origins, free_share, pooled_strength, season_strength
+from pro.forecast.impose import impose_ranks, middle_ranks
+from pro.forecast.learned import Learned
+from pro.forecast.marginals import LEVELS, ways
+from pro.forecast.origins import draw_origins, free_share, pooled_strength
 from pro.forecast.paths import LEVEL_S, Draw, draw, level_paths, persistence, widen
 from pro.forecast.scenarios import Scenarios
+from pro.forecast.teaching import bounds_of, teach
+from pro.forecast.together import common, tied
 from pro.telemetry.grid import Grid
 
 if TYPE_CHECKING:
@@ -29,22 +34,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pro.forecast.base import Forecaster
+    from pro.forecast.taught import Taught
 
     Floats = NDArray[np.float32]
 
-UNKNOWN, LEVEL, LEARNED = "unknown", "level", "learned"
-PATTERN = 0.3
-"""Season strength from which an entity is a candidate for the learned model; below, there is little to learn."""
-CANDIDATES = 300
-"""At most so many candidates per counter, the most variable ones: they are what makes hosts hot."""
-HELD_BACK = 3
-"""Days the learned model must prove itself on; it is then taught on all."""
-MARGIN = 0.9
-"""The learned model must bring an entity's loss below this part of the plain model's."""
-HALF_KNOWN = 0.5
-"""An entity less known than this is not worth teaching."""
-CHUNK = 4096
-SELECTION_SEED, TRIAL_PATHS = 9, 12
+UNKNOWN, LEVEL, BLEND, LEARNED = "unknown", "level", "blend", "learned"
+CHUNK, MOST_CELLS = 4096, 2_000_000
+"""At most so many entities, and quantile cells of one way, at a time: memory stays flat in the fleet."""
 
 
 def forecast(
@@ -55,6 +51,7 @@ def forecast(
     seed: int,
     slot_s: int = 1800,
     cutoff: datetime | None = None,
+    taught: Taught | None = None,
 ) -> dict[str, Scenarios]:
     """Joint paths per counter over `horizon_s` seconds from the cutoff (the newest among `grids` if None).
 
@@ -67,6 +64,8 @@ def forecast(
     slot_s
         Seconds per step of a path; grid points inside are averaged. Must divide a day and `horizon_s`, and be a multiple of
         the grids' step.
+    taught
+        What was learned from this store before; None: learned here and now, where days enough allow it.
 
     Returns
     -------
@@ -75,15 +74,15 @@ def forecast(
 
     Raises ValueError for a horizon or a slot that does not fit.
     """
-    forecaster: Forecaster = JointForecaster(slot_s=slot_s, cutoff=cutoff)
+    forecaster: Forecaster = JointForecaster(slot_s=slot_s, cutoff=cutoff, taught=taught)
     return forecaster.fit(grids).scenarios(horizon_s, scenarios, seed)
 
 
 class JointForecaster:
-    """The `Forecaster` PRO uses. `slot_s` and `cutoff` as in `forecast`."""
+    """The `Forecaster` PRO uses. `slot_s`, `cutoff` and `taught` as in `forecast`."""
 
-    def __init__(self, *, slot_s: int = 1800, cutoff: datetime | None = None) -> None:
-        self.slot_s, self._until = slot_s, cutoff
+    def __init__(self, *, slot_s: int = 1800, cutoff: datetime | None = None, taught: Taught | None = None) -> None:
+        self.slot_s, self._until, self._taught = slot_s, cutoff, taught
         self._grids: dict[str, Grid] = {}
 
     def fit(self, grids: Mapping[str, Grid]) -> JointForecaster:
@@ -111,9 +110,10 @@ class JointForecaster:
         longest = max(p.values.shape[1] for p in pasts.values())
         pasts = {c: p.lengthened(longest) for c, p in pasts.items()}
         free = free_share(pooled_strength(tuple(pasts.values())))
+        frame = replace(frame, free=free)
         rng = np.random.default_rng(seed)
         drawn = draw(draw_origins(longest, frame.slots, n, frame.per_day, free, rng), rng)
-        return {c: _one(self._grids[c], past, frame, drawn, free) for c, past in pasts.items()}
+        return {c: _one(self._grids[c], past, frame, drawn, self._taught) for c, past in pasts.items()}
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,7 @@ class _Frame:
     slots: int
     scenarios: int
     seed: int
+    free: float = 0.0
 
     @property
     def per_day(self) -> int:
@@ -146,9 +147,9 @@ def cut(grid: Grid, until: datetime | None) -> Grid:
     return Grid(grid.counter, grid.entities, grid.start, grid.step_s, grid.values[:, :points])
 
 
-def _one(grid: Grid, past: History, frame: _Frame, drawn: Draw, free: float) -> Scenarios:
-    entities = len(grid.entities)
-    bounds = _bounds(grid)
+def _one(grid: Grid, past: History, frame: _Frame, drawn: Draw, taught: Taught | None) -> Scenarios:
+    entities, free = len(grid.entities), frame.free
+    bounds = bounds_of(grid)
     known = past.seen.any(axis=1)
     keep = persistence(past.values[known], frame.slots, frame.span)
     paths = np.zeros((entities, frame.scenarios, frame.slots), dtype=np.float32)
@@ -158,71 +159,35 @@ def _one(grid: Grid, past: History, frame: _Frame, drawn: Draw, free: float) -> 
         part = rows[begin : begin + CHUNK]
         plain = level_paths(past.values[part], past.seen[part], keep[begin : begin + CHUNK], drawn, frame.span)
         paths[part] = bounds.apply(plain, part)
-    won, better = _learned_where_it_wins(past, rows, frame, drawn, free, bounds)
-    paths[won] = bounds.apply(better, won)
-    for begin in range(0, rows.size, CHUNK):
-        part = rows[begin : begin + CHUNK]
-        paths[part] = bounds.apply(widen(paths[part], days), part)
+    if taught is None:
+        lesson = teach(past, grid.entities, grid.counter, frame.slots, bounds)
+    else:
+        lesson = taught.lesson(grid.counter, frame.slots, frame.slot_s)
+    serves = set(lesson.entities) if lesson is not None else set()
+    won = np.array([e for e in rows if grid.entities[e] in serves], dtype=np.int64)
+    if lesson is not None and won.size:
+        better = Learned(lesson.trees, frame.per_day, frame.slots).paths(past.values[won], drawn.origins)
+        paths[won] = bounds.apply(widen(better, days), won)
+    trial = held_back(past, frame.slots, free, COUNTERS[grid.counter].unit != "%")
+    blend = trial.blend() if trial is not None else None
+    tie = trial.strength(blend) if trial is not None and blend is not None else 0.0
+    factor = common(frame.scenarios, np.random.default_rng(frame.seed + 1))
+    rest = np.setdiff1d(rows, won)
+    each = max(MOST_CELLS // (frame.slots * len(LEVELS)), 1)
+    ahead = np.arange(frame.slots)
+    for begin in range(0, rest.size, each):
+        part = rest[begin : begin + each]
+        if blend is None:
+            paths[part] = bounds.apply(widen(paths[part], days), part)
+            continue
+        quantiles = blend.apply(ways(past.values[part], paths[part], ahead, frame.per_day), ahead)
+        paths[part] = bounds.apply(impose_ranks(tied(middle_ranks(paths[part]), factor, tie), quantiles), part)
     if rows.size < entities:
         paths[~known] = np.median(paths[known], axis=0) if rows.size else np.float32(max(bounds.low, 0.0))
-    model = np.where(known, LEVEL, UNKNOWN).astype(object)
+    model = np.where(known, LEVEL if blend is None else BLEND, UNKNOWN).astype(object)
     model[won] = LEARNED
     point = np.median(paths, axis=1).astype(np.float32)
     share = past.share
     return Scenarios(
         grid.counter, grid.entities, frame.cutoff, frame.slot_s, paths, point, share, tuple(model), frame.seed
     )
-
-
-@dataclass(frozen=True)
-class _Bounds:
-    """Lowest possible value, and (E,) the highest credible one: what was seen, or 100 % for a percentage, within physics."""
-
-    low: float
-    top: Floats
-
-    def apply(self, paths: Floats, entities: NDArray[Any]) -> Floats:
-        return np.asarray(np.clip(paths, np.float32(self.low), self.top[entities, None, None]), dtype=np.float32)
-
-
-def _bounds(grid: Grid) -> _Bounds:
-    counter = COUNTERS[grid.counter]
-    seen = np.max(grid.values, axis=1, initial=-np.inf, where=np.isfinite(grid.values))
-    top = np.maximum(seen, 100.0) if counter.unit == "%" else seen
-    return _Bounds(counter.low, np.clip(top, counter.low, counter.high).astype(np.float32))
-
-
-def _learned_where_it_wins(
-    past: History, rows: NDArray[Any], frame: _Frame, drawn: Draw, free: float, bounds: _Bounds
-) -> tuple[NDArray[Any], Floats]:
-    """Entities (indices) for which the learned model beat the plain one on held-back days, and its paths for them."""
-    nobody = np.zeros(0, dtype=np.int64), np.zeros((0, frame.scenarios, frame.slots), dtype=np.float32)
-    step = frame.per_day * -(-frame.slots // frame.per_day)
-    n = past.values.shape[1]
-    taught = n - HELD_BACK * step
-    if taught < max(2 * frame.per_day, frame.slots + frame.per_day):
-        return nobody
-    strength = season_strength(past.values[rows], frame.per_day)
-    able = rows[(strength > PATTERN) & (past.seen[rows].mean(axis=1) > HALF_KNOWN)]
-    able = able[np.argsort(-past.values[able].std(axis=1), kind="stable")[:CANDIDATES]]
-    model = learn(past.values[able, :taught], frame.slots, frame.per_day, np.random.default_rng(SELECTION_SEED))
-    if model is None:
-        return nobody
-    losses = []
-    for back in range(1, HELD_BACK + 1):
-        end = n - back * step
-        values, seen = past.values[able, :end], past.seen[able, :end]
-        rng = np.random.default_rng(SELECTION_SEED)
-        trial = draw(draw_origins(end, frame.slots, TRIAL_PATHS, frame.per_day, free, rng), rng)
-        keep = persistence(values, frame.slots, frame.span)
-        truth = np.where(past.seen[able, end : end + frame.slots], past.values[able, end : end + frame.slots], np.nan)
-        plain = crps_each(truth, bounds.apply(level_paths(values, seen, keep, trial, frame.span), able))
-        losses.append((plain, crps_each(truth, bounds.apply(model.paths(values, trial.origins), able))))
-    plain_loss, learned_loss = np.moveaxis(np.array(losses), 1, 0)
-    wins = (learned_loss.sum(axis=0) < MARGIN * plain_loss.sum(axis=0)) & (learned_loss <= plain_loss).all(axis=0)
-    if not wins.any():
-        return nobody
-    final = learn(past.values[able], frame.slots, frame.per_day, np.random.default_rng(SELECTION_SEED))
-    if final is None:
-        return nobody
-    return able[wins], final.paths(past.values[able[wins]], drawn.origins)

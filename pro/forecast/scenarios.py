@@ -53,7 +53,7 @@ class Scenarios:
     seed: int
 
     def quantile(self, q: float) -> NDArray[np.float32]:
-        """(E, T) the q-quantile over paths."""
+        """(E, T) the q-quantile over paths; of S paths in order, the i-th stands for (i + 1/2) / S (Hazen)."""
         import numpy as np
 
-        return np.quantile(self.values, q, axis=1).astype(np.float32)
+        return np.quantile(self.values, q, axis=1, method="hazen").astype(np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,14 @@ import numpy as np
 from pro.core.errors import InputError
 from pro.core.text import plain
 from pro.placement.constraints import Headroom, build, preferences
+from pro.placement.failover.hold import failover_of, hold
 from pro.placement.language import Soft, cost
 from pro.placement.objectives import Balance, Heat, HostsOn, Moves
 from pro.placement.placement import Placement, TierCost
-from pro.placement.policy import Policy, budget, migration, percent_hours, rounds, tiers
+from pro.placement.policy import Policy, budget, helpings, migration, percent_hours, rounds, tiers
 from pro.placement.problem import Problem, Stop, Tier, compile_problem
 from pro.placement.referee import check, require
+from pro.placement.weights import weighed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,18 +27,30 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pro.fleet import Demand, Fleet
-    from pro.placement.engines.exact import Coarse
+    from pro.placement.engines.exact import Settled
+    from pro.placement.failover import Failover
     from pro.placement.problem import Engine, Objective
     from pro.placement.rules import Constraint, Violation
 
     Ints = NDArray[np.int64]
 
 
+LARGE = 50_000
+"""VM x host pairs from which on the wide search is asked."""
+
+BOUND_SHARE = 0.2
+"""Share of the time that is kept for a lower bound of a large problem."""
+
+AFTER_ENGINES = 2.5
+"""How much longer the referee and the account take than a look at today's placement."""
+
+
 @dataclass(frozen=True)
 class Question:
     """A placement problem with its rules still in words: what the referee, `explain` and the planner need beside it.
 
-    `preferences` are rules that may be broken, at a price.
+    `preferences` are rules that may be broken, at a price. `failover`: the rule that hosts may fail, apart from the others
+    because it is made of them; None: not asked for.
     """
 
     fleet: Fleet
@@ -44,6 +59,7 @@ class Question:
     constraints: tuple[Constraint, ...]
     problem: Problem
     preferences: tuple[Constraint, ...] = ()
+    failover: Failover | None = None
 
 
 def prepare(fleet: Fleet, demand: Demand, policy: Policy) -> Question:
@@ -74,7 +90,9 @@ def prepare(fleet: Fleet, demand: Demand, policy: Policy) -> Question:
         headroom = Headroom(policy.ladder[2])
         soft.insert(0, headroom)
         problem = _guarded(problem, fleet, headroom)
-    return Question(fleet, demand, policy, tuple(constraints), problem, tuple(soft))
+    # Restarts keep to what binds; what is only wished for they may break.
+    stand_by = failover_of(policy, constraints)
+    return Question(fleet, demand, policy, tuple(constraints), problem, tuple(soft), stand_by)
 
 
 def _guarded(problem: Problem, fleet: Fleet, headroom: Headroom) -> Problem:
@@ -93,23 +111,29 @@ def unkept(question: Question, host_of: Ints) -> tuple[Violation, ...]:
 
 
 def place(
-    fleet: Fleet, demand: Demand, policy: Policy, *, tell: Callable[[str], None] = lambda _: None
+    fleet: Fleet, demand: Demand, policy: Policy, *, tell: Callable[[str], None] = lambda _: None, prove: bool = True
 ) -> tuple[Placement, Question]:
     """Where every VM should stand; never worse than today.
 
     Engines run one after the other, each from where the last one ended: greedy repair, local search, and CP-SAT where the
-    problem is small enough to prove something. `tell` hears what is going on. Raises RefereeError if an engine's answer
-    breaks a rule worse than today, which is a bug and is never passed on.
+    problem is small enough to prove something; for large fleets the wide search. Compiling rules and kernels is not part of
+    `policy.seconds`, everything after it is. `tell` hears what is going on; without `prove` nothing is proven or bounded. Raises
+    RefereeError if an engine's answer breaks a rule worse than today, which is a bug and is never passed on.
     """
     question = prepare(fleet, demand, policy)
+    _ready(question, tell)
     begun = time.monotonic()
-    found, proof = _run(question, tell)
+    today = _figures(question, fleet.host_of)
+    # Engines leave the referee and the account as long as a look at today's placement took.
+    after_engines = AFTER_ENGINES * (time.monotonic() - begun)
+    found, proof = _run(question, max(policy.seconds - after_engines, policy.seconds / 2), tell, prove=prove)
+    found, proof = _held(question, found, proof, tell)
     verdict = require(fleet, question.constraints, found.host_of)
     problem = question.problem
     after = problem.costs(found.host_of)
     return Placement(
         host_of=found.host_of,
-        tiers=account(question, found.host_of),
+        tiers=_account(today, _figures(question, found.host_of)),
         violations=verdict.still,
         bound=proof.bound,
         gap=None if proof.bound is None else round((after[1] - proof.bound) / max(after[1], 1), 6),
@@ -127,30 +151,96 @@ class _Answer:
     engine: str
 
 
-def _run(question: Question, tell: Callable[[str], None]) -> tuple[_Answer, Coarse]:
-    """Greedy, local search, then CP-SAT: on the whole problem if that is small, else on a coarser one for a bound."""
-    from pro.placement.engines import Exact, Greedy, Local, warm
-    from pro.placement.engines.exact import Coarse
+def large(problem: Problem) -> bool:
+    """Whether so many VMs could go to so many hosts that a look at every pair is too long a step."""
+    return len(problem.home) * problem.hosts > LARGE
 
-    problem, policy = question.problem, question.policy
+
+def _ready(question: Question, tell: Callable[[str], None]) -> None:
+    """Load the compiled kernels, before any clock runs."""
+    from pro.placement.engines.warm import warm, warm_wide
+
     tell("preparing the engines")
-    warm()
+    if large(question.problem):
+        warm_wide()
+    else:
+        warm()
+
+
+def _run(question: Question, seconds: float, tell: Callable[[str], None], *, prove: bool) -> tuple[_Answer, Settled]:
+    """Wide search where the fleet is large, in so many seconds; else greedy, local search, and whatever proves something."""
+    return (
+        _large(question, seconds, tell, prove=prove) if large(question.problem) else _small(question, tell, prove=prove)
+    )
+
+
+def _large(question: Question, seconds: float, tell: Callable[[str], None], *, prove: bool) -> tuple[_Answer, Settled]:
+    """The wide search, and then a bound by what hosts would do alone."""
+    from pro.placement.engines.exact import Settled
+    from pro.placement.engines.sources import source_bound
+    from pro.placement.engines.wide import Wide, goal_tier
+
+    problem, policy, begun = question.problem, question.policy, time.monotonic()
+    engine = Wide(workers=policy.workers)
+    tell(engine.name)
+    steps = helpings(policy) if policy.steps is None else policy.steps
+    stop = Stop(seconds * (1 - BOUND_SHARE * prove), steps)
+    found = engine.search(problem, problem.home, stop, np.random.default_rng(policy.seed))
+    bound = None
+    if prove and goal_tier(problem) == 1:
+        tell("lower bound")
+        with ThreadPoolExecutor(policy.workers) as pool:
+            bound = source_bound(
+                problem, found.host_of, 1, found.price,
+                each=pool.map, left=lambda: seconds - (time.monotonic() - begun),
+            )  # fmt: skip
+    fewest = not (found.host_of != problem.home).any() or None
+    return _Answer(found.host_of, engine.name), Settled(None if bound is None else bound.value, fewest)
+
+
+def _small(question: Question, tell: Callable[[str], None], *, prove: bool) -> tuple[_Answer, Settled]:
+    """Greedy, local search, then CP-SAT: on the whole problem if that is small, else on a coarser one for a bound."""
+    from pro.placement.engines import Cuts, Exact, Greedy, Local
+    from pro.placement.engines.exact import Settled
+
+    problem, policy, seconds = question.problem, question.policy, question.policy.seconds
     rng = np.random.default_rng(policy.seed)
     host_of, names = problem.home, []
-    chain: Sequence[tuple[Engine, float]] = ((Greedy(), 1.0), (Local(), 0.7))
+    exact, cuts = Exact(), Cuts(Local())
+    whole = exact.entries(problem) <= exact.most_entries
+    small = prove and not whole and cuts.fits(problem)
+    chain: Sequence[tuple[Engine, float]] = ((Greedy(), 1.0), (Local(), 0.35 if small else 0.7))
     for engine, share in chain:
         tell(engine.name)
-        host_of = engine.improve(problem, host_of, Stop(policy.seconds * share, rounds(policy, question.fleet)), rng)
+        host_of = engine.improve(problem, host_of, Stop(seconds * share, rounds(policy, question.fleet)), rng)
         names.append(engine.name)
-    exact, rest = Exact(), Stop(policy.seconds * 0.3)
-    tell(exact.name)
-    if exact.entries(problem) > exact.most_entries:
+    if not prove:
+        return _Answer(host_of, " + ".join(names)), Settled(None, None)
+    rest = Stop(seconds * (0.6 if small else 0.3), Stop().steps if policy.steps is None else policy.steps)
+    if small:
+        tell(cuts.name)
+        host_of, settled = cuts.prove(problem, host_of, rest, rng)
+        return _Answer(host_of, " + ".join([*names, cuts.name])), settled
+    if not whole:
+        tell(exact.name)
         return _Answer(host_of, " + ".join(names)), exact.coarse(problem, host_of, rest, policy.seed)
+    tell(exact.name)
     proof = exact.prove(problem, host_of, rest, policy.seed)
     moved = int((proof.host_of != problem.home).sum())
     # The goal's tier charges for migrations, so where it is solved to the end no placement as good has fewer.
     fewest = moved == 0 or proof.optimal[1] or None
-    return _Answer(proof.host_of, " + ".join([*names, exact.name])), Coarse(proof.bounds[1], fewest)
+    return _Answer(proof.host_of, " + ".join([*names, exact.name])), Settled(proof.bounds[1], fewest)
+
+
+def _held(question: Question, found: _Answer, proof: Settled, tell: Callable[[str], None]) -> tuple[_Answer, Settled]:
+    """The answer without what would make it worse in failover than today."""
+    from pro.placement.engines import Local
+
+    kept = hold(question, found.host_of, Local(), tell)
+    if kept is found.host_of:
+        return found, proof
+    moved = bool((kept != question.fleet.host_of).any())
+    return _Answer(kept, f"{found.engine} + failover"), replace(proof, minimal_moves=None if moved else True)
 
 
 def _movable(fleet: Fleet, policy: Policy) -> NDArray[np.bool_]:
@@ -167,27 +257,30 @@ def _movable(fleet: Fleet, policy: Policy) -> NDArray[np.bool_]:
 
 def account(question: Question, host_of: Ints) -> tuple[TierCost, ...]:
     """The answer in people's units, most important first: what it was and what it will be."""
+    return _account(_figures(question, question.fleet.host_of), _figures(question, host_of))
+
+
+def _account(today: list[tuple[str, float, str]], after: list[tuple[str, float, str]]) -> tuple[TierCost, ...]:
+    return tuple(TierCost(name, was, will, unit) for (name, was, unit), (_, will, _) in zip(today, after, strict=True))
+
+
+def _figures(question: Question, host_of: Ints) -> list[tuple[str, float, str]]:
+    """The lines of the account for `host_of`: what, how much, in which unit."""
     fleet, demand, home = question.fleet, question.demand, question.fleet.host_of
     heat = Heat(threshold=question.policy.threshold, resources=tuple(r for r in fleet.resources if r != "memory"))
 
-    def of(objective: Objective, placed: Ints) -> int:
-        return sum(cost(term, home, placed) for term in objective.terms(fleet, demand))
+    def of(objective: Objective, per: float) -> float:
+        return round(sum(cost(term, home, host_of) for term in objective.terms(fleet, demand)) / per, 2)
 
-    def line(name: str, unit: str, objective: Objective, per: float) -> TierCost:
-        return TierCost(name, round(of(objective, home) / per, 2), round(of(objective, host_of) / per, 2), unit)
-
-    broken_now = sum(v.amount for v in check(fleet, question.constraints, home))
-    broken_then = sum(v.amount for v in check(fleet, question.constraints, host_of))
-    gib = float(fleet.memory_mib[host_of != home].sum()) / 1024
-    wished_now = sum(v.amount for v in unkept(question, home))
-    wished_then = sum(v.amount for v in unkept(question, host_of))
-    wishes = [TierCost("preferences not kept", wished_now, wished_then, "violations")] if question.preferences else []
-    return (
-        TierCost("broken rules", broken_now, broken_then, "violations"),
-        *wishes,
-        line("heat", "expected % x hours over the threshold, with margin", heat, percent_hours(demand)),
-        line("migrations", "count", Moves(), 1),
-        TierCost("memory moved", 0.0, round(gib, 2), "GiB"),
-        line("hosts on", "hosts", HostsOn(), 1),
-        line("balance", "% of a host over its cluster's mean, weighted", Balance(), 1e7),
-    )
+    wishes = [("preferences not kept", sum(v.amount for v in unkept(question, host_of)), "violations")]
+    also = [] if question.policy.goal == "repair" else weighed(question.policy.weights, fleet, demand, 1)
+    return [
+        ("broken rules", sum(v.amount for v in check(fleet, question.constraints, host_of)), "violations"),
+        *(wishes if question.preferences else []),
+        ("heat", of(heat, percent_hours(demand)), "expected % x hours over the threshold, with margin"),
+        ("migrations", of(Moves(), 1), "count"),
+        ("memory moved", round(float(fleet.memory_mib[host_of != home].sum()) / 1024, 2), "GiB"),
+        ("hosts on", of(HostsOn(), 1), "hosts"),
+        ("balance", of(Balance(), 1e7), "% of a host over its cluster's mean, weighted"),
+        *((one.plain.name, of(one.plain, one.per), one.unit) for one in also),
+    ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from pro.core.units import CPU, MEMORY
 from pro.placement.objectives import Balance, Heat, HostsOn, Moves
 from pro.placement.objectives.common import BILLION
+from pro.placement.weights import Weights, weighed
 
 if TYPE_CHECKING:
     from pro.fleet import Demand, Fleet
@@ -24,6 +25,10 @@ HOST_WORTH = 8.0
 
 ROUNDS = 120_000
 """VM x host pairs that the search looks at again and again; decides how many rounds it gets when nobody says."""
+
+
+HELPINGS = 6
+"""Helpings that the wide search gets for each second it is given; few enough that a slow machine gives the same answer."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +57,20 @@ class Policy:
         No host is filled beyond the third, but to repair something.
     max_moves_per_service, max_moves_per_cluster
         Migrations of VMs of one service, of one cluster. None: no such limit.
+    weights
+        What else counts, beside heat and migrations; nothing unless said. Not for "repair".
+    failover
+        So many hosts of one cluster may fail together, or fewer: no answer leaves more VMs without a place in such a case
+        than today. 0: not looked at.
+    take_restarts
+        Ids of hosts that take the VMs of failed hosts although nothing is moved to them.
     seconds, steps
         When the engines stop, whichever comes first. `steps` None: by the size of the fleet (`rounds`), so that on any
         machine that is fast enough for `seconds` the answer is the same.
     seed
         Of the search.
+    workers
+        Threads that search a large fleet; the answer does not depend on how many there are.
     """
 
     goal: Goal = "balance"
@@ -71,15 +85,23 @@ class Policy:
     memory_placement_mib: int | None = None
     max_moves_per_service: int | None = None
     max_moves_per_cluster: int | None = None
+    weights: Weights = field(default_factory=Weights)
+    failover: int = 1
+    take_restarts: tuple[str, ...] = ()
     seconds: float = 5.0
     steps: int | None = None
     seed: int = 1
+    workers: int = 1
 
     def __post_init__(self) -> None:
         if self.goal not in ("balance", "consolidate", "repair"):
             raise ValueError(f"goal must be balance, consolidate or repair, got {self.goal!r}")
         if self.aggressiveness not in WORTH:
             raise ValueError(f"aggressiveness must be 1..5, got {self.aggressiveness}")
+        if self.failover < 0:
+            raise ValueError(f"failover must be a number of hosts, got {self.failover}")
+        if self.workers < 1:
+            raise ValueError(f"workers must be 1 or more, got {self.workers}")
         if not 0 < self.threshold <= 1:
             raise ValueError(f"threshold must be a fraction of capacity in (0, 1], got {self.threshold}")
         lowest, start, placing = self.ladder
@@ -121,6 +143,11 @@ def rounds(policy: Policy, fleet: Fleet) -> int:
     return int(min(250, max(8, ROUNDS // max(fleet.n_vms * fleet.n_hosts, 1))))
 
 
+def helpings(policy: Policy) -> int:
+    """Helpings of search in a large fleet, when nobody says how many: as many as any machine has time for."""
+    return max(round(HELPINGS * policy.seconds), 8)
+
+
 def percent_hours(demand: Demand) -> float:
     """How many units of heat one expected per cent x hour over the threshold on one host is."""
     return 0.01 * BILLION * 3600 / demand.step_s * demand.scenarios
@@ -139,7 +166,8 @@ def tiers(policy: Policy, fleet: Fleet, demand: Demand) -> list[tuple[str, list[
     smaller: tuple[str, list[Objective]] = ("memory moved", [Moves(per_move=0, per_gib=1)])
     if policy.goal == "repair":
         return [("moves", [Moves()]), smaller, ("heat", [heat])]
-    goal: list[Objective] = [heat, worth]
-    if policy.goal == "consolidate":
+    also = weighed(policy.weights, fleet, demand, migration(policy, demand))
+    goal: list[Objective] = [heat, worth, *(one.priced for one in also)]
+    if policy.goal == "consolidate" and not policy.weights.power:
         goal.append(HostsOn(cost=round(HOST_WORTH * unit)))
     return [("heat and moves", goal), smaller, ("balance", [Balance(resources=(CPU,))])]

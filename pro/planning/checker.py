@@ -37,11 +37,16 @@ _WIRE_MIBPS_PER_MBPS = 1e6 / 8 / 2**20
 
 
 def check(
-    plan: Plan, fleet: Fleet, constraints: Sequence[Constraint] = (), profile: Profile | None = None
+    plan: Plan,
+    fleet: Fleet,
+    constraints: Sequence[Constraint] = (),
+    profile: Profile | None = None,
+    between: Sequence[tuple[Constraint, int]] = (),
 ) -> list[str]:
     """Everything that is wrong with `plan` on `fleet`, one sentence each; empty if it may be applied.
 
-    `profile`: the law it was made by, where that is not the stock one of its name.
+    `profile`: the law it was made by, where that is not the stock one of its name. `between`: rules that are asked about the
+    moments between waves only, each with the amount by which it may be broken.
     """
     said: list[str] = []
     if content_id(plan) != plan.id:
@@ -56,7 +61,7 @@ def check(
     unknown = _unknown(plan, fleet)
     if unknown:
         return said + unknown
-    return said + _Replay(plan, fleet, constraints, profile).run()
+    return said + _Replay(plan, fleet, constraints, profile, between).run()
 
 
 def _unknown(plan: Plan, fleet: Fleet) -> list[str]:
@@ -67,11 +72,19 @@ def _unknown(plan: Plan, fleet: Fleet) -> list[str]:
 
 
 class _Replay:
-    def __init__(self, plan: Plan, fleet: Fleet, constraints: Sequence[Constraint], profile: Profile) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        fleet: Fleet,
+        constraints: Sequence[Constraint],
+        profile: Profile,
+        between: Sequence[tuple[Constraint, int]] = (),
+    ) -> None:
         self.plan = plan
         self.fleet = fleet
         self.profile = profile
         self.constraints = constraints
+        self.between = between
         self.said: list[str] = []
         self.at: Ints = fleet.host_of.copy()
         self.worst_memory = 0.0
@@ -89,6 +102,7 @@ class _Replay:
             self._rules(wave, number)
             for m in wave.migrations:
                 self.at[self.fleet.vm_index(m.vm)] = self.fleet.host_index(m.destination)
+            self._between(number)
             starts += max((m.seconds for m in wave.migrations), default=0.0)
         self._end()
         self._account(starts)
@@ -141,8 +155,8 @@ class _Replay:
     def _held(self, travelling: Sequence[Migration]) -> list[int]:
         """MiB held on every host, with `travelling` VMs at both ends."""
         held = [0] * self.fleet.n_hosts
-        for v, h in enumerate(self.at.tolist()):
-            held[h] += int(self.fleet.memory_mib[v])
+        for h, mib in zip(self.at.tolist(), self.fleet.memory_mib.tolist(), strict=True):
+            held[h] += mib
         for m in travelling:
             held[self.fleet.host_index(m.destination)] += int(self.fleet.memory_mib[self.fleet.vm_index(m.vm)])
         return held
@@ -162,11 +176,21 @@ class _Replay:
                 continue
             members = getattr(rule, "members", None)
             moving = [m for m in wave.migrations if members is None or m.vm in members]
+            if not moving:
+                continue  # whoever the rule is about stands still, as at the end of the wave before
             for moment in _moments(self.fleet, self.at, moving):
                 amount = self._amount(rule, moment)
                 if amount > today:
                     self.said.append(f"wave {number}: {plain(rule.name)} is broken by {amount}, today by {today}")
                     break
+
+    def _between(self, number: int) -> None:
+        for rule, allowed in self.between:
+            amount = self._amount(rule, self.at)
+            if amount > allowed:
+                self.said.append(
+                    f"after wave {number} {plain(rule.name)} is broken by {amount}, at most by {allowed} allowed"
+                )
 
     def _amount(self, rule: Constraint, host_of: Ints) -> int:
         return sum(v.amount for v in rule.violations(self.fleet, host_of))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pro.core.errors import InputError
-from pro.planning.identity import content_id
+from pro.planning.identity import content_id, contents
 from pro.planning.plan import Blocked, Migration, Plan, Wave
 
 if TYPE_CHECKING:
@@ -24,8 +23,7 @@ _PLAIN_RULE = 5
 
 def dumps(plan: Plan) -> str:
     """`plan` as JSON text, the same bytes for the same plan."""
-    body = {"schema": SCHEMA, **asdict(plan)}
-    return json.dumps(body, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
+    return json.dumps({"schema": SCHEMA, **contents(plan)}, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
 
 
 def loads(text: str) -> Plan:
@@ -42,7 +40,7 @@ def loads(text: str) -> Plan:
         raise InputError("plan file is nested too deeply") from None
     except ValueError as error:
         raise InputError(f"plan file is not JSON: {error}") from error
-    plan = _plan(_object(body, "plan", _PLAN, optional=("explain", "violations")))
+    plan = _plan(_object(body, "plan", _PLAN, optional=("explain", "violations", "answers")))
     if content_id(plan) != plan.id:
         raise InputError("the plan was edited: its content does not match its id", where="plan.id")
     return plan
@@ -260,5 +258,6 @@ _PLAN: dict[str, Callable[[Any, str], Any]] = {
     "facts": _facts,
     "explain": _free_object,
     "violations": _free_objects,
+    "answers": _free_object,
     "ends": _ends,
 }

@@ -43,7 +43,7 @@ class PlanContext:
         The goal's name; the instant the plan is made for and the instant it was made at (ISO 8601, UTC).
     constraints
         The rules; their rows hold in flight. `rows`, where given, are used instead of compiling them again.
-    tiers, proof, before, after, violations, explain
+    tiers, proof, before, after, violations, explain, answers
         Copied into the plan as JSON (see `Plan`). Leave wall-clock seconds out: they would change the id.
     reasons
         VM id -> sentence, instead of the computed one.
@@ -58,6 +58,8 @@ class PlanContext:
     cost
         What a placement costs, comparable with `<` (for example `Problem.costs`). Half a swap may be worse than none: where
         VMs are blocked and the rest would cost more than today, more VMs stay. None: not asked.
+    staying
+        VM id -> why it stays where it is although it is wanted elsewhere; it counts as blocked.
     """
 
     goal: str
@@ -71,12 +73,14 @@ class PlanContext:
     after: Mapping[str, Any] = field(default_factory=dict)
     violations: Sequence[Mapping[str, Any]] = ()
     explain: Mapping[str, Any] = field(default_factory=dict)
+    answers: Mapping[str, Any] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
     profile: Profile | None = None
     dirtying: Mapping[str, Dirtying] = field(default_factory=dict)
     consent_quick: bool = False
     threshold: float = 0.85
     cost: Callable[[Ints], Any] | None = None
+    staying: Mapping[str, str] = field(default_factory=dict)
 
 
 def make_plan(fleet: Fleet, demand: Demand | None, host_of: Ints, context: PlanContext) -> Plan:
@@ -91,6 +95,9 @@ def make_plan(fleet: Fleet, demand: Demand | None, host_of: Ints, context: PlanC
     rows = context.rows
     if rows is None:
         rows = [row for constraint in context.constraints for row in constraint.rows(fleet)]
+    stay = {v: why for vm, why in context.staying.items() if target[v := fleet.vm_index(vm)] != fleet.host_of[v]}
+    target = target.copy()
+    target[list(stay)] = fleet.host_of[list(stay)]
     moved = np.flatnonzero(target != fleet.host_of)
     profile = context.profile or of_hosts(fleet, [*fleet.host_of[moved].tolist(), *target[moved].tolist()])
     estimates = Estimates(fleet, demand, profile, context.dirtying, context.consent_quick)
@@ -110,7 +117,7 @@ def make_plan(fleet: Fleet, demand: Demand | None, host_of: Ints, context: PlanC
         goal=context.goal,
         profile=profile.name,
         waves=waves,
-        blocked=tuple(Blocked(fleet.vms[v], why) for v, why in sorted(timed.blocked.items())),
+        blocked=tuple(Blocked(fleet.vms[v], why) for v, why in sorted((stay | timed.blocked).items())),
         tiers=tuple(_json(context.tiers, "tiers")),
         proof=_json(context.proof, "proof"),
         before=_json(context.before, "before"),
@@ -118,6 +125,7 @@ def make_plan(fleet: Fleet, demand: Demand | None, host_of: Ints, context: PlanC
         in_flight=_in_flight(fleet, timed),
         facts=known,
         explain=_json(context.explain, "explain"),
+        answers=_json(context.answers, "answers"),
         violations=tuple(_json(context.violations, "violations")),
         ends={m.vm: m.destination for m in steps},
     )

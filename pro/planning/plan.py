@@ -77,6 +77,8 @@ class Plan:
     """Per VM (moved or on a hot host): what happens without the move, refused destinations with reasons, gain."""
     violations: tuple[Mapping[str, Any], ...] = ()
     """Rules still broken after the plan, with what would be needed; with `preference`: soft ones."""
+    answers: Mapping[str, Any] = field(default_factory=dict)
+    """{gains, fewer, hosts, remedies, units}: see `pro.placement.answers`; empty where nobody asked."""
     ends: Mapping[str, str] = field(default_factory=dict)
     """The promise: where every VM that moves stands when the plan is done (ids)."""
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("wave", "starts", "takes", "blackout", "VM", "from", "to", "")
 _NAME = 24
+_GAINS = 20
 
 
 def show(plan: Plan) -> list[str]:
@@ -32,6 +33,23 @@ def show(plan: Plan) -> list[str]:
     for title, soft in (("Still broken:", False), ("Preferences not kept:", True)):
         told = [f"  {_violation(v)}" for v in plan.violations if bool(v.get("preference")) == soft]
         lines += ["", title, *told] if told else []
+    lines += _answers(plan)
+    return lines
+
+
+def _answers(plan: Plan) -> list[str]:
+    """What each migration is good for, whether fewer would do, and what would have to be relaxed."""
+    said = plan.answers
+    lines: list[str] = []
+    if said.get("gains"):
+        lines += ["", "What each migration is good for:"]
+        lines += [f"  {plain(str(g['text']), 400)}" for g in said["gains"][:_GAINS]]
+        if len(said["gains"]) > _GAINS:
+            lines.append(f"  and {len(said['gains']) - _GAINS} more (--json has all)")
+        lines.append(plain(str(said["fewer"]["text"]), 600))
+    if said.get("remedies"):
+        lines += ["", "What cannot be had, and what would have to be relaxed:"]
+        lines += [f"  {plain(str(r['text']), 2_000)}" for r in said["remedies"]]
     return lines
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from pro.core.text import plain
+from pro.remediation.antiflap import AntiFlap, doubt, rest
 from pro.remediation.journal import Journal
 from pro.remediation.records import Step, StepState
 
@@ -115,11 +116,11 @@ class Cooldown:
 
     def _reasons(self, name: str, destination: str, moves: list[Step], now: datetime) -> list[str]:
         times = len({s.run for s in moves})
-        rest = timedelta(minutes=min(self.first_min * 2.0 ** (times - 1), self.longest_min))
+        pause = rest(times, self.first_min, self.longest_min)
         last = max(datetime.fromisoformat(s.ended_at or s.intent_at) for s in moves)
         reasons = []
-        if now < last + rest:
-            reasons.append(f"{name} was moved at {last:%H:%M} UTC and rests until {last + rest:%H:%M} UTC")
+        if now < last + pause:
+            reasons.append(f"{name} was moved at {last:%H:%M} UTC and rests until {last + pause:%H:%M} UTC")
         if any(s.source == destination for s in moves):
             reasons.append(
                 f"{name} would go back to {plain(destination)}, which it left in the last {self.ledger_h:g} hours"
@@ -143,12 +144,8 @@ class HoldWhenTooMuchIsHot:
 
     def permits(self, plan: Plan, world: World, now: datetime) -> Permit:
         """Compares with all hosts of `world`."""
-        share = self.hot_hosts / max(len(world.hosts), 1)
-        reasons = []
-        if share > self.most_hot and self.hot_hosts >= self.fewest:
-            reasons.append(
-                f"{self.hot_hosts} of {len(world.hosts)} hosts look hot: the data may be wrong, a person must look"
-            )
+        rules = AntiFlap(most_hot=self.most_hot, fewest=self.fewest)
+        reasons = [why for why in [doubt(self.hot_hosts, len(world.hosts), rules)] if why]
         if self.coverage < self.least_coverage:
             reasons.append(
                 f"only {self.coverage:.1%} of the expected samples are known, {self.least_coverage:.1%} are needed"

@@ -19,10 +19,11 @@ STATES = ("ok", "sparse", "stale", "absent")
 
 def render(report: Report) -> str:
     """The report as a complete HTML document. No script, no reference to anything outside the file."""
-    return str(_environment().get_template("report.html.j2").render(_context(report)))
+    return str(environment().get_template("report.html.j2").render(_context(report)))
 
 
-def _environment() -> Any:
+def environment() -> Any:
+    """Templates of this room, with its filters; everything is escaped."""
     import jinja2
 
     env = jinja2.Environment(
@@ -77,6 +78,7 @@ def _context(report: Report) -> dict[str, Any]:
         "max_rows": MAX_ROWS,
         "known": _known(report),
         "states": STATES,
+        "failover": words.failover(report),
     }
 
 

@@ -54,6 +54,13 @@ def document(report: Report) -> dict[str, Any]:
             "engine": placement.engine,
             "seed": placement.seed,
         },
+        "failover": None
+        if report.failover is None
+        else {
+            "text": words.failover(report),
+            "before": report.failover[0].to_json(),
+            "after": report.failover[1].to_json(),
+        },
         "rules": {
             "repaired": [_violation(v) for v in report.repaired],
             "broken": [_violation(v) for v in placement.violations],

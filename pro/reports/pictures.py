@@ -69,7 +69,7 @@ def heat_map(report: Report, host_of: Ints, hosts: Sequence[int], title: str) ->
             cluster, y = name, y + (14 if name else 0)
             words_.append(svg.label(0, y - 4, name, "cluster", limit=40))
         kinds = np.clip(np.searchsorted(bounds, expected[h], side="right") - 1, 0, None)
-        for first, last in _runs(kinds):
+        for first, last in spells(kinds):
             runs.setdefault(int(kinds[first]), []).append((left + first * cell, y, (last - first) * cell, row - 1.5))
         for t in np.flatnonzero(risk[h] >= views.RISK[0]):
             mark = _dot(left + (t + 0.5) * cell, y + (row - 1.5) / 2, float(risk[h, t]))
@@ -80,7 +80,7 @@ def heat_map(report: Report, host_of: Ints, hosts: Sequence[int], title: str) ->
         words_.append(svg.label(width - right + 10, y + row - 5, f"{100 * peak:.0f} %", hot))
         y += row
     grid = [svg.cells(r, heat_kind(report, k)) for k, r in sorted(runs.items())]
-    axis = _hour_axis(report.demand.start, slots * report.demand.step_s, left, plot, y + 16, 12)
+    axis = hour_axis(report.demand.start, slots * report.demand.step_s, left, plot, y + 16, 12)
     head = [svg.label(left, 12, title, "caption"), svg.label(width - right + 10, 12, "highest", "axis")]
     return svg.picture(
         width,
@@ -102,13 +102,14 @@ def _dot(x: float, y: float, risk: float) -> Mark:
     return x - side / 2, y - side / 2, side, side
 
 
-def _runs(kinds: NDArray[np.int64]) -> list[tuple[int, int]]:
+def spells(kinds: NDArray[np.int64]) -> list[tuple[int, int]]:
     """[first, last) of stretches of equal values."""
     edges = [0, *(np.flatnonzero(np.diff(kinds)) + 1).tolist(), len(kinds)]
     return list(pairwise(edges))
 
 
-def _hour_axis(start: datetime, seconds: float, left: float, plot: float, y: float, room: int) -> list[Markup]:
+def hour_axis(start: datetime, seconds: float, left: float, plot: float, y: float, room: int) -> list[Markup]:
+    """Names of hours or days below a plot of width `plot` that begins at `left`; at most `room` of them."""
     return [
         svg.label(
             left + plot * at / seconds, y, word, "axis", "start" if at == 0 else "end" if at == seconds else "middle"
@@ -155,7 +156,7 @@ def fan(report: Report, bands: Floats, levels: tuple[float, float], title: str) 
         svg.path([*zip(xs, ys(bands[2]), strict=True)], "median"),
         svg.line(left, level, width - right, level, "threshold"),
         svg.label(width - right, level - 5, f"{100 * limit:.0f} %", "threshold-label", "end"),
-        *_hour_axis(report.demand.start, slots * report.demand.step_s, left, plot, height - 6, 6),
+        *hour_axis(report.demand.start, slots * report.demand.step_s, left, plot, height - 6, 6),
     )
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pro.heat import Hotspot
     from pro.heat.baselines import Comparison
     from pro.heat.hotspots import HeatSummary
+    from pro.placement.failover.report import Report as Failover
     from pro.placement.placement import Placement
     from pro.placement.problem import Violation
     from pro.planning.plan import Plan
@@ -30,7 +31,8 @@ class Report:
     `hotspots` if nothing is done, `hotspots_after` with the plan. `before` and `after` are the heat of the same two
     futures. `repaired` are rules broken today that hold afterwards; `placement.violations` are those still broken.
     `readiness` says how much of each counter is known and which hosts are to be left alone. `accuracy`: rows of the
-    forecaster's record, any columns. `baselines`: who would have been flagged by what people use today.
+    forecaster's record, any columns. `baselines`: who would have been flagged by what people use today. `failover`:
+    which hosts may fail today, and with the plan.
     """
 
     now: datetime
@@ -49,6 +51,7 @@ class Report:
     warnings: tuple[str, ...] = ()
     accuracy: tuple[Mapping[str, Any], ...] = ()
     baselines: Comparison | None = None
+    failover: tuple[Failover, Failover] | None = None
 
     @cached_property
     def host_of_after(self) -> NDArray[np.int64]:

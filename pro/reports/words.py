@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pro.placement.failover.report import headline as told
 from pro.reports.views import hot_hosts
 
 if TYPE_CHECKING:
@@ -86,6 +87,18 @@ def headline(report: Report) -> str:
         return f"{wrong}; no migration was found that would pay." if wrong else f"{cool}; nothing to do."
     cost = f"{count(len(moves), 'migration')} ({size(sum(m.mib for m in moves))}, {span(plan_seconds(report))})"
     return f"{wrong or cool}; {cost} {_effect(report)}."
+
+
+def failover(report: Report) -> str:
+    """Which hosts may fail with the plan, and today where that is different; "" where nobody asked."""
+    if report.failover is None:
+        return ""
+    before, after = report.failover
+    if before == after:
+        return told(after, report.fleet)
+    lost = [sum(f.amount for f in part.failures) for part in report.failover]
+    price = " That is the price of the rules it repairs." if lost[1] > lost[0] and report.repaired else ""
+    return f"{told(after, report.fleet, 'with the plan')}.{price} {told(before, report.fleet, 'today')}."
 
 
 def _wrong(report: Report) -> str:

@@ -76,6 +76,10 @@ def _summary(report: Report, sheet: Any, styles: dict[str, Any]) -> None:
         sheet.write_string(row, 0, "Preference not kept", styles["soft"])
         sheet.write_string(row, 1, text.plain(f"{v.rule}: {v.text}", 2000))
         row += 1
+    if standby := words.failover(report):
+        sheet.write_string(row, 0, "Failover", styles["soft"])
+        sheet.write_string(row, 1, text.plain(standby, 2000))
+        row += 1
     for warning in report.warnings:
         sheet.write_string(row, 0, "Warning", styles["soft"])
         sheet.write_string(row, 1, text.plain(warning, 2000))

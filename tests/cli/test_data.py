@@ -115,6 +115,24 @@ def test_the_doctor_says_what_there_is(pro: Pro, store: Path, small: Estate) -> 
     assert "6 hosts, 30 VMs" in said.out
 
 
+def test_the_doctor_says_whether_hosts_may_fail(pro: Pro, store: Path) -> None:
+    assert "N+1: " in pro("doctor", "--store", store).out
+    assert set(pro("doctor", "--store", store, "--json").json("doctor/1")["failover"]) >= {"k", "holds", "checked"}
+
+
+def test_failover_names_the_hosts_that_may_not_fail_and_can_be_a_monitor(pro: Pro, store: Path) -> None:
+    found = pro("failover", "--store", store, "--json").json("failover/1")
+    assert found["checked"] == found["sets"] == found["hosts"] == 6
+    said = pro("failover", "--store", store, "--check")
+    assert said.out.splitlines() == found["lines"]
+    assert said.code == (0 if found["holds"] else 3)
+    tight = pro("failover", "--store", store, "--cpu", "1", "--check")
+    assert tight.code == 3
+    assert "cpu promises" in tight.out
+    assert pro("failover", "--store", store, "--k", "0").code == 2
+    assert pro("failover", "--store", "nothing-here").code == 1
+
+
 def test_the_doctor_fails_where_there_is_nothing(pro: Pro) -> None:
     assert pro("doctor", "--store", "nothing-here").code == 1
     told = pro("doctor", "--store", "nothing-here", "--json")

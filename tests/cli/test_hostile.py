@@ -91,6 +91,10 @@ def test_a_plan_is_made_shown_explained_scripted_and_applied(pro: Pro, store: Pa
     for m in moves:
         assert is_quiet(pro("explain", "plan.json", m["vm"]))
         assert pro("explain", "plan.json", m["vm_name"], "--json").json("explain/1")["vm"] == m["vm"]
+        for host in (m["source"], m["destination"]):
+            assert is_quiet(pro("explain", "plan.json", host))
+            assert is_quiet(pro("explain", "plan.json", m["vm"], "--on", host))
+            assert pro("explain", "plan.json", host, "--json").json("explain/1")["host"] == host
     for dialect in ("scvmm", "cluster", "hyperv"):
         assert commands(pro("script", "plan.json", "--dialect", dialect).out).isdisjoint(PAYLOAD)
     done = pro("apply", "plan.json", "--backend", FAST, "--store", store, "--yes")
@@ -100,6 +104,23 @@ def test_a_plan_is_made_shown_explained_scripted_and_applied(pro: Pro, store: Pa
     world = pro("inventory", "discover", "--backend", FAST, "--json").json("inventory/1")
     where = {v["vm"]: v["host"] for v in world["vms"]}
     assert {m["vm"]: where[m["vm"]] for m in moves} == {m["vm"]: m["destination"] for m in moves}
+
+
+def test_what_cannot_be_had_is_told_in_peace(pro: Pro, store: Path, estate: Estate, home: Path) -> None:
+    """Without a budget for repairs, rules stay broken, and those to relax are named by hostile names."""
+    words = ("plan", "--store", store, "--now", estate.now.isoformat(), "--max-moves", 0, "-o", "plan.json")
+    said = pro(*words)
+    assert said.code == 0
+    assert is_quiet(said)
+    remedies = json.loads((home / "plan.json").read_text("utf-8"))["answers"]["remedies"]
+    assert remedies
+    assert "move budget" in {ref["rule"] for r in remedies for way in r["ways"] for ref in way["relax"]}
+    assert is_quiet(pro("show", "plan.json"))
+    for host in json.loads((home / "plan.json").read_text("utf-8"))["answers"]["hosts"]:
+        assert is_quiet(pro("explain", "plan.json", host))
+    report = pro("report", "--store", store, "--now", estate.now.isoformat(), "-o", "r.html")
+    assert report.code == 0
+    assert set(tags((home / "r.html").read_text("utf-8"))) == set()
 
 
 def test_reports_hold_names_as_text(pro: Pro, store: Path, estate: Estate, home: Path) -> None:

@@ -49,6 +49,61 @@ def test_staying_is_explained_too(pro: Pro, plan: Path, small: Estate) -> None:
     assert "stays on" in pro("explain", plan, stays).out
 
 
+def test_why_not_on_that_host_is_answered(pro: Pro, plan: Path) -> None:
+    move = migrations(plan)[0]
+    told = pro("explain", plan, move["vm"], "--json").json("explain/1")
+    assert told["gain"]["vm"] == move["vm"]
+    assert told["gain"]["text"].startswith("without ")
+    for option in told["options"]:
+        said = pro("explain", plan, move["vm_name"], "--on", option["host_name"])
+        asked = pro("explain", plan, move["vm"], "--on", option["host"], "--json").json("explain/1")["asked"]
+        assert (said.code, asked["host"]) == (0, option["host"])
+        for refusal in option["refusals"]:
+            assert f"{refusal['rule']}, broken by {refusal['amount']:,}: " in said.out
+        assert ("If that were allowed" in said.out) == bool(option["refusals"] and not option["chosen"])
+    wrong = pro("explain", plan, move["vm"], "--on", told["options"][0]["host_name"] + "x")
+    assert wrong.code == 1
+    assert "perhaps" in wrong.err
+
+
+def test_a_host_is_explained(pro: Pro, plan: Path) -> None:
+    move = migrations(plan)[0]
+    for host, key in ((move["source"], "goes"), (move["destination"], "comes")):
+        told = pro("explain", plan, host, "--json").json("explain/1")
+        assert move["vm"] in {p["vm"] for p in told[key]}
+        assert told["binds"] in {f["resource"] for f in told["fills"]}
+        said = pro("explain", plan, told["host_name"])
+        assert said.code == 0
+        assert move["vm_name"] in said.out
+        assert "<- binds it" in said.out
+    refused = pro("explain", plan, move["source"], "--on", move["destination"])
+    assert (refused.code, refused.out) == (1, "")
+
+
+def test_the_gain_of_every_migration_is_shown(pro: Pro, plan: Path) -> None:
+    gains = json.loads(plan.read_text("utf-8"))["answers"]["gains"]
+    said = pro("show", plan).out
+    assert {g["vm"] for g in gains} == {m["vm"] for m in migrations(plan)}
+    assert all(g["text"] in said for g in gains)
+
+
+def test_a_plan_from_before_there_were_answers_is_still_read(pro: Pro, plan: Path, home: Path) -> None:
+    from dataclasses import replace
+
+    from pro.planning.identity import content_id
+    from pro.planning.io import dumps, loads
+
+    found = replace(loads(plan.read_text("utf-8")), answers={})
+    found = replace(found, id=content_id(found))
+    document = json.loads(dumps(found))
+    del document["answers"]
+    old = home / "old.json"
+    old.write_text(json.dumps(document), encoding="utf-8")
+    move = migrations(plan)[0]
+    assert pro("show", old).code == 0
+    assert "Without this move" in pro("explain", old, move["vm"]).out
+
+
 def test_a_vm_the_plan_does_not_know_brings_the_nearest_name(pro: Pro, plan: Path) -> None:
     name = migrations(plan)[0]["vm_name"]
     said = pro("explain", plan, name[:-1])

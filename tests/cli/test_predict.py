@@ -160,3 +160,20 @@ def test_reports_in_every_form(pro: Pro, store: Path, small: Estate, home: Path)
     refused = pro(*words, "-o", "r.pdf")
     assert (refused.code, refused.out) == (1, "")
     assert ".pdf" in refused.err
+
+
+def test_training_is_kept_without_pickle_and_a_look_at_the_past_does_not_use_it(
+    pro: Pro, store: Path, small: Estate
+) -> None:
+    words = ("hotspots", "--store", store, "--now", small.now.isoformat(), "--json")
+    before = pro(*words).out
+    page = pro("train", "--store", store, "--json").json("models/1")
+    assert page["until"] > small.now.isoformat()
+    assert page["heat"] == []
+    assert sorted(p.name for p in (store / "models").iterdir()) == ["models.json", "models.npz"]
+    assert pro(*words).out == before
+    assert pro("hotspots", "--store", store).code == 0
+    assert "too few days" in pro("doctor", "--store", store, "--now", small.now.isoformat()).out
+    assert "learned from" in pro("doctor", "--store", store).out
+    (store / "models" / "models.json").write_text("no page", encoding="utf-8")
+    assert "pro train" in pro("hotspots", "--store", store).err

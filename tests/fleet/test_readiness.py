@@ -55,6 +55,21 @@ def test_coverage_says_what_is_missing_since_when() -> None:
     assert "has sent no processor counter since 2013-08-18 22:45Z" in found.hold["h3"]
 
 
+def test_it_says_when_a_counter_will_be_enough() -> None:
+    short = [NAN] * 15 + [1.0] * 5
+    found = readiness(FLEET, {"cpu_pct": grid("cpu_pct", {"a": short, "b": FULL, "c": FULL, "d": FULL, "h2": FULL})})
+    by = {(r.id, r.counter): r for r in found.rows}
+    assert by["a", "cpu_pct"].enough_from == AT + timedelta(seconds=5 * STEP)
+    assert by["b", "cpu_pct"].enough_from is None
+    vms = next(c for c in found.by_counter() if (c.counter, c.kind) == ("cpu_pct", "vm"))
+    assert vms.states == {"ok": 3, "sparse": 1, "stale": 0, "absent": 0}
+    assert "3 ok, 1 sparse" in vms.sentence()
+    assert "enough from" in vms.sentence()
+    told = found.to_json()
+    assert {c["counter"] for c in told["by_counter"]} == {"cpu_pct", "host_cpu_pct"}
+    assert [m["enough_from"] for m in told["missing"] if m["id"] == "a"] == [by["a", "cpu_pct"].enough_from.isoformat()]
+
+
 def test_a_gap_that_is_over_holds_nobody() -> None:
     gap = [1.0] * 5 + [NAN] * 5 + [1.0] * 10
     cpu = grid("cpu_pct", {k: gap for k in ("a", "b", "c", "d", "h2")})

@@ -14,7 +14,7 @@ from pro.forecast.joint import cut
 from tests.forecast.pasts import DAY, HORIZON_S, Values, grid, pasts
 
 
-@settings(max_examples=15)
+@settings(max_examples=6)
 @given(pasts(max_entities=3), st.integers(1, 3))
 def test_it_never_fails_and_is_plain_json(values: Values, origins: int) -> None:
     accuracy = rolling(grid(values), horizon_s=HORIZON_S, origins=origins, seed=0)

@@ -99,7 +99,7 @@ def test_the_learned_model_is_used_where_it_wins_and_only_there() -> None:
     values = np.vstack([rhythmic(6, 8), noise]).astype(np.float32)
     s = forecast({"cpu_pct": grid(values)}, horizon_s=DAY_S, scenarios=16, seed=0)["cpu_pct"]
     assert "learned" in s.model[:6]
-    assert set(s.model[6:]) == {"level"}
+    assert set(s.model[6:]) == {"blend"}
 
 
 def test_on_real_machines_the_spread_beats_both_trivial_models(shared: object) -> None:

@@ -15,7 +15,6 @@ from pro.placement.constraints import build
 from pro.placement.explain import explain
 from pro.placement.objectives import Heat, Moves
 from pro.placement.problem import Tier, compile_problem
-from pro.placement.relax import blockages
 from pro.placement.whatif import Standing
 from tests.builders import demand_of, fleet, stand
 from tests.strategies import cases, placements
@@ -117,43 +116,3 @@ def test_a_vm_that_cannot_be_migrated_is_refused_everywhere_else():
     a_fleet = fleet("h1: a | h2:", stuck=["a"])
     (told,) = explain(a_fleet, build(a_fleet), (), a_fleet.host_of, [0])
     assert [o.text for o in told.options] == ["h1: stays", "h2: refused, movable: a cannot be migrated"]
-
-
-def test_a_rule_that_stays_broken_names_what_stands_in_its_way_and_whom_to_ask():
-    a_fleet = fleet(
-        "h1: a b | h2:",
-        rules=[
-            RuleSpec("apart", "spread", ("a", "b"), owner="database team"),
-            RuleSpec("licensed", "fence", ("a", "b"), ("h1",), owner="licence desk"),
-        ],
-    )
-    (blockage,) = blockages(a_fleet, build(a_fleet), a_fleet.host_of)
-    assert blockage.relax == ("licensed",)
-    assert blockage.owners == ("database team", "licence desk")
-    assert blockage.text == "apart: a and b stand together on h1; a to h2 would help, but licensed refuses it"
-
-
-def test_the_way_out_that_needs_least_comes_first():
-    a_fleet = fleet(
-        "h1: a b | h2: | h3:",
-        rules=[
-            RuleSpec("apart", "spread", ("a", "b")),
-            RuleSpec("fenced", "fence", ("a", "b"), ("h1",)),
-            RuleSpec("off", "ban", ("a", "b"), ("h2",)),
-        ],
-    )
-    (blockage,) = blockages(a_fleet, build(a_fleet), a_fleet.host_of)
-    assert blockage.ways[0].host == "h3"
-    assert [len(way.refused_by) for way in blockage.ways] == [1, 1, 2, 2]
-
-
-@given(cases(), st.data())
-def test_a_way_that_nobody_refuses_is_a_real_way(case, data):
-    a_fleet, _, rules, _ = case
-    host_of = np.where(a_fleet.movable, data.draw(placements(a_fleet)), a_fleet.host_of)
-    standing = Standing(a_fleet.host_of, host_of, a_fleet.n_hosts)
-    found = blockages(a_fleet, rules, host_of)
-    assert [b.violation for b in found] == referee.check(a_fleet, rules, host_of)
-    for way in (way for b in found for way in b.ways if not way.refused_by):
-        there = standing.elsewhere(a_fleet.vm_index(way.vm), a_fleet.host_index(way.host))
-        assert all(amounts(a_fleet, r, there) <= amounts(a_fleet, r, host_of) for r in rules)

@@ -55,6 +55,10 @@ if broken:
 else:
     st.text("Every rule holds.")
 
+if standby := words.failover(report):
+    components.section("If a host fails")
+    st.text(plain(standby, 1000))
+
 components.section(
     "Data quality", "How much of its history each counter has. What is not known is never taken for idleness."
 )

@@ -31,9 +31,13 @@ class MoveBudget:
         if any(limit is not None and limit < 0 for limit in (self.max_moves, self.max_gib)):
             raise ValueError("a budget must not be negative")
 
+    def at_restart(self) -> None:
+        """A restart is no migration."""
+
     def violations(self, fleet: Fleet, host_of: Ints) -> list[Violation]:
         """At most two violations: too many migrations; too much memory, `amount` in MiB."""
-        moved = [v for v in range(len(fleet.vms)) if int(host_of[v]) != int(fleet.host_of[v])]
+        stands = zip(fleet.host_of.tolist(), host_of.tolist(), strict=True)
+        moved = [v for v, (home, host) in enumerate(stands) if home != host]
         mib = sum(int(fleet.memory_mib[v]) for v in moved)
         hosts = tuple(sorted({fleet.hosts[int(host_of[v])] for v in moved}))
         found = []
@@ -76,6 +80,9 @@ class GroupBudget:
     def __post_init__(self) -> None:
         if self.most < 0:
             raise ValueError("a budget must not be negative")
+
+    def at_restart(self) -> None:
+        """A restart is no migration."""
 
     @property
     def name(self) -> str:

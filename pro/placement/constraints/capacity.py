@@ -55,16 +55,15 @@ class Capacity:
         unit = RESOURCES[self.resource].unit
         column = fleet.resources.index(self.resource)
         on: dict[int, list[int]] = {}
-        for v in range(len(fleet.vms)):
-            on.setdefault(int(host_of[v]), []).append(v)
+        for v, host in enumerate(host_of.tolist()):
+            on.setdefault(host, []).append(v)
+        size = (fleet.memory_mib if self.resource == MEMORY else fleet.cpu_cap_mhz).tolist()
         found = []
         for h in sorted(on):
             capacity = int(fleet.capacity[h, column])
             reserve = max(self.reserve, capacity * self.reserve_percent // 100)
             room = max(capacity * self.overcommit_percent // 100 - reserve, 0)
-            used = 0
-            for v in on[h]:
-                used += int(fleet.memory_mib[v]) if self.resource == MEMORY else int(fleet.cpu_cap_mhz[v])
+            used = sum(size[v] for v in on[h])
             if used > room:
                 kept = f" with {reserve:,} {unit} in reserve" if reserve else ""
                 text = f"{say_host(fleet, h)} is {used - room:,} {unit} short: its VMs hold {used:,} of {room:,} {unit}{kept}"

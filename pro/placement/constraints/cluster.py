@@ -32,8 +32,8 @@ class ClusterBorder:
         """One violation for every VM that crossed the border."""
         clusters = fleet.host_groups.get("cluster")
         found = []
-        for v, vm in enumerate(fleet.vms):
-            home, host = int(fleet.host_of[v]), int(host_of[v])
+        stands = zip(fleet.vms, fleet.host_of.tolist(), host_of.tolist(), strict=True)
+        for v, (vm, home, host) in enumerate(stands):
             if home == host:
                 continue
             code = -1 if clusters is None else int(clusters.code[home])

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
 def present(fleet: Fleet, members: Iterable[str]) -> list[int]:
     """The members that the fleet holds, each once, in the fleet's order. A rule says nothing about the others."""
-    named = set(members)
-    return [v for v, vm in enumerate(fleet.vms) if vm in named]
+    return fleet.present_vms(members)
 
 
 def scope_item(fleet: Fleet, scope: str, host: int) -> tuple[str, int]:
@@ -64,8 +63,7 @@ def vm_ids(fleet: Fleet, vms: Iterable[int]) -> tuple[str, ...]:
 
 def vm_indices(fleet: Fleet, members: Iterable[str]) -> Ints:
     """(n,) indices of the members that the fleet holds, ascending, each once."""
-    known = set(members).intersection(fleet.vms)
-    return np.array(sorted(fleet.vm_index(vm) for vm in known), np.int64)
+    return np.array(fleet.present_vms(members), np.int64)
 
 
 def host_mask(fleet: Fleet, hosts: Iterable[str]) -> Bools:

@@ -39,8 +39,10 @@ class CpuCompatibility:
             return "" if groups is None or groups.code[host] < 0 else groups.names[groups.code[host]]
 
         found = []
-        for v, vm in enumerate(fleet.vms):
-            home, host = int(fleet.host_of[v]), int(host_of[v])
+        stands = zip(fleet.vms, fleet.host_of.tolist(), host_of.tolist(), strict=True)
+        for v, (vm, home, host) in enumerate(stands):
+            if home == host:
+                continue
             was, would = cpu("cpu_vendor", home), cpu("cpu_vendor", host)
             if was == would and not fleet.compatibility_mode[v]:
                 was, would = cpu("cpu_family", home), cpu("cpu_family", host)

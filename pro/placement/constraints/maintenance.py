@@ -31,8 +31,10 @@ class Maintenance:
     def violations(self, fleet: Fleet, host_of: Ints) -> list[Violation]:
         """One violation for every VM that stands where it may not."""
         found = []
-        for v, vm in enumerate(fleet.vms):
-            host = int(host_of[v])
+        open_hosts = (fleet.accepting & ~fleet.leaving).tolist()
+        for v, (vm, host) in enumerate(zip(fleet.vms, host_of.tolist(), strict=True)):
+            if open_hosts[host]:
+                continue
             if fleet.leaving[host]:
                 text = f"{plain(fleet.vm_names[v])} stands on {say_host(fleet, host)}, which is to be emptied"
             elif not fleet.accepting[host] and host != int(fleet.host_of[v]):

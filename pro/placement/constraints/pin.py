@@ -35,6 +35,10 @@ class Pin:
         """The rule as it was written."""
         return cls(rule.name, rule.members, rule.hosts)
 
+    def at_restart(self) -> Pin | None:
+        """What stays where it is may still be restarted elsewhere; what is pinned to hosts may not."""
+        return self if self.hosts else None
+
     def violations(self, fleet: Fleet, host_of: Ints) -> list[Violation]:
         """One violation for every member away from its pin."""
         found = []

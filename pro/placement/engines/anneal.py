@@ -238,7 +238,8 @@ class Walk:
 
 def _mean(weight: Ints) -> NDArray[np.float64]:
     """(D,) mean size of a weight, never 0."""
-    return np.maximum(np.abs(weight).mean(axis=0), 1e-9)
+    mean: NDArray[np.float64] = np.maximum(np.abs(weight).mean(axis=0), 1e-9)
+    return mean
 
 
 def _by_size(form: Lean) -> Ints:

@@ -1,7 +1,8 @@
 """CP-SAT on the whole problem: for small fleets an answer with a proof, for all others at least a bound.
 
 Tiers are solved in order; each is then held at what was found. The start is given as a hint, so the answer is never worse.
-Two workers, interleaved and with a deterministic limit: the same seed and limit give the same answer.
+Two workers, interleaved and with a deterministic limit: the same seed and limit give the same answer, unless the machine is so
+slow or busy that the seconds are over first. Where steps are counted they set that limit, and the seconds can be many.
 """
 
 from __future__ import annotations
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
 
 
+STEP = 0.25
+"""Deterministic seconds that one step stands for."""
+
+
 @dataclass(frozen=True)
 class Proof:
     """What CP-SAT found. `bounds[t]` is a lower bound of tier t given the tiers before it; None where there is none.
@@ -64,8 +69,8 @@ class Exact:
 
     def entries(self, problem: Problem) -> int:
         """How many matrix entries the whole model would have; decides whether it is tried."""
-        domains = _domains(problem)
-        choices = np.array([len(d) for d in domains])
+        found = domains(problem)
+        choices = np.array([len(d) for d in found])
         total = int(choices.sum())
         for row in _blocks(problem):
             knots = len(row.knots) if isinstance(row, Steps) else 1
@@ -79,11 +84,11 @@ class Exact:
             return Proof(start, (None,) * tiers, (False,) * tiers)
         from ortools.sat.python import cp_model
 
-        model = _Model(problem, start)
+        model = Model(problem, start)
         best, bounds, optimal = start, [], []
         proven = True
         for tier in range(tiers):
-            found = model.minimise(tier, max(stop.seconds, 0.05) / tiers, seed)
+            found = model.minimise(tier, _share(stop, tiers), seed)
             if found.status == cp_model.INFEASIBLE:
                 raise RuntimeError("CP-SAT refuses a placement that every row allows: the model is wrong")
             if found.host_of is not None and problem.costs(found.host_of) <= problem.costs(best):
@@ -94,29 +99,35 @@ class Exact:
             model.hold(tier, problem.costs(best)[tier], best)
         return Proof(best, tuple(bounds), tuple(optimal))
 
-    def coarse(self, problem: Problem, start: Ints, stop: Stop, seed: int, groups: int = 24) -> Coarse:
+    def coarse(self, problem: Problem, start: Ints, stop: Stop, seed: int, groups: int = 24) -> Settled:
         """What can be said about `start` (V,) by a smaller problem that never costs more; see bound.py."""
         from ortools.sat.python import cp_model
 
         small = coarsen(problem, groups, (problem.home, start))
         if len(problem.tiers) < 2 or self.entries(small) > self.most_entries:
-            return Coarse(None, None)
-        model = _Model(small, start)
+            return Settled(None, None)
+        model = Model(small, start)
         costs = problem.costs(start)
         model.hold(0, costs[0], start)
         moved = int((start != problem.home).sum())
         fewer: bool | None = moved == 0
         if moved:
-            held = _Model(small, start)
+            held = Model(small, start)
             held.hold(0, costs[0], start)
             at_most = sum(cost(t, problem.home, start) for t in quality(problem.tiers[1].terms))
-            status = held.fewer(moved, quality(small.tiers[1].terms), at_most, stop.seconds / 2, seed)
+            status = held.fewer(moved, quality(small.tiers[1].terms), at_most, _share(stop, 2), seed)
             fewer = True if status == cp_model.INFEASIBLE else None
-        return Coarse(model.minimise(1, stop.seconds / 2, seed).bound, fewer)
+        return Settled(model.minimise(1, _share(stop, 2), seed).bound, fewer)
+
+
+def _share(stop: Stop, parts: int) -> tuple[float, float]:
+    """One of `parts` of the time: seconds, and deterministic seconds."""
+    seconds = max(stop.seconds, 0.05) / parts
+    return seconds, min(seconds / 2, STEP * stop.steps / parts)
 
 
 @dataclass(frozen=True)
-class Coarse:
+class Settled:
     """`bound`: the goal tier cannot cost less, given what rules are repaired. `minimal_moves`: True when it is proven that no
     placement that repairs and cools as much needs fewer migrations; None when it is not known."""
 
@@ -131,7 +142,7 @@ class _Found:
     bound: int | None
 
 
-def _domains(problem: Problem) -> list[Ints]:
+def domains(problem: Problem) -> list[Ints]:
     """Hosts every VM may stand on."""
     everywhere = np.ones(problem.hosts, bool)
     masks: dict[int, NDArray[np.bool_]] = {}
@@ -158,7 +169,7 @@ def _blocks(problem: Problem) -> Iterable[Limit | Steps]:
 
 
 @dataclass
-class _Sum:
+class Sum:
     """A linear expression under construction: constant, and variables with weights."""
 
     constant: int = 0
@@ -184,7 +195,7 @@ class _Sum:
         return self.constant + sum(w for w in self.weights if w > 0)
 
 
-class _Model:
+class Model:
     """The problem as a CP-SAT model: one 0/1 variable per VM and host that it may stand on."""
 
     def __init__(self, problem: Problem, start: Ints) -> None:
@@ -192,7 +203,7 @@ class _Model:
 
         self.cp, self.model, self.problem = cp_model, cp_model.CpModel(), problem
         self.on: list[dict[int, Any]] = []
-        for v, hosts in enumerate(_domains(problem)):
+        for v, hosts in enumerate(domains(problem)):
             if len(hosts) == 1:
                 self.on.append({int(hosts[0]): True})
                 continue
@@ -210,39 +221,44 @@ class _Model:
                 if not isinstance(var, bool):
                     self.model.add_hint(var, int(h == host_of[v]))
 
-    def minimise(self, tier: int, seconds: float, seed: int) -> _Found:
-        """Solve for one tier."""
+    def aim(self, tier: int) -> None:
+        """Minimise `tier`."""
         self.model.minimize(self._expression(self.costs[tier]))
-        solver = self._solver(seconds, seed)
+
+    def minimise(self, tier: int, limits: tuple[float, float], seed: int) -> _Found:
+        """Solve for one tier; `limits`: seconds, and deterministic seconds."""
+        self.aim(tier)
+        solver = self._solver(limits, seed)
         status = solver.solve(self.model)
         known = status in (self.cp.OPTIMAL, self.cp.FEASIBLE)
-        host_of = None
-        if known:
-            host_of = np.array(
-                [next(h for h, x in choices.items() if x is True or (x is not False and solver.value(x)))
-                 for choices in self.on], np.int64,
-            )  # fmt: skip
+        host_of = self.placed(solver) if known else None
         return _Found(status, host_of, int(np.ceil(solver.best_objective_bound - 1e-6)) if known else None)
 
-    def fewer(self, moved: int, terms: tuple[Term, ...], at_most: int, seconds: float, seed: int) -> Any:
+    def placed(self, solver: Any) -> Ints:
+        """(V,) where the solver put every VM."""
+        return np.array(
+            [next(h for h, x in choices.items() if x is True or (x is not False and solver.value(x)))
+             for choices in self.on], np.int64,
+        )  # fmt: skip
+
+    def fewer(self, moved: int, terms: tuple[Term, ...], at_most: int, limits: tuple[float, float], seed: int) -> Any:
         """Look for a placement with fewer than `moved` migrations under which `terms` cost no more than `at_most`."""
-        away = _Sum()
+        away = Sum()
         for v, choices in enumerate(self.on):
             for h, x in choices.items():
                 away.add(x, int(h != self.problem.home[v]))
         self.model.add(self._expression(away) <= moved - 1)
         self.model.add(self._expression(self._tier(terms)) <= at_most)
         self.model.clear_hints()
-        return self._solver(seconds, seed).solve(self.model)
+        return self._solver(limits, seed).solve(self.model)
 
-    def _solver(self, seconds: float, seed: int) -> Any:
+    def _solver(self, limits: tuple[float, float], seed: int) -> Any:
         """Two workers, interleaved; the deterministic limit comes first unless the machine is slow or busy."""
         solver = self.cp.CpSolver()
         solver.parameters.num_workers = 2
         solver.parameters.interleave_search = True
         solver.parameters.random_seed = seed
-        solver.parameters.max_deterministic_time = seconds / 2
-        solver.parameters.max_time_in_seconds = seconds
+        solver.parameters.max_time_in_seconds, solver.parameters.max_deterministic_time = limits
         return solver
 
     def hold(self, tier: int, value: int, host_of: Ints) -> None:
@@ -250,13 +266,13 @@ class _Model:
         self.model.add(self._expression(self.costs[tier]) <= value)
         self._hint(host_of)
 
-    def _expression(self, total: _Sum) -> Any:
+    def _expression(self, total: Sum) -> Any:
         return self.cp.LinearExpr.weighted_sum(total.variables, total.weights) + total.constant
 
-    def _use(self, row: Limit | Steps) -> list[list[_Sum]]:
+    def _use(self, row: Limit | Steps) -> list[list[Sum]]:
         """[item][dimension] what a block counts, as sums over the choices."""
         items, dims = row.base.shape
-        use = [[_Sum(int(row.base[s, d])) for d in range(dims)] for s in range(items)]
+        use = [[Sum(int(row.base[s, d])) for d in range(dims)] for s in range(items)]
         when = row.when if isinstance(row, Limit) else "after"
         for i, v in enumerate(row.vms.tolist()):
             home = int(self.problem.home[v])
@@ -301,9 +317,9 @@ class _Model:
                 self.model.add_max_equality(out[s], xs)
         return out
 
-    def _broken_groups(self, row: AtLeast | Together | Near) -> _Sum:
+    def _broken_groups(self, row: AtLeast | Together | Near) -> Sum:
         """A sum that is at least `broken(row)`, and equal to it when minimised."""
-        total = _Sum()
+        total = Sum()
         match row:
             case AtLeast():
                 for s, y in self._presence(row.vms, row.scope).items():
@@ -325,11 +341,11 @@ class _Model:
                 total.constant -= row.missing
         return self._over(total, 0)
 
-    def _over(self, use: _Sum, knot: int, slope: int = 1) -> _Sum:
+    def _over(self, use: Sum, knot: int, slope: int = 1) -> Sum:
         """max(0, use - knot): at least that, and equal to it when minimised; where `slope` is negative, exactly that."""
         if use.low >= knot:
-            return _Sum(use.constant - knot, use.variables, use.weights)
-        out = _Sum()
+            return Sum(use.constant - knot, use.variables, use.weights)
+        out = Sum()
         if use.high > knot:
             excess = self.model.new_int_var(0, use.high - knot, "")
             if slope < 0:
@@ -339,8 +355,8 @@ class _Model:
             out.add(excess, 1)
         return out
 
-    def _tier(self, terms: tuple[Term, ...]) -> _Sum:
-        total = _Sum()
+    def _tier(self, terms: tuple[Term, ...]) -> Sum:
+        total = Sum()
         for term in terms:
             for part, weight in self._term(term):
                 total.constant += weight * part.constant
@@ -348,7 +364,7 @@ class _Model:
                 total.weights += [weight * w for w in part.weights]
         return total
 
-    def _term(self, term: Term) -> Iterable[tuple[_Sum, int]]:
+    def _term(self, term: Term) -> Iterable[tuple[Sum, int]]:
         match term:
             case Steps():
                 for s, dims in enumerate(self._use(term)):
@@ -359,7 +375,7 @@ class _Model:
             case Linear():
                 yield self._linear(term), 1
             case Opened():
-                part = _Sum()
+                part = Sum()
                 vms = np.arange(len(self.on)) if term.vms is None else term.vms
                 for s, y in self._presence(vms, term.scope).items():
                     if s >= 0:
@@ -372,8 +388,8 @@ class _Model:
             case _:
                 assert_never(term)
 
-    def _linear(self, term: Linear) -> _Sum:
-        part = _Sum()
+    def _linear(self, term: Linear) -> Sum:
+        part = Sum()
         for v, choices in enumerate(self.on):
             for h, x in choices.items():
                 cost = int(term.away[v]) * (h != self.problem.home[v])
@@ -382,26 +398,26 @@ class _Model:
                 part.add(x, int(cost))
         return part
 
-    def _most_moved(self, term: MostMoved) -> _Sum:
+    def _most_moved(self, term: MostMoved) -> Sum:
         most = self.model.new_int_var(0, len(self.on), "")
         for g in np.unique(term.group[term.group >= 0]):
-            moved = _Sum()
+            moved = Sum()
             for v in np.flatnonzero(term.group == g).tolist():
                 for h, x in self.on[v].items():
                     moved.add(x, int(h != self.problem.home[v]))
             self.model.add(most >= self._expression(moved))
-        part = _Sum()
+        part = Sum()
         part.add(most, 1)
         return part
 
-    def _soft(self, row: Row) -> Iterable[_Sum]:
+    def _soft(self, row: Row) -> Iterable[Sum]:
         match row:
             case Limit():
                 for s, dims in enumerate(self._use(row)):
                     for d, use in enumerate(dims):
                         yield self._over(use, int(row.upper[s, d]))
             case Allow(vms, hosts, _):
-                part = _Sum()
+                part = Sum()
                 for v in vms.tolist():
                     for h, x in self.on[v].items():
                         part.add(x, int(not hosts[h]))

@@ -10,17 +10,33 @@ from pro.placement.problem import Problem, Stop, Tier
 
 def warm() -> None:
     """Run every engine kernel on two VMs and two hosts. Some seconds the first time on a machine, then milliseconds."""
+    import pro.placement.engines.restart_kernels  # noqa: F401
     from pro.placement.engines.greedy import Greedy
     from pro.placement.engines.local import Local
 
-    two, ones = np.arange(2), np.ones((2, 1), np.int64)
-    heat = Steps(two, ones, two, 0 * ones, ones[None], 5 * ones[None], "warm")
-    moves = Linear(two, None, None, "warm")
-    problem = Problem(np.zeros(2, np.int64), 2, np.ones(2, bool), (), (Tier("a", ()), Tier("b", (heat, moves))))
+    problem = _two()
     rng = np.random.default_rng(1)
     for engine in (Greedy(), Local()):
         engine.improve(problem, problem.home, Stop(seconds=3600, steps=1), rng)
 
 
+def warm_wide() -> None:
+    """The same for the wide search, which is compiled apart: few need it."""
+    import pro.placement.engines.restart_kernels  # noqa: F401
+    from pro.placement.engines.wide import Wide
+
+    engine = Wide(tries=1)
+    engine.improve(_two(), _two().home, Stop(seconds=3600, steps=1), np.random.default_rng(1))
+
+
+def _two() -> Problem:
+    """Two VMs, two hosts."""
+    two, ones = np.arange(2), np.ones((2, 1), np.int64)
+    heat = Steps(two, ones, two, 0 * ones, ones[None], 5 * ones[None], "warm")
+    moves = Linear(two, None, None, "warm")
+    return Problem(np.zeros(2, np.int64), 2, np.ones(2, bool), (), (Tier("a", ()), Tier("b", (heat, moves))))
+
+
 if __name__ == "__main__":
     warm()
+    warm_wide()

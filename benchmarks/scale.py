@@ -1,0 +1,143 @@
+"""place() and the N-stage walk around it on an invented fleet of any size: 25 VMs a host, 48 moments, two rules a host.
+
+    python -m benchmarks.scale [--hosts 1000] [--seconds 5,30] [--workers 2] [--seed 1] [--growth] [--plan] [--record]
+
+The budget is 2 % of the VMs. The fleet goes through `place` as a user's does: rules to rows, engines, referee. Heat is in
+expected % x hours over the threshold; "goal" is the tier that `place` minimises (heat, and a price of 1 for each migration),
+after repair; the bound is of the same. Seconds are wall seconds and CPU seconds of the whole process; compiling rules to rows
+is a stage of its own, compiled kernels come from numba's cache. `--growth`: 100, 300, 1,000 and 4,000 hosts. `--plan`: also
+waves, the plan's checker, explanations and the report's summary.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import platform
+import resource
+import time
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks.scale_fleet import make
+from pro.placement.place import place, prepare
+from pro.placement.policy import Policy, percent_hours
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from pro.fleet import Demand, Fleet
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+GROWTH = (100, 300, 1_000, 4_000)
+
+
+class Stages:
+    """Wall and CPU seconds of named stages."""
+
+    def __init__(self) -> None:
+        self.taken: dict[str, tuple[float, float]] = {}
+
+    def __call__(self, name: str) -> AbstractContextManager[None]:
+        from contextlib import contextmanager
+
+        @contextmanager
+        def watch() -> Iterator[None]:
+            wall, cpu = time.monotonic(), time.process_time()
+            yield
+            self.taken[name] = (time.monotonic() - wall, time.process_time() - cpu)
+
+        return watch()
+
+
+def run(hosts: int, seconds: float, workers: int, seed: int, plan: bool = False) -> dict[str, Any]:
+    """One answer. Raises what `place` raises."""
+    from pro.placement.engines.sources import source_bound
+    from pro.placement.engines.warm import warm_wide
+    from pro.placement.engines.wide import Wide
+    from pro.placement.problem import Stop
+
+    warm_wide()
+    fleet, demand = make(hosts, seed)
+    policy = Policy(max_moves=fleet.n_vms // 50, seconds=seconds, workers=workers, seed=seed)
+    stages = Stages()
+    with stages("rows"):
+        question = prepare(fleet, demand, policy)
+    problem, unit = question.problem, percent_hours(demand)
+    with stages("greedy"):
+        greedy = Wide(workers=workers).improve(problem, fleet.host_of, Stop(600, 0), np.random.default_rng(seed))
+    with stages("place"):
+        answer, question = place(fleet, demand, policy)
+    if plan:
+        _plan(fleet, demand, answer, question, stages)
+    full = source_bound(problem, answer.host_of, 1)
+    account = {t.name: t for t in answer.tiers}
+    goal = [problem.costs(p)[1] / unit for p in (fleet.host_of, greedy, answer.host_of)]
+    row = {
+        "hosts / VMs / rules": f"{fleet.n_hosts:,} / {fleet.n_vms:,} / {len(fleet.rules):,}", "limit s": seconds,
+        "place s": round(answer.seconds, 2),
+        "heat before": account["heat"].before, "heat after": account["heat"].after,
+        "broken before": account["broken rules"].before, "broken after": account["broken rules"].after,
+        "migrations": int(account["migrations"].after), "budget": policy.max_moves,
+        "goal before": round(goal[0], 1), "goal greedy": round(goal[1], 2), "goal": round(goal[2], 2),
+        "bound": None if full is None else round(full.value / unit, 2),
+        "peak MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }  # fmt: skip
+    return row | {f"{name} s (CPU s)": f"{wall:.1f} ({cpu:.1f})" for name, (wall, cpu) in stages.taken.items()}
+
+
+def _plan(fleet: Fleet, demand: Demand, answer: Any, question: Any, stages: Stages) -> None:
+    from pro.config import Config
+    from pro.heat.hotspots import find_hotspots
+    from pro.stages import Outlook, explanations, order
+
+    with stages("hotspots"):
+        hotspots = find_hotspots(fleet, demand, threshold=0.85, dwell_s=900, min_probability=0.3)
+    outlook = Outlook(demand.start, fleet, demand, {}, {}, hotspots, None)
+    with stages("explain"):
+        explanations(question, answer, outlook)
+    with stages("plan, checked and explained"):
+        order(answer, question, outlook, Config(), demand.start)
+
+
+def _in_process(job: tuple[Any, ...]) -> dict[str, Any]:
+    """`run` in a process of its own, so that its peak of memory is its own."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(run, job)
+
+
+def main() -> None:
+    """Command line."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--hosts", type=int, default=1_000)
+    options.add_argument("--seconds", default="5,30")
+    options.add_argument("--workers", type=int, default=2)
+    options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--growth", action="store_true")
+    options.add_argument("--plan", action="store_true")
+    options.add_argument("--record", action="store_true", help="append to RESULTS.md")
+    given = options.parse_args()
+    sizes = GROWTH if given.growth else (given.hosts,)
+    limits = [float(s) for s in given.seconds.split(",")]
+    rows = [_in_process((n, s, given.workers, given.seed, given.plan)) for n in sizes for s in limits]
+    load = os.getloadavg()[0]
+    lines = [
+        f"\n## Scale, {date.today()}, {platform.machine()} with {os.cpu_count()} cores (load {load:.0f}), "
+        f"{given.workers} workers, seed {given.seed}\n",
+        "| | " + " | ".join(f"{r['hosts / VMs / rules']}, {r['limit s']:g} s" for r in rows) + " |",
+        "|" + "---|" * (len(rows) + 1),
+        *(f"| {key} | " + " | ".join(str(r.get(key, "")) for r in rows) + " |" for key in list(rows[-1])[2:]),
+    ]
+    print("\n".join(lines))
+    if given.record:
+        with RESULTS.open("a", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""A backtest from a store to files: what to replay, and what is left behind."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pro.core.errors import InputError, RefusedError
+from pro.core.files import OsLock, write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from pro.config import Config
+    from pro.replay.backtest import Backtest
+
+
+@dataclass(frozen=True)
+class Span:
+    """What to replay. `begins` None: three days after the first sample; `ends` None: the newest."""
+
+    begins: datetime | None
+    ends: datetime | None
+    every_s: float
+
+
+def run_backtest(
+    root: Path,
+    config: Config,
+    span: Span,
+    files: Sequence[Path] = (),
+    folder: Path | None = None,
+    tell: Callable[[float], None] = lambda _: None,
+) -> Backtest:
+    """Replay the store's past under the policies of `files`, or of all that are compared when nobody says.
+
+    With `folder`, an interrupted backtest of the same goes on where it stopped, and the result is written there as
+    `backtest.json`, `backtest.html` and, for every policy, `trajectory-NAME.parquet` and `probabilities-NAME.parquet`.
+    """
+    from pro.replay.backtest import backtest
+    from pro.replay.past import STEP_S, read_past
+    from pro.replay.policies import distinct, load_policies, side_by_side
+
+    specs = distinct(load_policies(files)) if files else side_by_side()
+    if span.every_s < STEP_S or span.every_s % STEP_S:
+        raise InputError(
+            "no such pace", got=f"{span.every_s:g} s", expected=f"a multiple of {STEP_S} s", where="--every"
+        )
+    begins, ends = stretch(root, span)
+    days = max(config.forecast.history_days, *(s.history_days for s in specs))
+    past = read_past(root, begins, ends, days)
+    if folder is None:
+        return backtest(past, specs, config, every_s=span.every_s, tell=tell)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = OsLock(folder / ".backtest.lock")
+    if not lock.try_acquire():
+        raise RefusedError(f"another backtest is at work in {folder}")
+    with lock:
+        found = backtest(past, specs, config, every_s=span.every_s, folder=folder, tell=tell)
+        write_files(found, folder)
+    return found
+
+
+def stretch(root: Path, span: Span) -> tuple[datetime, datetime]:
+    """The first and the last instant to replay."""
+    from datetime import timedelta
+
+    from pro.telemetry.store import Store
+
+    store = Store(root)
+    newest = store.newest(span.ends)
+    if newest is None:
+        raise InputError("the store holds no samples to replay", expected="`pro ingest` first", where=root)
+    if span.begins is not None:
+        return span.begins, span.ends or newest
+    first = min(row.first for row in store.coverage(newest, 400.0))
+    return first + timedelta(days=3), span.ends or newest
+
+
+def write_files(found: Backtest, folder: Path) -> list[Path]:
+    """All files of a result; each is written whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    document = found.to_json()
+    paths = [folder / "backtest.json", folder / "backtest.html"]
+    write_atomically(paths[0], (json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
+    write_atomically(paths[1], page_of(found, document).encode())
+    return paths + [p for row in found.rows for p in write_tables(found, row.name, folder)]
+
+
+def page_of(found: Backtest, document: dict[str, Any]) -> str:
+    """backtest.html."""
+    from pro.replay.measure import shares
+    from pro.replay.past import STEP_S
+    from pro.reports.backtest import Course, Page, render
+
+    past = found.past
+    courses = tuple(
+        Course(
+            row.name,
+            shares(past, row.runner.course.trail),
+            tuple(min(m.column, past.last) - past.first for m in row.runner.course.trail),
+        )
+        for row in found.rows
+    )
+    return render(Page(document, courses, past.fleet.host_names, past.at(past.first), STEP_S))
+
+
+def write_tables(found: Backtest, name: str, folder: Path) -> list[Path]:
+    """trajectory-NAME.parquet (step, vm, host) and probabilities-NAME.parquet (time, host, probability)."""
+    import pyarrow.parquet as pq
+
+    from pro.replay.tables import probabilities, trajectory
+
+    row = next(r for r in found.rows if r.name == name)
+    slug = "".join(c if c.isalnum() or c in "._+-" else "-" for c in name)
+    paths = []
+    for kind, table in (("trajectory", trajectory(found, row)), ("probabilities", probabilities(found, row))):
+        path = folder / f"{kind}-{slug}.parquet"
+        fresh = path.with_suffix(".parquet.tmp")
+        pq.write_table(table, fresh, compression="zstd")
+        fresh.replace(path)
+        paths.append(path)
+    return paths

@@ -1,0 +1,75 @@
+"""Learning from a store: models are kept beside it, with what they were taught on and how they scored, and read without pickle."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pro.config import Config
+    from pro.workflow import Tell
+
+
+def train_models(root: Path, config: Config, now: datetime | None, tell: Tell) -> dict[str, Any]:
+    """models.json: learn from what lies at or before `now`, keep it under `STORE/models`, and say what came of it."""
+    from pro.core.errors import InputError
+    from pro.forecast import taught as keep
+    from pro.forecast.teaching import train
+    from pro.heat.direct import to_arrays
+    from pro.heat.soon import loads_of, train_heat, wanted
+    from pro.stages import MODELS
+    from pro.workflow import look_ahead
+
+    outlook = look_ahead(root, config, now, tell, trained=False)
+    if not outlook.scenarios:
+        raise InputError("there are no counters to learn from", expected="`pro ingest` first", where=root)
+    slot_s = outlook.demand.step_s
+    days = days_of(outlook.history)
+    tell("learning to forecast")
+    grids = {c: outlook.history[c] for c in outlook.scenarios}
+    lessons = train(grids, outlook.now, outlook.demand.slots * slot_s, slot_s, days)
+    arrays, heat = keep.arrays_of(lessons), []
+    for resource in wanted(outlook.fleet):
+        loads = loads_of(outlook.fleet, outlook.demand, outlook.history, resource, config.heat.threshold)
+        if loads is None:
+            continue
+        tell(f"learning which hosts run hot on {resource}")
+        for hours, model in train_heat(loads, days, config.forecast.seed).items():
+            arrays |= to_arrays(model, f"heat.{resource}.{hours}.")
+            heat.append(
+                {"resource": resource, "hours": hours, "used": model.wins, "average_precision": round(model.score, 4),
+                 "best_rule": model.best, "gain": round(model.gain, 4), "brier": round(model.brier, 5)}
+            )  # fmt: skip
+    page = {**lessons.to_json(), "threshold": config.heat.threshold, "heat": heat}
+    keep.save(root / MODELS, page, arrays)
+    return page
+
+
+def days_of(history: Any) -> float:
+    """Days between the first and the last known processor sample."""
+    import numpy as np
+
+    grid = history.get("cpu_pct")
+    if grid is None or not grid.values.size:
+        return 0.0
+    known = np.flatnonzero(np.isfinite(grid.values).any(axis=0))
+    return float((known[-1] - known[0] + 1) * grid.step_s / 86_400) if known.size else 0.0
+
+
+def due(root: Path, config: Config, now: datetime) -> bool:
+    """Whether the models are older than the settings allow, or there are none.
+
+    Never where training is switched off (0 days), or while there are too few days to learn from.
+    """
+    from pro.forecast.taught import read
+    from pro.heat.soon import LEAST_DAYS
+    from pro.stages import MODELS
+    from pro.telemetry.partitions import stored_days
+
+    every = config.forecast.retrain_days
+    if every <= 0 or len(stored_days(root)) <= LEAST_DAYS:
+        return False
+    found = read(root / MODELS)
+    return found is None or now - datetime.fromisoformat(found[0]["until"]) > timedelta(days=every)

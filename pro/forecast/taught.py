@@ -1,0 +1,131 @@
+"""What was learned from a store, kept as plain arrays beside it: which machines a learned model serves, taught on what, and how it scored.
+
+One .npz without pickle per training, and a JSON page that says what is in it. Forecasting with it needs no scikit-learn. A
+model speaks only for entities on which it won on held-back days, and lost on none; everybody else is forecast without it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pro.core.errors import InputError
+from pro.core.files import write_atomically
+from pro.forecast.trees import Trees
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+SCHEMA = "models/1"
+PAGE, ARRAYS = "models.json", "models.npz"
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A learned model of one counter.
+
+    `entities` it serves, sorted; `plain`, `learned`: mean CRPS of both models over these on the held-back days; `candidates` how many were tried.
+    """
+
+    counter: str
+    trees: Trees
+    per_day: int
+    slots: int
+    entities: tuple[str, ...]
+    candidates: int
+    plain: float
+    learned: float
+
+
+@dataclass(frozen=True)
+class Taught:
+    """All lessons of one training. `until`: nothing later was seen; `days` of counters were looked at."""
+
+    until: datetime
+    days: float
+    slot_s: int
+    lessons: Mapping[str, Lesson]
+
+    def lesson(self, counter: str, slots: int, slot_s: int) -> Lesson | None:
+        """What was learned for paths of `slots` steps of `slot_s` seconds; None for any other shape."""
+        found = self.lessons.get(counter)
+        return found if found is not None and slot_s == self.slot_s and found.slots == slots else None
+
+    def to_json(self) -> dict[str, Any]:
+        """What was learned from what, and how it scored."""
+        return {
+            "schema": SCHEMA,
+            "until": self.until.isoformat(),
+            "days": self.days,
+            "slot_s": self.slot_s,
+            "forecast": [
+                {"counter": c, "candidates": x.candidates, "entities": list(x.entities), "slots": x.slots,
+                 "per_day": x.per_day, "crps_plain": x.plain, "crps_learned": x.learned}
+                for c, x in sorted(self.lessons.items())
+            ],
+        }  # fmt: skip
+
+
+def arrays_of(taught: Taught) -> dict[str, Any]:
+    """Plain arrays for an .npz file."""
+    out: dict[str, Any] = {}
+    for counter, lesson in taught.lessons.items():
+        out |= lesson.trees.arrays(f"forecast.{counter}.")
+    return out
+
+
+def taught_from(page: Mapping[str, Any], arrays: Mapping[str, Any]) -> Taught:
+    """Back from `to_json` and `arrays_of`. Raises KeyError, TypeError or ValueError for anything else."""
+    lessons = {}
+    for row in page["forecast"]:
+        counter = str(row["counter"])
+        lessons[counter] = Lesson(
+            counter, Trees.read(arrays, f"forecast.{counter}."), int(row["per_day"]), int(row["slots"]),
+            tuple(str(e) for e in row["entities"]), int(row["candidates"]), float(row["crps_plain"]),
+            float(row["crps_learned"]),
+        )  # fmt: skip
+    return Taught(datetime.fromisoformat(page["until"]), float(page["days"]), int(page["slot_s"]), lessons)
+
+
+def save(folder: Path, page: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
+    """Write both files, the page last: whoever finds a page finds its arrays."""
+    import hashlib
+    import io
+
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    data = buffer.getvalue()
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / ARRAYS, data)
+    document = {**page, "sha256": hashlib.sha256(data).hexdigest()}
+    write_atomically(folder / PAGE, (json.dumps(document, indent=1) + "\n").encode())
+
+
+def read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """The page and the arrays; None where nothing was ever trained, or a training was cut short.
+
+    Raises InputError for files that are not what `save` writes.
+    """
+    import hashlib
+    import io
+
+    if not (folder / PAGE).is_file() or not (folder / ARRAYS).is_file():
+        return None
+    try:
+        page = json.loads((folder / PAGE).read_bytes())
+        data = (folder / ARRAYS).read_bytes()
+        if page["schema"] != SCHEMA:
+            raise ValueError(f"schema {page['schema']}")
+        if hashlib.sha256(data).hexdigest() != page["sha256"]:
+            return None
+        with np.load(io.BytesIO(data), allow_pickle=False) as found:
+            return page, {name: found[name] for name in found.files}
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise InputError(
+            f"the trained models cannot be read ({error})", expected="`pro train` again, or delete them", where=folder
+        ) from None

@@ -1,0 +1,259 @@
+"""P(a host runs hot for 15 minutes within the next hours), asked directly: boosted trees and a logistic regression, calibrated.
+
+Trained per site on the user's own counters, on hosts as they are and on the same VMs thrown onto hosts at random, because tomorrow's
+hosts are not today's. What the parts are worth is decided on a held-back window, and whether the whole is worth anything too: `gain`
+says by how much it beats the best trivial rule there, and it is not used unless it does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pro.forecast.trees import Trees
+from pro.heat.features import RISING, Loads, features, heat_ahead
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float32]
+    Wide = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+TRIVIAL = {
+    "present value": "now",
+    "n samples on end": "least 3",
+    "average of 1 h": "mean 12",
+    "average of 2 h": "mean 24",
+}
+MOST_ROWS = 60_000
+LEAST_HOT = 30
+"""Hot instants without which there is nothing to learn."""
+BAGS, BAGS_OF_HOSTS, ROUNDS, PRIOR = 3, 4, 6, 2
+
+
+@dataclass(frozen=True)
+class Line:
+    """A logistic regression on standardised features; unknown ones count as average."""
+
+    mean: Wide
+    size: Wide
+    weight: Wide
+    start: float
+
+    def predict(self, rows: NDArray[np.floating[Any]]) -> Wide:
+        """(n,) log-odds."""
+        z = np.clip((rows - self.mean) / self.size, -8, 8)
+        return np.asarray(np.where(np.isnan(z), 0.0, z) @ self.weight + self.start)
+
+
+@dataclass(frozen=True)
+class HeatModel:
+    """A fitted model for one horizon of `steps` grid points.
+
+    Its log-odds are the mean of `trees` and the `lines`, weighed by `weights` (1 + lines); `slope`, `offset` calibrate the sum.
+    `gain`: average precision on the held-back window beyond that of the best trivial rule, `best`; `score`, `brier` its own there.
+    """
+
+    steps: int
+    names: tuple[str, ...]
+    trees: tuple[Trees, ...]
+    lines: tuple[Line, ...]
+    weights: tuple[float, ...]
+    slope: float
+    offset: float
+    score: float
+    best: str
+    gain: float
+    brier: float
+
+    @property
+    def wins(self) -> bool:
+        """Whether it is better than every trivial rule on the held-back window."""
+        return self.gain > 0
+
+    def probability(self, rows: NDArray[np.floating[Any]]) -> Wide:
+        """(n,) for `rows` (n, F) of the features `names`."""
+        odds = self.slope * (np.array(self.weights) @ _parts(self.trees, self.lines, rows)) + self.offset
+        return np.asarray(1 / (1 + np.exp(-np.clip(odds, -30, 30))))
+
+
+def _parts(trees: Sequence[Trees], lines: Sequence[Line], rows: NDArray[np.floating[Any]]) -> Wide:
+    """(1 + lines, n) log-odds by each part."""
+    grown = np.mean([t.predict(rows) for t in trees], axis=0)
+    return np.stack([grown, *(line.predict(rows) for line in lines)])
+
+
+@dataclass(frozen=True)
+class Window:
+    """Instants [begin, end) of a table, so many steps apart."""
+
+    begin: int
+    end: int
+    every: int = 1
+
+    @property
+    def instants(self) -> Ints:
+        return np.arange(self.begin, self.end, self.every)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Feature rows, whether it became hot, and whether it was hot in the hour before; host by host."""
+
+    names: tuple[str, ...]
+    rows: Floats
+    hot: NDArray[np.bool_]
+    before: NDArray[np.bool_]
+
+
+def examples(loads: Loads, window: Window, steps: int, *, daily: bool = True) -> Examples:
+    """What was known at each instant of `window`, and what came. The window must end `steps` before the loads do."""
+    table = features(loads, daily=daily)
+    ahead, before = heat_ahead(loads.use(), steps)
+    t = window.instants
+    return Examples(table.names, table.rows(t), ahead[:, t].ravel(), before[:, t].ravel())
+
+
+def together(parts: Sequence[Examples]) -> Examples:
+    """Examples one after the other."""
+    return Examples(
+        parts[0].names, np.concatenate([p.rows for p in parts]), np.concatenate([p.hot for p in parts]),
+        np.concatenate([p.before for p in parts]),
+    )  # fmt: skip
+
+
+def train(learn: Examples, choose: Examples, steps: int) -> HeatModel | None:
+    """Fit on `learn`; weigh, calibrate and judge on `choose`. None where hardly anything ever ran hot."""
+    if min(learn.hot.sum(), choose.hot.sum()) < LEAST_HOT or learn.hot.all() or choose.hot.all():
+        return None
+    rows, hot = _thinned(learn)
+    trees = tuple(Trees.of(_grow(rows, hot, learn.names, seed)) for seed in range(BAGS))
+    lines = (_fit_line(rows, hot, np.arange(len(learn.names))),
+             *(_fit_line(rows, hot, np.array([learn.names.index(n)])) for n in TRIVIAL.values()))  # fmt: skip
+    parts = _parts(trees, lines, choose.rows)
+    weights = _weigh(parts, choose.hot)
+    odds = weights @ parts
+    slope, offset = _platt(odds, choose.hot)
+    probability = 1 / (1 + np.exp(-np.clip(slope * odds + offset, -30, 30)))
+    rules = {rule: average_precision(choose.hot, choose.rows[:, choose.names.index(n)]) for rule, n in TRIVIAL.items()}
+    best = max(rules, key=lambda r: rules[r])
+    score = average_precision(choose.hot, odds)
+    return HeatModel(
+        steps, learn.names, trees, lines, tuple(weights.tolist()), slope, offset, score, best, score - rules[best],
+        float(np.mean((probability - choose.hot) ** 2)),
+    )  # fmt: skip
+
+
+def _weigh(parts: Wide, hot: NDArray[np.bool_]) -> Wide:
+    """(P,) weights by greedy selection with replacement for average precision (Caruana et al. 2004).
+
+    Averaged over bags, each of which leaves out one stretch of the hosts; the trees are there from the beginning.
+    """
+    bag = np.arange(hot.size) * BAGS_OF_HOSTS // hot.size
+    chosen = []
+    for left_out in range(BAGS_OF_HOSTS):
+        mine = bag != left_out
+        if not hot[mine].any():
+            continue
+        count = np.zeros(len(parts))
+        count[0] = PRIOR
+        total = parts[0, mine] * PRIOR
+        for _ in range(ROUNDS):
+            scores = [average_precision(hot[mine], total + part) for part in parts[:, mine]]
+            pick = int(np.argmax(scores))
+            count[pick] += 1
+            total = total + parts[pick, mine]
+        chosen.append(count / count.sum())
+    return np.asarray(np.mean(chosen, axis=0))
+
+
+def _thinned(given: Examples) -> tuple[Floats, NDArray[np.bool_]]:
+    step = -(-len(given.hot) // MOST_ROWS)
+    rows = given.rows[::step]
+    # A feature nobody ever had (last week, in a first week) is no feature; trees refuse one without a value.
+    return np.where(np.isfinite(rows).any(axis=0), rows, np.float32(0.0)), given.hot[::step]
+
+
+def _grow(rows: Floats, hot: NDArray[np.bool_], names: tuple[str, ...], seed: int) -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    rising = [1 if n in RISING else 0 for n in names]
+    model = HistGradientBoostingClassifier(
+        learning_rate=0.05, max_iter=150, max_leaf_nodes=12, min_samples_leaf=60, l2_regularization=5.0,
+        max_features=0.35, monotonic_cst=rising, early_stopping=False, random_state=seed,
+    )  # fmt: skip
+    return model.fit(rows, hot)
+
+
+def _fit_line(rows: Floats, hot: NDArray[np.bool_], columns: Ints) -> Line:
+    from sklearn.linear_model import LogisticRegression
+
+    with np.errstate(all="ignore"):
+        mean, size = np.nanmean(rows, axis=0, dtype=np.float64), np.nanstd(rows, axis=0, dtype=np.float64)
+    mean, size = np.asarray(np.nan_to_num(mean)), np.asarray(np.where(np.nan_to_num(size) > 1e-9, size, 1.0))
+    z = np.clip((rows - mean) / size, -8, 8)
+    model = LogisticRegression(C=0.02, max_iter=300).fit(np.where(np.isnan(z), 0.0, z)[:, columns], hot)
+    weight = np.zeros(rows.shape[1])
+    weight[columns] = model.coef_[0]
+    return Line(mean, size, weight, float(model.intercept_[0]))
+
+
+def _platt(odds: Wide, hot: NDArray[np.bool_], rounds: int = 50) -> tuple[float, float]:
+    """Slope and offset of the log-odds at which probabilities are right on average (Platt 1999), by Newton's method."""
+    slope, offset = 1.0, 0.0
+    for _ in range(rounds):
+        p = 1 / (1 + np.exp(-np.clip(slope * odds + offset, -30, 30)))
+        w = p * (1 - p) + 1e-9
+        g = np.array([((p - hot) * odds).sum() + 0.1 * (slope - 1), (p - hot).sum()])
+        h = np.array([[(w * odds**2).sum() + 0.1, (w * odds).sum()], [(w * odds).sum(), w.sum()]])
+        move = np.linalg.solve(h, g)
+        slope, offset = slope - float(np.clip(move[0], -1, 1)), offset - float(np.clip(move[1], -3, 3))
+        if np.abs(move).max() < 1e-8:
+            break
+    return max(slope, 0.05), offset
+
+
+def average_precision(hot: NDArray[np.bool_], score: NDArray[np.floating[Any]]) -> float:
+    """Area under precision over recall, as a sum over thresholds; NaN where nothing is hot. Unknown scores come last."""
+    total = int(hot.sum())
+    if not total:
+        return float("nan")
+    s = np.where(np.isnan(score), -np.inf, score)
+    order = np.argsort(-s, kind="stable")
+    s, y = s[order], hot[order]
+    ends = np.flatnonzero(np.append(s[1:] != s[:-1], True))
+    hits = np.cumsum(y)[ends]
+    return float((np.diff(hits, prepend=0) * hits / (ends + 1)).sum() / total)
+
+
+def to_arrays(model: HeatModel, prefix: str) -> dict[str, NDArray[Any]]:
+    """Plain arrays for an .npz file: no pickle."""
+    out: dict[str, NDArray[Any]] = {
+        prefix + "names": np.array(model.names), prefix + "best": np.array(model.best),
+        prefix + "weights": np.array(model.weights),
+        prefix + "numbers": np.array([model.steps, len(model.trees), model.slope, model.offset, model.score, model.gain,
+                                      model.brier]),
+    }  # fmt: skip
+    for k, tree in enumerate(model.trees):
+        out |= tree.arrays(f"{prefix}tree{k}.")
+    for k, line in enumerate(model.lines):
+        out[f"{prefix}line{k}"] = np.stack([line.mean, line.size, line.weight, np.full(line.mean.shape, line.start)])
+    return out
+
+
+def from_arrays(found: Mapping[str, NDArray[Any]], prefix: str) -> HeatModel:
+    """Back from `to_arrays`. Raises KeyError or ValueError for anything else."""
+    steps, count, slope, offset, score, gain, brier = (float(x) for x in found[prefix + "numbers"])
+    weights = tuple(float(w) for w in found[prefix + "weights"])
+    lines = tuple(
+        Line(x[0], x[1], x[2], float(x[3, 0])) for x in (found[f"{prefix}line{k}"] for k in range(len(weights) - 1))
+    )
+    trees = tuple(Trees.read(found, f"{prefix}tree{k}.") for k in range(int(count)))
+    names = tuple(str(n) for n in found[prefix + "names"])
+    best = str(found[prefix + "best"])
+    return HeatModel(int(steps), names, trees, lines, weights, slope, offset, score, best, gain, brier)

@@ -1,0 +1,66 @@
+"""Answers people can argue with, as JSON for a plan: gains of migrations, stories of hosts, remedies, and whether fewer would do."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pro.core.units import MEMORY
+from pro.placement.gains import fewer, gains, units
+from pro.placement.hosts import stories
+from pro.placement.relax import host_cool, remedy, rules_broken
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pro.placement.explain import Explanation
+    from pro.placement.place import Question
+    from pro.placement.placement import Placement
+
+ALL_HOSTS = 200
+"""Fleets with at most so many hosts have every host told; larger ones those that the plan touches and those that are hot."""
+REMEDIES = 4
+"""At most so many things that cannot be had are looked into, broken rules first."""
+
+
+def answers(
+    question: Question,
+    placement: Placement,
+    explained: Sequence[Explanation],
+    hot: Mapping[str, Sequence[Mapping[str, Any]]],
+    least: float = 0.3,
+) -> dict[str, Any]:
+    """{gains, fewer, hosts, remedies, units}. `hot`: "before" and "after", hotspots as JSON (host, resource, ...), worst first;
+    `least`: share of scenarios from which a host counts as one."""
+    fleet, host_of = question.fleet, placement.host_of
+    found = gains(question, explained)
+    moved = np.flatnonzero(host_of != fleet.host_of)
+    spots = [*hot["before"], *hot["after"]]
+    touched = {fleet.host_index(s["host"]) for s in spots} | {*fleet.host_of[moved].tolist(), *host_of[moved].tolist()}
+    hosts = range(fleet.n_hosts) if fleet.n_hosts <= ALL_HOSTS else sorted(touched)
+    told = {story.host: asdict(story) for story in stories(question, host_of, hosts, explained)}
+    for host, story in told.items():
+        story["hot"] = {when: [dict(s) for s in hot[when] if s["host"] == host] for when in ("before", "after")}
+    wanted = rules_broken(fleet, question.constraints, host_of)
+    wanted += [
+        host_cool(
+            fleet,
+            question.demand,
+            fleet.host_index(s["host"]),
+            s["resource"],
+            question.policy.threshold,
+            least,
+            host_of,
+        )
+        for s in hot["after"]
+        if s["resource"] != MEMORY
+    ]
+    return {
+        "gains": [asdict(gain) for gain in found],
+        "fewer": asdict(fewer(placement, found, len(moved))),
+        "hosts": told,
+        "remedies": [asdict(remedy(fleet, question.constraints, w, host_of)) for w in wanted[:REMEDIES]],
+        "units": {goal: {"per": per, "unit": unit} for goal, (per, unit) in units(question).items()},
+    }

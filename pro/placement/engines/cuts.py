@@ -1,0 +1,315 @@
+"""Bounds and better answers for small fleets with many moments, by outer approximation.
+
+A convex cost of use is at least each of its tangents, and the tangent at any use (of real VMs, or of fractions of them)
+    cost(use)  >=  sum over the knots passed there of slope * (use - knot)
+is a row with as many entries as VMs, however many moments it sums over. So thousands of moments become one variable for each
+scope item and a few tangents that matter. HiGHS solves that smaller problem, the tangents at its answer are added, and so on until
+nothing is left to add or the gap is small: Duran and Grossmann, Mathematical Programming 36 (1986), 307-339, with the first
+tangents from Kelley's method on the linear relaxation. Its value is a lower bound at every time, within the tolerances of a solver
+in floating point, for which a margin of `MARGIN` is taken off. Every answer on the way is counted in full and, if it is
+better, kept.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pro.placement.engines.exact import Model, Settled, domains
+from pro.placement.engines.parts import parts_of
+from pro.placement.engines.relaxed import Rows, rows_of
+from pro.placement.language import Limit, Linear, Steps
+from pro.placement.problem import Stop, Tier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from pro.placement.language import Term
+    from pro.placement.problem import Engine, Problem
+
+    Bools = NDArray[np.bool_]
+    Ints = NDArray[np.int64]
+    Floats = NDArray[np.float64]
+
+MARGIN = 1e-5
+"""Relative: what is taken off a bound for the solver's tolerances."""
+SCALE = 1e4
+"""What the best known cost is scaled to for the solver, whose tolerances are absolute."""
+ENOUGH = 0.002
+"""Relative gap at which a round of the solver, or all of it, ends."""
+ROUNDS, NODES = 40, 2_000
+NEAR = 1.5
+"""An answer that costs more than so much of the best is not worth a local search."""
+GOAL = 1
+"""The tier that is bounded: the goal, after what rules are repaired."""
+
+
+class Cuts:
+    """The goal's bound, and a better answer where there is one. Leaves problems with more than `most_choices` pairs of VM and
+    host alone."""
+
+    name = "cuts"
+
+    def __init__(
+        self, polish: Engine | None = None, most_choices: int = 6_000, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.polish, self.most_choices, self.clock = polish, most_choices, clock
+
+    def improve(self, problem: Problem, start: Ints, stop: Stop, rng: np.random.Generator) -> Ints:
+        """(V,) a placement at least as good as `start`."""
+        return self.prove(problem, start, stop, rng)[0]
+
+    def prove(self, problem: Problem, start: Ints, stop: Stop, rng: np.random.Generator) -> tuple[Ints, Settled]:
+        """A placement at least as good as `start` (V,), and what is known about its goal tier."""
+        if not (masks := self._masks(problem)):
+            return start, Settled(None, None)
+        if not problem.costs(start)[GOAL]:
+            return start, Settled(0, fewest(problem, start, 0))
+        best, bound = self._by_parts(problem, start, masks, stop, rng)
+        return best, Settled(bound, fewest(problem, best, bound))
+
+    def fits(self, problem: Problem) -> bool:
+        """Whether there is something to do, all of it costs something, and it is small enough."""
+        return bool(self._masks(problem))
+
+    def _masks(self, problem: Problem) -> list[Bools]:
+        if len(problem.tiers) <= GOAL or not all(_costs(t) for t in problem.tiers[GOAL].terms):
+            return []
+        choices = np.array([len(hosts) for hosts in domains(problem)], np.int64)
+        masks = parts_of(problem, GOAL + 1)
+        return [] if any(choices[mask].sum() > self.most_choices for mask in masks) else masks
+
+    def _by_parts(
+        self, problem: Problem, start: Ints, masks: list[Bools], stop: Stop, rng: np.random.Generator
+    ) -> tuple[Ints, int]:
+        """Each part with all others at home, where migrations over the budget have a price (Lagrange); the largest part last,
+        so that it has the time the others left."""
+        watch = _Watch(self.clock)
+        price, room = _price(problem, start) if len(masks) > 1 else (0, 0)
+        allowed = problem.costs(start)[0]
+        best, bound = start, -(len(masks) - 1) * problem.costs(problem.home)[GOAL] - price * room
+        sizes = [int(mask.sum()) for mask in masks]
+        for k in np.argsort(sizes, kind="stable").tolist():
+            left = stop.seconds - watch.spent
+            share = sizes[k] / sum(size for size in sizes if size >= sizes[k])
+            part = _part(problem, masks[k], price)
+            begun = np.where(masks[k], best, problem.home)
+            search = _Search(part, begun, part.costs(begun)[0] + allowed, rng, self.polish)
+            bound += search.run(watch, watch.spent + left * share, min(stop.steps, ROUNDS))
+            merged = np.where(masks[k], search.best, best)
+            if problem.feasible(merged) and problem.costs(merged) < problem.costs(best):
+                best = merged
+        return best, min(max(bound, 0), problem.costs(best)[GOAL])
+
+
+def _costs(term: Term) -> bool:
+    """Whether no placement is rewarded: bounds start at nothing."""
+    if isinstance(term, Steps):
+        return term.convex
+    if isinstance(term, Linear):
+        table = 0 if term.table is None else int(term.table.min(initial=0))
+        return min(int(term.away.min(initial=0)), table) >= 0
+    return True
+
+
+def _part(problem: Problem, mask: Bools, price: int) -> Problem:
+    """`problem` with only these VMs movable, and `price` on each of their migrations."""
+    goal = problem.tiers[GOAL]
+    if price:
+        goal = replace(goal, terms=(*goal.terms, Linear(np.where(mask, price, 0), None, None, "budget")))
+    return replace(problem, movable=mask, tiers=(problem.tiers[0], goal, *problem.tiers[GOAL + 1 :]))
+
+
+def _price(problem: Problem, start: Ints) -> tuple[int, int]:
+    """What the last migration of a spent budget is worth, about, and the budget; any price gives a valid bound."""
+    moved = np.flatnonzero(start != problem.home)
+    budgets = [
+        int((row.upper - row.base).min())
+        for row in problem.rows
+        if isinstance(row, Limit) and row.when == "moved" and len(row.upper) == 1 and (row.weight == 1).all()
+        and len(row.vms) == len(problem.home) and not row.scope.any()
+    ]  # fmt: skip
+    if not budgets or len(moved) < min(budgets):
+        return 0, 0
+    worth = []
+    for v in moved.tolist():
+        dropped = start.copy()
+        dropped[v] = problem.home[v]
+        worth.append(problem.costs(dropped)[GOAL] - problem.costs(start)[GOAL])
+    return max(min(worth, default=0), 0), min(budgets)
+
+
+def fewest(problem: Problem, host_of: Ints, bound: int | None) -> bool | None:
+    """True where `bound` of the goal tier proves that no placement that repairs and cools as much moves fewer VMs.
+
+    One that did would save at least the price of a migration, where all have the same.
+    """
+    moved = int((host_of != problem.home).sum())
+    if not moved:
+        return True
+    if bound is None:
+        return None
+    prices = [t.away[problem.movable] for t in problem.tiers[GOAL].terms if isinstance(t, Linear) and t.table is None]
+    if any(len(p) and np.ptp(p) for p in prices):
+        return None
+    least = sum(int(p[0]) for p in prices if len(p))
+    return True if bound > problem.costs(host_of)[GOAL] - least else None
+
+
+class _Watch:
+    """Seconds spent by a clock; the solver knows only wall time, so CPU seconds are turned into that as they went so far."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock, self._begun, self._wall = clock, clock(), time.monotonic()
+
+    @property
+    def spent(self) -> float:
+        return self._clock() - self._begun
+
+    def wall(self, seconds: float) -> float:
+        """`seconds` of the clock as wall time."""
+        return seconds * max((time.monotonic() - self._wall) / max(self.spent, 1e-3), 1.0)
+
+
+@dataclass(frozen=True)
+class _Thin:
+    """The problem without its convex costs of use: a model of the rest, and those costs."""
+
+    model: Model
+    steps: tuple[Steps, ...]
+    choices: list[dict[int, Any]]
+
+
+def _thin(problem: Problem, start: Ints, allowed: int) -> _Thin:
+    goal = problem.tiers[GOAL]
+    steps = tuple(t for t in goal.terms if isinstance(t, Steps) and t.convex)
+    rest = Tier(goal.name, tuple(t for t in goal.terms if not (isinstance(t, Steps) and t.convex)))
+    model = Model(replace(problem, tiers=(problem.tiers[0], rest)), start)
+    model.hold(0, allowed, start)
+    model.aim(GOAL)
+    return _Thin(model, steps, model.on)
+
+
+class _Curve:
+    """One convex cost of use over the variables of the model; tangents of it as rows."""
+
+    def __init__(self, term: Steps, choices: list[dict[int, Any]]) -> None:
+        self.knots, self.slopes = term.knots.astype(np.float64), term.slopes.astype(np.float64)
+        self.weight = term.weight.astype(np.float64)
+        self.base = term.base.astype(np.float64)
+        self.base.flags.writeable = True
+        at: list[list[tuple[int, int]]] = [[] for _ in range(len(term.base))]
+        for i, v in enumerate(term.vms.tolist()):
+            for h, x in choices[v].items():
+                if (s := int(term.scope[h])) < 0:
+                    continue
+                if x is True:
+                    self.base[s] += self.weight[i]
+                else:
+                    at[s].append((i, x.index))
+        self.vm = [np.array([i for i, _ in pairs], np.int64) for pairs in at]
+        self.column = [np.array([c for _, c in pairs], np.int64) for pairs in at]
+
+    def tangent(self, s: int, z: Floats) -> tuple[float, float, Floats]:
+        """The cost of item `s` at `z`, and its tangent there: a constant, and a coefficient for each of `column[s]`."""
+        use = self.base[s] + z[self.column[s]] @ self.weight[self.vm[s]]
+        slope = self.slopes[:, s] * (use > self.knots[:, s])
+        constant = float((slope * (self.base[s] - self.knots[:, s])).sum())
+        return float((slope * (use - self.knots[:, s])).sum()), constant, self.weight[self.vm[s]] @ slope.sum(axis=0)
+
+
+class _Search:
+    """Rounds of the solver, tangents between them, and the best answer so far."""
+
+    def __init__(
+        self, problem: Problem, start: Ints, allowed: int, rng: np.random.Generator, polish: Engine | None
+    ) -> None:
+        self.problem, self.best, self.costs = problem, start, problem.costs(start)
+        thin = _thin(problem, start, allowed)
+        self._choices, self._rng, self._polish = thin.choices, rng, polish
+        self._rows: Rows = rows_of(thin.model.model.proto)
+        self._curves = [_Curve(t, thin.choices) for t in thin.steps]
+        nowhere = np.zeros(len(self._rows.cost))
+        self._still = self._rows.constant + sum(
+            c.tangent(s, nowhere)[0] for c in self._curves for s, at in enumerate(c.column) if not len(at)
+        )
+        """What it costs whatever moves."""
+        self._unit = max((self.costs[GOAL] - self._still) / SCALE, 1e-9)
+        self._rows.cost /= self._unit
+        self._first = [self._rows.grow(len(c.column)) for c in self._curves]
+
+    def run(self, watch: _Watch, until: float, rounds: int) -> int:
+        """Search until the gap is small, so much is spent, or for so many rounds; the bound."""
+        for placed in (self.best, self.problem.home):
+            self._touch(self._values(placed), None)
+        bound = self._still
+        for whole in (False, True):
+            for _ in range(rounds):
+                left = until - watch.spent
+                found = self._rows.solve(whole=whole, seconds=watch.wall(left), gap=ENOUGH, nodes=NODES)
+                bound = max(bound, self._bound(found, whole))
+                if left <= 0 or found.x is None:
+                    break
+                if whole:
+                    self._take(self._placement(found.x), watch.wall(until - watch.spent))
+                missing = self._touch(found.x, found.x)
+                if missing <= (0 if whole else ENOUGH * SCALE) or self._gap(bound) <= ENOUGH:
+                    break
+        return min(math.ceil(bound), self.costs[GOAL])
+
+    def _gap(self, bound: float) -> float:
+        return (self.costs[GOAL] - bound) / (self._unit * SCALE)
+
+    def _bound(self, found: Any, whole: bool) -> float:
+        value = found.mip_dual_bound if whole else (found.fun if found.status == 0 else None)
+        if value is None or not np.isfinite(value):
+            return self._still
+        return float(value * self._unit * (1 - MARGIN) + self._still)
+
+    def _touch(self, z: Floats, known: Floats | None) -> float:
+        """Add the tangents at `z` that say more than `known` does there; how much they do, in units of the solver."""
+        missing = 0.0
+        for curve, first in zip(self._curves, self._first, strict=True):
+            for s, columns in enumerate(curve.column):
+                if not len(columns):
+                    continue
+                value, constant, slope = curve.tangent(s, z)
+                lacks = value / self._unit - (0.0 if known is None else known[first + s])
+                if lacks > SCALE * MARGIN:
+                    missing += lacks
+                    self._rows.add([first + s, *columns], [1.0, *(-slope / self._unit)], constant / self._unit, np.inf)
+        return missing
+
+    def _take(self, placed: Ints, seconds: float) -> None:
+        """Count `placed` (V,) in full, better it by local search, and keep it if it is the best."""
+        if not self.problem.feasible(placed):
+            return
+        near = self.problem.costs(placed)[GOAL] - self._still <= NEAR * self._unit * SCALE
+        if self._polish is not None and near:
+            stop = Stop(max(seconds, 0.0), 2)
+            placed = self._polish.improve(self.problem, placed, stop, self._rng)
+        costs = self.problem.costs(placed)
+        if costs < self.costs:
+            self.best, self.costs = placed, costs
+            self._touch(self._values(placed), None)
+
+    def _values(self, placed: Ints) -> Floats:
+        z = np.zeros(len(self._rows.cost))
+        for v, choices in enumerate(self._choices):
+            x = choices[int(placed[v])]
+            if x is not True:
+                z[x.index] = 1
+        return z
+
+    def _placement(self, z: Floats) -> Ints:
+        def share(choices: dict[int, Any], h: int) -> float:
+            return 1.0 if choices[h] is True else float(z[choices[h].index])
+
+        return np.array([max(c, key=partial(share, c)) for c in self._choices], np.int64)

@@ -1,0 +1,163 @@
+"""A CP-SAT model as rows of a mixed-integer program: what HiGHS can be asked.
+
+One model of the language is enough: `exact.Model` says it once, for both solvers. A constraint that has no linear form is left
+out or said more weakly, so the least cost here is never above that of the model.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+_ENDLESS = 2**62
+
+
+@dataclass
+class Rows:
+    """Minimise `cost @ z + constant` with `low <= z <= high` and every row `least <= sum of entries <= most`.
+
+    `cost`, `low`, `high` (n,), the first `whole` variables integer. Rows are kept as triples, and may be added to.
+    """
+
+    cost: Floats
+    constant: float
+    low: Floats
+    high: Floats
+    whole: int
+    least: list[float] = field(default_factory=list)
+    most: list[float] = field(default_factory=list)
+    row: list[Any] = field(default_factory=list)
+    column: list[Any] = field(default_factory=list)
+    value: list[Any] = field(default_factory=list)
+
+    def add(self, columns: Any, values: Any, least: float, most: float) -> None:
+        """One more row."""
+        self.row.append(np.full(len(columns), len(self.least)))
+        self.column.append(np.asarray(columns, np.int64))
+        self.value.append(np.asarray(values, np.float64))
+        self.least.append(least)
+        self.most.append(most)
+
+    def grow(self, count: int) -> int:
+        """`count` more variables, continuous, not negative and of cost 1; the index of the first."""
+        first = len(self.cost)
+        self.cost = np.concatenate([self.cost, np.ones(count)])
+        self.low = np.concatenate([self.low, np.zeros(count)])
+        self.high = np.concatenate([self.high, np.full(count, np.inf)])
+        return first
+
+    def solve(self, *, whole: bool, seconds: float, gap: float, nodes: int) -> Any:
+        """What `scipy.optimize.milp` (HiGHS) finds; without `whole`, of the linear relaxation."""
+        from scipy.optimize import Bounds, LinearConstraint, milp
+        from scipy.sparse import csr_array
+
+        integer = np.zeros(len(self.cost))
+        integer[: self.whole if whole else 0] = 1
+        rows = ()
+        if self.least:
+            entries = (np.concatenate(self.value), (np.concatenate(self.row), np.concatenate(self.column)))
+            matrix = csr_array(entries, shape=(len(self.least), len(self.cost)))
+            rows = LinearConstraint(matrix, np.array(self.least), np.array(self.most))
+        options = {"time_limit": max(seconds, 0.01), "mip_rel_gap": gap, "node_limit": nodes}
+        bounds = Bounds(self.low, self.high)
+        with quiet():
+            return milp(self.cost, constraints=rows, bounds=bounds, integrality=integer, options=options)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """HiGHS sometimes prints a line of its own to the standard output, where documents are written: it goes nowhere."""
+    library: Any = ctypes.CDLL("ucrtbase" if os.name == "nt" else None)
+    try:
+        kept = os.dup(1)
+    except OSError:  # a service without standard output
+        yield
+        return
+    library.fflush(None)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 1)
+        yield
+    finally:
+        library.fflush(None)
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def rows_of(proto: Any) -> Rows:
+    """The model `proto` (CpModelProto), which has an objective, as rows."""
+    domains = [list(v.domain) for v in proto.variables]
+    low, high = (np.array([d[end] for d in domains], np.float64) for end in (0, -1))
+    cost = np.zeros(len(low))
+    np.add.at(cost, np.array(proto.objective.vars, np.int64), np.array(proto.objective.coeffs, np.float64))
+    rows = Rows(cost, float(proto.objective.offset), low, high, len(low))
+    for constraint in proto.constraints:
+        if len(constraint.enforcement_literal):
+            continue
+        if constraint.has_linear():
+            domain = list(constraint.linear.domain)
+            rows.add(list(constraint.linear.vars), list(constraint.linear.coeffs), _end(domain[0]), _end(domain[-1]))
+        elif constraint.has_exactly_one():
+            _literals(rows, constraint.exactly_one.literals, 1, 1)
+        elif constraint.has_lin_max():
+            _greatest(rows, constraint.lin_max)
+    return rows
+
+
+def _end(value: int) -> float:
+    return float(value) if abs(value) < _ENDLESS else float(math.copysign(math.inf, value))
+
+
+def _literals(rows: Rows, literals: Iterable[int], least: float, most: float) -> None:
+    """A number of literals that hold; a negative literal is a variable's contrary."""
+    found = list(literals)
+    contrary = sum(literal < 0 for literal in found)
+    rows.add(
+        [literal if literal >= 0 else -literal - 1 for literal in found],
+        [1 if literal >= 0 else -1 for literal in found],
+        least - contrary,
+        most - contrary,
+    )
+
+
+def _greatest(rows: Rows, greatest: Any) -> None:
+    """A variable that is the greatest of expressions: at least each and, where none is negative, at most their sum."""
+    target = _expression(greatest.target)
+    parts = [_expression(e) for e in greatest.exprs]
+    for part in parts:
+        _difference(rows, target, [part], least=0, most=np.inf)
+    if all(_least(rows, part) >= 0 for part in parts):
+        _difference(rows, target, parts, least=-np.inf, most=0)
+
+
+def _expression(e: Any) -> tuple[list[int], list[int], int]:
+    return list(e.vars), list(e.coeffs), int(e.offset)
+
+
+def _least(rows: Rows, part: tuple[list[int], list[int], int]) -> float:
+    at, by, offset = part
+    return float(offset + sum(b * (rows.low[a] if b > 0 else rows.high[a]) for a, b in zip(at, by, strict=True)))
+
+
+def _difference(rows: Rows, target: Any, parts: list[Any], least: float, most: float) -> None:
+    """`least <= target - sum of parts <= most`."""
+    columns, values = list(target[0]), list(target[1])
+    offset = target[2]
+    for at, by, constant in parts:
+        columns += at
+        values += [-b for b in by]
+        offset -= constant
+    rows.add(columns, values, least - offset, most - offset)

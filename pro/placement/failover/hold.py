@@ -1,0 +1,157 @@
+"""Never worse in failover: what an engine found, less the migrations that would leave VMs without a place when a host fails.
+
+No sum of rows says that the VMs of a failed host can be packed, so engines look without it, and their answer is mended: migrations
+are undone, one at a time, until no cluster is worse than today; then the engine may search again with those migrations forbidden.
+Repairs of broken rules are not given up: a spread that is repaired takes up a host that a restart could have used, and no repair at all
+would be a poor way to be safe. Where nothing was broken, the last resort is to undo all, for today is never worse than today.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pro.core.errors import RefereeError
+from pro.placement.failover.rule import Failover
+from pro.placement.language import Allow
+from pro.placement.problem import Stop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pro.placement.place import Question
+    from pro.placement.policy import Policy
+    from pro.placement.problem import Engine
+    from pro.placement.rules import Constraint, Ints
+
+ROUNDS = 3
+SHARE = 0.2
+"""Share of the policy's seconds that one search for something else may take."""
+
+
+def failover_of(policy: Policy, constraints: Sequence[Constraint]) -> Failover | None:
+    """The rule that `policy` asks for, made of `constraints`."""
+    return Failover(policy.failover, constraints, policy.take_restarts) if policy.failover else None
+
+
+def hold(question: Question, host_of: Ints, engine: Engine, tell: Callable[[str], None] = lambda _: None) -> Ints:
+    """(V,) `host_of`, or what is left of it where it is worse in failover than today; feasible, costs no more than today, and breaks
+    no more rules than `host_of`.
+
+    `engine` looks for other migrations instead of those that had to be undone.
+    """
+    rule = question.failover
+    if rule is None or np.array_equal(host_of, question.fleet.host_of) or not rule.worse(question.fleet, host_of):
+        return host_of
+    tell(rule.name)
+    kept, cuts = _retreat(question, rule, host_of)
+    for _ in range(ROUNDS):
+        found = _again(question, kept, cuts, engine)
+        mended, more = _retreat(question, rule, found)
+        if _better(question, rule, mended, kept):
+            kept = mended
+        if not more:
+            break
+        cuts += more
+    problem, home = question.problem, question.fleet.host_of
+    unbroken = problem.costs(home)[0] == 0
+    if (
+        not problem.feasible(kept)
+        or problem.costs(kept) > problem.costs(home)
+        or (unbroken and rule.worse(question.fleet, kept))
+    ):
+        raise RefereeError("failover is worse than today after migrations were undone: a bug")
+    return host_of if np.array_equal(kept, host_of) else kept
+
+
+def _better(question: Question, rule: Failover, new: Ints, old: Ints) -> bool:
+    """Whether `new` costs less, and in no cluster has more VMs without a place than `old` or than today."""
+    levels = [rule.levels(question.fleet, x) for x in (new, old, question.fleet.host_of)]
+    safe = all(levels[0][c].amount <= max(levels[1][c].amount, levels[2][c].amount) for c in levels[0])
+    return safe and question.problem.costs(new) < question.problem.costs(old)
+
+
+def _again(question: Question, kept: Ints, cuts: Sequence[Allow], engine: Engine) -> Ints:
+    """What the engine makes of `kept` without the migrations that `cuts` forbid; in the clusters these are about."""
+    fleet, policy = question.fleet, question.policy
+    groups = fleet.host_groups.get("cluster")
+    if groups is None or not cuts:
+        return kept
+    about = np.unique(groups.code[fleet.host_of[np.concatenate([cut.vms for cut in cuts])]])
+    inside = np.isin(groups.code[fleet.host_of], about)
+    problem = replace(question.problem, rows=(*question.problem.rows, *cuts), movable=question.problem.movable & inside)
+    steps = policy.steps if policy.steps is not None else 20
+    found = engine.improve(problem, kept, Stop(policy.seconds * SHARE, steps), np.random.default_rng(policy.seed))
+    return found if question.problem.feasible(found) else kept
+
+
+def _retreat(question: Question, rule: Failover, host_of: Ints) -> tuple[Ints, list[Allow]]:
+    """`host_of` with as few migrations undone as a greedy choice finds, and those migrations as rows that forbid them.
+
+    Cluster by cluster: the one migration whose undoing helps most, again and again; where none helps alone, all of the cluster's but
+    those that repair a rule. What is worse after that, repairs cost.
+    """
+    fleet, problem = question.fleet, question.problem
+    home, current, given_up = fleet.host_of, host_of.copy(), set[int]()
+    while worse := [c for c in rule.worse(fleet, current) if c not in given_up]:
+        undo = _Undo(question, rule, current, worse[0])
+        better = undo.one()
+        if better is None:
+            better = undo.all()
+        if better is None:
+            given_up.add(worse[0])
+        else:
+            current = better
+    if given_up and problem.costs(home)[0] <= problem.costs(current)[0]:
+        current = home.copy()
+    hosts = np.arange(fleet.n_hosts)
+    undone = np.flatnonzero(current != host_of)
+    return current, [Allow(np.array([v]), hosts != host_of[v], rule.name) for v in undone.tolist()]
+
+
+class _Undo:
+    """Ways to undo migrations from `current` (V,) so that cluster `c` has fewer VMs without a place, and no repair is given up."""
+
+    def __init__(self, question: Question, rule: Failover, current: Ints, c: int) -> None:
+        self.question, self.rule, self.current, self.c = question, rule, current, c
+        self.home = question.fleet.host_of
+        self.most = self._amount(current)
+        self.repaired = question.problem.costs(current)[0]
+        drill = rule.drill(question.fleet)
+        touched = (drill.cluster[self.home] == c) | (drill.cluster[current] == c)
+        touched[drill.tied[c]] = True
+        self.near: list[int] = np.flatnonzero(touched & (current != self.home)).tolist()
+        self.single = {v: self._rank([v]) for v in self.near}
+
+    def _amount(self, host_of: Ints) -> int:
+        return self.rule.levels(self.question.fleet, host_of)[self.c].amount
+
+    def without(self, vms: Sequence[int]) -> Ints:
+        """`current` without the migrations of these VMs."""
+        trial = self.current.copy()
+        trial[vms] = self.home[vms]
+        return trial
+
+    def _rank(self, vms: Sequence[int]) -> tuple[int, tuple[int, ...]] | None:
+        """VMs without a place, then costs; None where a rule or a repair forbids it."""
+        trial = self.without(vms)
+        problem = self.question.problem
+        if not vms or not problem.feasible(trial):
+            return None
+        costs = problem.costs(trial)
+        return None if costs[0] > self.repaired else (self._amount(trial), costs)
+
+    def one(self) -> Ints | None:
+        """The best single migration undone; None where none helps."""
+        ranks = [(*rank, v) for v, rank in self.single.items() if rank is not None and rank[0] < self.most]
+        return self.without([min(ranks)[-1]]) if ranks else None
+
+    def all(self) -> Ints | None:
+        """All of them undone, or all that can be one by one; None where that does not help."""
+        for vms in (self.near, [v for v in self.near if self.single[v] is not None]):
+            rank = self._rank(vms)
+            if rank is not None and rank[0] < self.most:
+                return self.without(vms)
+        return None

@@ -1,0 +1,198 @@
+"""The backtest: had these policies run over the past, what would have happened? Kept on disk as it goes, so that it can be taken up."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pro import __version__
+from pro.core.errors import InputError
+from pro.core.files import write_atomically
+from pro.placement.policy import WORTH
+from pro.replay.loop import HOUR_S, Runner, Shared, columns, look, runners
+from pro.replay.measure import BUSY_W, IDLE_W, Account, account
+from pro.replay.past import STEP_S
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from pro.config import Config
+    from pro.replay.past import Past
+    from pro.replay.policies import PolicySpec
+
+STATE = "backtest-state.json"
+LOOKS_KEPT = 96
+"""Looks between two writes of the state."""
+STEADY = 0.01
+"""A policy that undoes more than this share of its migrations is not recommended."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One policy's result."""
+
+    runner: Runner
+    account: Account
+
+    @property
+    def name(self) -> str:
+        """Of the policy."""
+        return self.runner.spec.name
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """All rows, the one of doing nothing first."""
+
+    past: Past
+    every_s: float
+    threshold: float
+    looks: int
+    rows: tuple[Row, ...]
+
+    @property
+    def nothing(self) -> Row:
+        """What happened."""
+        return self.rows[0]
+
+    @property
+    def best(self) -> Row:
+        """The cheapest: per cent x hours over the threshold, and for every migration what it must be worth at aggressiveness 3."""
+        steady = [r for r in self.rows if r.account.undone <= STEADY * r.account.migrations]
+        return min(steady, key=lambda r: (r.account.area + WORTH[3] * r.account.migrations, r.account.migrations))
+
+    def to_json(self) -> dict[str, Any]:
+        """Schema "backtest/1"."""
+        past = self.past
+        return {
+            "schema": "backtest/1", "from": past.at(past.first).isoformat(), "to": past.at(past.last).isoformat(),
+            "every_s": self.every_s, "threshold": self.threshold, "looks": self.looks,
+            "hosts": past.fleet.n_hosts, "vms": past.fleet.n_vms,
+            "power_model": {"idle_w": IDLE_W, "busy_w": BUSY_W, "empty_w": 0.0},
+            "policies": [self._row(r) for r in self.rows], "best": self.best.name, "verdict": verdict(self),
+            "warnings": list(past.warnings),
+        }  # fmt: skip
+
+    def _row(self, row: Row) -> dict[str, Any]:
+        nothing, runner = self.nothing.account, row.runner
+        return {
+            "name": row.name, "kind": runner.spec.kind, "parameters": runner.spec.model_dump(exclude={"name", "kind"}),
+            **row.account.to_json(),
+            "hot_minutes_of_nothing": _share(row.account.hot_minutes, nothing.hot_minutes),
+            "area_of_nothing": _share(row.account.area, nothing.area),
+            "forecasts": runner.forecasts, "refused": runner.course.refused, "said": dict(sorted(runner.said.items())),
+        }  # fmt: skip
+
+
+def backtest(
+    past: Past,
+    specs: Sequence[PolicySpec],
+    config: Config,
+    *,
+    every_s: float,
+    folder: Path | None = None,
+    tell: Callable[[float], None] = lambda _: None,
+    keep_every: int = LOOKS_KEPT,
+) -> Backtest:
+    """Replay `past` under every policy; doing nothing is always among them.
+
+    `folder`: where the state is kept; a backtest of exactly the same that was interrupted goes on where it was last kept. `tell` hears
+    the share that is done, 0..1; the state is kept every `keep_every` looks.
+    """
+    from pro.replay.policies import PolicySpec
+
+    if not any(s.kind == "nothing" for s in specs):
+        specs = (PolicySpec(name="nothing", kind="nothing"), *specs)
+    specs = sorted(specs, key=lambda s: s.kind != "nothing")
+    looks, shared = columns(past, every_s), Shared(past)
+    mark = fingerprint(past, specs, config, every_s)
+    begin, crew = _restored(folder, mark, past, runners(past, specs, config))
+    if not crew:
+        crew = runners(past, specs, config)
+    for step in range(begin, len(looks)):
+        until = looks[step + 1] if step + 1 < len(looks) else past.last
+        for runner in crew:
+            if step == 0 or past.at(looks[step]).hour != past.at(looks[step - 1]).hour or every_s >= HOUR_S:
+                runner.note_chances(shared)
+            look(runner, shared, until)
+        if folder is not None and (step + 1) % keep_every == 0:
+            _keep(folder, mark, step + 1, crew)
+        tell((step + 1) / len(looks))
+    if folder is not None:
+        _keep(folder, mark, len(looks), crew)
+    threshold = config.heat.threshold
+    rows = tuple(Row(r, account(past, r.course.trail, threshold)) for r in crew)
+    return Backtest(past, every_s, threshold, len(looks), rows)
+
+
+def fingerprint(past: Past, specs: Sequence[PolicySpec], config: Config, every_s: float) -> str:
+    """Of everything the result depends on."""
+    digest = hashlib.sha256()
+    for array in (past.use, past.own, past.counted, past.fleet.host_of, past.fleet.capacity):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    said = [__version__, past.start.isoformat(), past.first, past.last, every_s, past.fleet.vms, past.fleet.hosts]
+    said += [[s.model_dump() for s in specs], config.model_dump(mode="json"), repr(past.fleet.rules)]
+    digest.update(json.dumps(said, sort_keys=True, default=str).encode())
+    return digest.hexdigest()
+
+
+def verdict(found: Backtest) -> str:
+    """One sentence: what to do, and what it would have been good for."""
+    nothing, best, days = found.nothing.account, found.best, (found.past.last - found.past.first) * STEP_S / 86_400
+    over = f"over {found.threshold:.0%}"
+    if nothing.hot_minutes == 0:
+        return f"In these {days:.3g} days no host was {over}: there was nothing to gain."
+    if best.runner.spec.kind == "nothing":
+        return f"In these {days:.3g} days hosts were {over} for {nothing.hot_minutes:,} minutes, and no policy would have been worth its migrations."
+    a = best.account
+    classic = [r for r in found.rows if r.runner.spec.kind not in ("nothing", best.runner.spec.kind)]
+    said = (
+        f"In these {days:.3g} days {best.name} would have cut {nothing.hot_minutes:,} host-minutes {over} to {a.hot_minutes:,} "
+        f"({a.hot_minutes / nothing.hot_minutes:.0%}) with {a.migrations:,} migrations, {_undone(a)}"
+    )
+    if classic:
+        other = min(classic, key=lambda r: (r.account.area + WORTH[3] * r.account.migrations, r.name))
+        o = other.account
+        said += (
+            f"; the best rule of another kind, {other.name}, to {o.hot_minutes:,} with {o.migrations:,}, {_undone(o)}"
+        )
+    return said + "."
+
+
+def _undone(a: Account) -> str:
+    return "none of them undone within a day" if a.undone == 0 else f"{a.undone:,} of them undone within a day"
+
+
+def _share(value: float, whole: float) -> float | None:
+    return round(value / whole, 4) if whole else None
+
+
+def _keep(folder: Path, mark: str, step: int, crew: Sequence[Runner]) -> None:
+    body = {
+        "schema": "backtest-state/1",
+        "of": mark,
+        "step": step,
+        "policies": {r.spec.name: r.to_json() for r in crew},
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / STATE, json.dumps(body, allow_nan=False).encode())
+
+
+def _restored(folder: Path | None, mark: str, past: Past, crew: list[Runner]) -> tuple[int, list[Runner]]:
+    """The step to go on with and the policies as they were; (0, []) when nothing of the same backtest was kept whole."""
+    if folder is None or not (folder / STATE).is_file():
+        return 0, []
+    try:
+        body = json.loads((folder / STATE).read_text(encoding="utf-8"))
+        if body["schema"] != "backtest-state/1" or body["of"] != mark:
+            return 0, []
+        for runner in crew:
+            runner.restore(past, body["policies"][runner.spec.name])
+        return int(body["step"]), crew
+    except (InputError, ValueError, KeyError, TypeError):
+        return 0, []

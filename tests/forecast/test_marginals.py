@@ -1,0 +1,111 @@
+"""Quantiles by simple ways, their weights, and how they are laid over joint paths."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pro.forecast.blend import fit
+from pro.forecast.impose import impose, middle_ranks
+from pro.forecast.marginals import LEVELS, WAYS, levels_of, ways
+from pro.forecast.together import ASKED, _below, common, normal_score, strength, tied
+
+L = np.array(LEVELS)
+
+
+@given(st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=40))
+def test_levels_are_hazen_quantiles(sample: list[float]) -> None:
+    expected = np.quantile(np.array(sample, np.float32), LEVELS, method="hazen")
+    np.testing.assert_allclose(levels_of(np.array(sample, np.float32)), expected, rtol=1e-4, atol=1e-4)
+
+
+@settings(max_examples=20)
+@given(st.integers(3, 400), st.integers(1, 60), st.integers(0, 99))
+def test_no_way_reads_what_is_not_there(points: int, slots: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    values = rng.gamma(1, 20, size=(3, points)).astype(np.float32)
+    paths = rng.gamma(1, 20, size=(3, 7, slots)).astype(np.float32)
+    found = ways(values, paths, np.arange(slots), 48)
+    assert found.shape == (len(WAYS), 3, slots, len(LEVELS))
+    assert np.isfinite(found).all()
+    assert (np.diff(found, axis=-1) >= -1e-3).all()
+
+
+@given(st.integers(0, 99), st.integers(2, 30))
+def test_imposed_paths_have_the_marginals_asked_for_and_keep_their_order(seed: int, paths: int) -> None:
+    rng = np.random.default_rng(seed)
+    drawn = rng.normal(size=(2, paths, 3)).astype(np.float32)
+    quantiles = np.sort(rng.gamma(1, 10, size=(2, 3, len(LEVELS))), axis=-1).astype(np.float32)
+    got = impose(drawn, quantiles)
+    inner = (np.arange(paths) + 0.5) / paths
+    inner = (inner >= L[0]) & (inner <= L[-1])
+    for e in range(2):
+        for t in range(3):
+            order = np.argsort(drawn[e, :, t])
+            expected = np.interp((np.arange(paths) + 0.5) / paths, L, quantiles[e, t])
+            np.testing.assert_allclose(got[e, order, t][inner], expected[inner], rtol=1e-4, atol=1e-3)
+            assert (np.diff(got[e, order, t]) >= -1e-4).all()
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=12))
+def test_middle_ranks_equal_a_plain_loop(values: list[int]) -> None:
+    x = np.array(values, np.float32)[None, :, None]
+    expected = [sum(v < u for v in values) + (sum(v == u for v in values) - 1) / 2 for u in values]
+    assert middle_ranks(x)[0, :, 0].tolist() == expected
+
+
+def test_a_way_that_knows_is_believed_and_one_that_lies_is_not() -> None:
+    rng = np.random.default_rng(0)
+    actual = rng.normal(50, 10, size=(800, 3)).astype(np.float32)
+    honest = np.quantile(actual, LEVELS).astype(np.float32)
+    found = np.zeros((3, 800, 3, len(LEVELS)), np.float32)
+    found[0], found[1], found[2] = honest + 30, honest, honest - 45
+    blend = fit(("paths", "last", "hour"), found, actual, np.arange(3), np.ones(800), np.arange(800) % 8, 48)
+    q = blend.apply(found, np.arange(3))
+    for k, level in enumerate(LEVELS):
+        assert (actual <= q[..., k]).mean() == pytest.approx(level, abs=0.06)
+
+
+def test_one_common_factor_moves_sums_apart_and_leaves_each_marginal_alone() -> None:
+    rng = np.random.default_rng(1)
+    ranks = middle_ranks(rng.normal(size=(40, 24, 2)))
+    factor = common(24, np.random.default_rng(2))
+    mixed = tied(ranks, factor, 0.4)
+    assert (np.sort(mixed, axis=1) == np.arange(24)[None, :, None]).all()
+    assert mixed.sum(axis=0).std(axis=0).min() > 2 * ranks.sum(axis=0).std(axis=0).max()
+    assert tied(ranks, factor, 0.0) is ranks
+
+
+def test_the_factor_is_as_strong_as_held_back_sums_ask_for() -> None:
+    rng = np.random.default_rng(3)
+    quantiles = np.broadcast_to(50 + 10 * normal_score(L), (60, 4, len(LEVELS))).astype(np.float32)
+    factor = common(24, np.random.default_rng(0))
+
+    def found(shared: float) -> float:
+        trials = []
+        for _ in range(24):
+            z = np.sqrt(shared) * rng.normal() + np.sqrt(1 - shared) * rng.normal(size=(60, 4))
+            trials.append(
+                (rng.normal(size=(60, 24, 4)).astype(np.float32), quantiles, (50 + 10 * z).astype(np.float32))
+            )
+        return strength(trials, [np.ones(60)] * 24, factor)
+
+    assert found(0.0) == 0.0
+    assert found(0.5) >= 0.3
+
+
+def test_below_counts_sums_of_groups() -> None:
+    values = np.broadcast_to(np.arange(24, dtype=np.float32)[None, :, None], (10, 24, 1)).copy()
+    low = _below(values, np.zeros((10, 1), np.float32), np.ones(10))
+    high = _below(values, np.full((10, 1), 99, np.float32), np.ones(10))
+    assert low.tolist() == [[1.0] * len(ASKED)]
+    assert high.tolist() == [[0.0] * len(ASKED)]
+
+
+@given(st.floats(0.001, 0.999))
+def test_normal_score_is_close_to_the_normal_quantile(level: float) -> None:
+    from statistics import NormalDist
+
+    assert float(normal_score(np.array(level))) == pytest.approx(NormalDist().inv_cdf(level), abs=1e-3)

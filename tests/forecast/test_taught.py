@@ -1,0 +1,85 @@
+"""What is learned is kept without pickle, used only where it won, and never before its time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from pro.core.errors import InputError
+from pro.forecast.joint import forecast
+from pro.forecast.taught import ARRAYS, PAGE, arrays_of, read, save, taught_from
+from pro.forecast.teaching import train
+from pro.forecast.trees import Trees
+from tests.forecast.pasts import DAY, STEP_S, grid, rhythmic
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DAY_S = 86_400
+
+
+def test_stored_trees_predict_what_scikit_learn_predicts_gaps_included() -> None:
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 5))
+    x[rng.random(x.shape) < 0.1] = np.nan
+    y = np.nan_to_num(x[:, 0]) + rng.normal(0, 0.1, 400)
+    mean = HistGradientBoostingRegressor(max_iter=12, random_state=0).fit(x, y)
+    np.testing.assert_allclose(Trees.of(mean).predict(x), mean.predict(x), rtol=1e-9, atol=1e-9)
+    odds = HistGradientBoostingClassifier(max_iter=12, random_state=0).fit(x, y > 0)
+    np.testing.assert_allclose(Trees.of(odds).predict(x), odds.decision_function(x), rtol=1e-9, atol=1e-9)
+
+
+def test_what_was_taught_comes_back_and_forecasts_the_same(tmp_path: Path) -> None:
+    g = grid(rhythmic(8, 8))
+    taught = train({"cpu_pct": g}, g.cutoff, DAY_S, STEP_S, 8.0)
+    save(tmp_path, taught.to_json(), arrays_of(taught))
+    found = read(tmp_path)
+    assert found is not None
+    again = taught_from(*found)
+    here = forecast({"cpu_pct": g}, horizon_s=DAY_S, scenarios=8, seed=0)["cpu_pct"]
+    there = forecast({"cpu_pct": g}, horizon_s=DAY_S, scenarios=8, seed=0, taught=again)["cpu_pct"]
+    assert "learned" in here.model
+    assert there.model == here.model
+    np.testing.assert_allclose(there.values, here.values, rtol=1e-5, atol=1e-4)
+    assert again.lessons["cpu_pct"].learned < again.lessons["cpu_pct"].plain
+
+
+def test_a_model_speaks_only_for_those_it_won_for_whatever_their_ids_become() -> None:
+    g = grid(rhythmic(8, 8))
+    taught = train({"cpu_pct": g}, g.cutoff, DAY_S, STEP_S, 8.0)
+    renamed = grid(rhythmic(8, 8), names=tuple(f"new{i}" for i in range(8)))
+    s = forecast({"cpu_pct": renamed}, horizon_s=DAY_S, scenarios=8, seed=0, taught=taught)["cpu_pct"]
+    assert set(s.model) == {"blend"}
+
+
+def test_nothing_is_learned_from_noise_or_from_few_days() -> None:
+    noise = grid(np.random.default_rng(2).uniform(0, 60, size=(6, 8 * DAY)))
+    assert train({"cpu_pct": noise}, noise.cutoff, DAY_S, STEP_S, 8.0).lessons == {}
+    short = grid(rhythmic(6, 3))
+    assert train({"cpu_pct": short}, short.cutoff, DAY_S, STEP_S, 3.0).lessons == {}
+
+
+def test_damaged_models_are_refused_or_taken_for_none(tmp_path: Path) -> None:
+    assert read(tmp_path) is None
+    g = grid(rhythmic(8, 8))
+    taught = train({"cpu_pct": g}, g.cutoff, DAY_S, STEP_S, 8.0)
+    save(tmp_path, taught.to_json(), arrays_of(taught))
+    (tmp_path / ARRAYS).write_bytes(b"torn")
+    assert read(tmp_path) is None
+    (tmp_path / PAGE).write_text("{}")
+    with pytest.raises(InputError, match="pro train"):
+        read(tmp_path)
+
+
+def test_a_tree_that_leads_in_a_circle_is_refused() -> None:
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    x = np.arange(100.0)[:, None]
+    arrays = Trees.of(HistGradientBoostingRegressor(max_iter=1, random_state=0).fit(x, x[:, 0])).arrays("t.")
+    arrays["t.left"] = np.zeros_like(arrays["t.left"])
+    with pytest.raises(ValueError, match="lead on"):
+        Trees.read(arrays, "t.")

@@ -1,0 +1,210 @@
+"""Failover is never made worse: by an answer, by a wave, by a blocked half of a plan."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pro.fleet import RuleSpec
+from pro.placement.constraints import build
+from pro.placement.failover import Failover, survives
+from pro.placement.failover.hold import hold
+from pro.placement.place import Question, place, prepare
+from pro.placement.policy import Policy
+from pro.planning import make_plan
+from pro.planning.checker import check
+from pro.planning.standby import to_stay
+from tests.builders import demand_of, fleet, stand
+from tests.planning.worlds import CONTEXT
+from tests.strategies import demands, fleets, placements
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pro.fleet import Demand, Fleet
+    from pro.placement.problem import Problem, Stop
+    from pro.placement.rules import Ints
+
+QUICK: dict[str, Any] = {"seconds": 1.0, "steps": 4, "memory_reserve_mib": 0, "max_moves": 9}
+
+
+class Wants:
+    """An engine that wants one placement and nothing else, as far as rows let it."""
+
+    name = "wants"
+
+    def __init__(self, host_of: Ints) -> None:
+        self.host_of = host_of
+
+    def improve(self, problem: Problem, start: Ints, stop: Stop, rng: np.random.Generator) -> Ints:
+        better = problem.feasible(self.host_of) and problem.costs(self.host_of) <= problem.costs(start)
+        return self.host_of if better else start
+
+
+@st.composite
+def estates(draw: st.DrawFn) -> tuple[Fleet, Demand]:
+    """One cluster or more, and load; some VMs are not highly available."""
+    found = draw(fleets())
+    up = np.array([draw(st.integers(0, 4)) > 0 for _ in found.vms], np.bool_)
+    return replace(found, highly_available=up), draw(demands(found))
+
+
+def left_down(question: Question, host_of: Ints) -> dict[int, int]:
+    """Cluster -> VMs without a place, by a rule that remembers nothing."""
+    assert question.failover is not None
+    fresh = Failover(question.failover.k, question.constraints)
+    return {c: level.amount for c, level in fresh.levels(question.fleet, host_of).items()}
+
+
+@given(estates(), st.integers(1, 2), st.data())
+def test_whatever_an_engine_wants_what_is_kept_is_never_worse_than_today(
+    estate: tuple[Fleet, Demand], k: int, data: st.DataObject
+) -> None:
+    found, demand = estate
+    question = prepare(found, demand, Policy(failover=k, **QUICK))
+    problem, home = question.problem, found.host_of
+    wanted = data.draw(placements(found))
+    if not problem.feasible(wanted) or problem.costs(wanted) > problem.costs(home):
+        return
+    kept = hold(question, wanted, Wants(wanted))
+    assert problem.feasible(kept)
+    assert problem.costs(kept) <= problem.costs(home)
+    assert problem.costs(kept)[0] <= problem.costs(wanted)[0]
+    today, then = left_down(question, home), left_down(question, kept)
+    if problem.costs(home)[0] == 0:
+        assert all(then[c] <= today[c] for c in today)
+    if all(x <= today[c] for c, x in left_down(question, wanted).items()):
+        assert kept is wanted
+
+
+@settings(max_examples=8)
+@given(estates(), st.sampled_from(["balance", "consolidate"]))
+def test_an_answer_of_place_is_never_worse_in_failover_where_no_rule_was_broken(
+    estate: tuple[Fleet, Demand], goal: str
+) -> None:
+    found, demand = estate
+    answer, question = place(found, demand, Policy(goal=goal, **QUICK))  # type: ignore[arg-type]
+    if question.problem.costs(found.host_of)[0] == 0:
+        today, then = left_down(question, found.host_of), left_down(question, answer.host_of)
+        assert all(then[c] <= today[c] for c in today)
+
+
+@given(estates(), st.data())
+def test_no_wave_ends_worse_than_today_or_than_what_was_granted(
+    estate: tuple[Fleet, Demand], data: st.DataObject
+) -> None:
+    found, _ = estate
+    rules = build(found)
+    wanted = data.draw(placements(found))
+    rule = Failover(1, rules)
+    context = replace(CONTEXT, constraints=rules)
+    staying: dict[str, str] = {}
+    plan = make_plan(found, None, wanted, context)
+    while more := to_stay(plan, found, rule, found.host_of):
+        staying |= more
+        plan = make_plan(found, None, wanted, replace(context, staying=staying))
+    assert check(plan, found, rules, between=rule.between(found, found.host_of)) == []
+    assert set(staying) <= {b.vm for b in plan.blocked}
+    at = found.host_of.copy()
+    today = {f.hosts: f.amount for f in survives(found, rules).failures}
+    for wave in plan.waves:
+        for m in wave.migrations:
+            at[found.vm_index(m.vm)] = found.host_index(m.destination)
+        then = {f.hosts: f.amount for f in survives(found, rules, at).failures}
+        assert sum(then.values()) <= sum(today.values())
+
+
+# -- stories ------------------------------------------------------------------------------------------------------
+
+
+def crowded() -> tuple[Fleet, Demand]:
+    """Two busy VMs on h1; h2 is the only host with room for the large VM of h3, as long as nobody fills it."""
+    found = fleet(
+        "h1: hot warm | h2: | h3: large", memory={"h1": 4_096, "h2": 6_144, "h3": 6_144},
+        vm_memory={"hot": 2_048, "warm": 1_024, "large": 5_120}, stuck=["warm"],
+    )  # fmt: skip
+    return found, demand_of(found, {"hot": 7_000, "warm": 3_000}, step_s=3_600)
+
+
+def test_a_host_that_stands_by_for_another_is_not_filled() -> None:
+    found, demand = crowded()
+    policy = Policy(memory_reserve_mib=0, seconds=5.0, steps=20)
+    careless, _ = place(found, demand, replace(policy, failover=0))
+    assert found.hosts[careless.host_of[found.vm_index("hot")]] == "h2"
+    careful, question = place(found, demand, policy)
+    assert left_down(question, careful.host_of) == left_down(question, found.host_of)
+    assert found.hosts[careful.host_of[found.vm_index("hot")]] != "h2"
+    assert careful.engine.endswith("failover")
+
+
+def test_a_search_goes_on_without_the_migration_that_was_undone() -> None:
+    found = fleet(
+        "h1: hot warm | h2: | h3: large | h4: spare", memory={"h1": 4_096, "h2": 6_144, "h3": 6_144, "h4": 4_096},
+        vm_memory={"hot": 2_048, "warm": 1_024, "large": 5_120, "spare": 512}, stuck=["warm"],
+    )  # fmt: skip
+    demand = demand_of(found, {"hot": 7_000, "warm": 3_000, "spare": 1_000}, step_s=3_600)
+    question = prepare(found, demand, Policy(memory_reserve_mib=0, seconds=5.0, steps=20))
+    to_h2 = stand(found, "h2: hot")
+    from pro.placement.engines import Local, warm
+
+    warm()
+    kept = hold(question, to_h2, Local())
+    assert question.failover is not None
+    assert not question.failover.worse(found, kept)
+    assert question.problem.costs(kept) < question.problem.costs(found.host_of)
+    assert found.hosts[kept[found.vm_index("hot")]] != "h2"
+
+
+def test_a_broken_rule_is_repaired_although_a_host_less_may_fail() -> None:
+    """Two that must stand apart on three hosts of which one is closed to them: repaired, neither host may fail."""
+    rules = [RuleSpec("apart", "spread", ("a", "b")), RuleSpec("zone", "fence", ("a", "b"), ("h1", "h2"))]
+    found = fleet("h1: a b | h2: | h3: c", rules=rules)
+    answer, question = place(found, demand_of(found), Policy(memory_reserve_mib=0, seconds=2.0, steps=10))
+    assert len(set(answer.host_of[:2].tolist())) == 2
+    assert sum(left_down(question, answer.host_of).values()) > sum(left_down(question, found.host_of).values())
+
+
+def test_the_checker_sees_a_wave_after_which_a_host_may_not_fail() -> None:
+    found, _ = crowded()
+    rules = build(found)
+    plan = make_plan(found, None, stand(found, "h2: hot"), replace(CONTEXT, constraints=rules))
+    rule = Failover(1, rules)
+    assert check(plan, found, rules) == []
+    assert check(plan, found, rules, between=rule.between(found, found.host_of)) == [
+        "after wave 1 N+1 failover is broken by 1, at most by 0 allowed"
+    ]
+    assert to_stay(plan, found, rule, found.host_of) == {
+        "hot": "on the way, or with the others blocked, N+1 failover would be worse than today"
+    }
+
+
+def test_a_host_that_is_only_left_alone_takes_restarts() -> None:
+    found = fleet("h1: a | h2:", closed=["h2"])
+    rules = build(found)
+    assert sum(x.amount for x in Failover(1, rules).levels(found, found.host_of).values()) == 1
+    assert sum(x.amount for x in Failover(1, rules, ("h2",)).levels(found, found.host_of).values()) == 0
+
+
+def test_failover_that_nobody_asked_for_is_not_looked_at() -> None:
+    found, demand = crowded()
+    assert prepare(found, demand, Policy(failover=0)).failover is None
+    with pytest.raises(ValueError, match="failover must be"):
+        Policy(failover=-1)
+
+
+def test_what_is_remembered_of_a_cluster_is_forgotten_when_a_tie_to_another_one_changes() -> None:
+    racks = {"h1": "r1", "h2": "r2", "h3": "r1", "h4": "r2"}
+    clusters = {"h1": "x", "h2": "x", "h3": "y", "h4": "y"}
+    rules = [RuleSpec("racks", "spread", ("a", "c"), scope="rack")]
+    found = fleet("h1: a | h2: | h3: | h4: c", racks=racks, clusters=clusters, rules=rules)
+    rule = Failover(1, build(found))
+    once = [v.hosts for v in rule.violations(found, found.host_of)]
+    again = [v.hosts for v in rule.violations(found, stand(found, "h2: a | h3: c"))]
+    assert once == [("h1",), ("h4",)]
+    assert again == [("h2",), ("h3",)]
+    assert [v.hosts for v in rule.violations(found, stand(found, "h3: c"))] == []

@@ -1,0 +1,137 @@
+"""A migration's gain is the plain difference of costs without it, in people's units; a host's story is plain sums."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pro.fleet import RuleSpec
+from pro.placement.explain import explain
+from pro.placement.gains import fewer, gains
+from pro.placement.hosts import stories
+from pro.placement.objectives import Balance, Heat, HostsOn, Moves
+from pro.placement.place import place, prepare
+from pro.placement.placement import Placement
+from pro.placement.policy import Policy, percent_hours
+from pro.placement.referee import check
+from tests.builders import demand_of, fleet, stand
+from tests.strategies import cases, placements
+
+
+@given(cases(), st.sampled_from(("balance", "consolidate", "repair")), st.data())
+@settings(deadline=None, max_examples=60)
+def test_a_gain_is_the_difference_of_plain_costs(case, goal, data):
+    a_fleet, demand, _, _ = case
+    question = prepare(a_fleet, demand, Policy(goal=goal))
+    host_of = np.where(a_fleet.movable, data.draw(placements(a_fleet)), a_fleet.host_of)
+    told = explain(a_fleet, question.constraints, question.problem.tiers, host_of)
+    found = gains(question, told)
+    assert {g.vm for g in found} == {a_fleet.vms[v] for v in np.flatnonzero(host_of != a_fleet.host_of)}
+    heat = "heat" if goal == "repair" else "heat cpu"
+    plain = {
+        heat: (Heat(threshold=question.policy.threshold), percent_hours(demand)),
+        **({"balance": (Balance(), 1e7)} if goal != "repair" else {}),
+        "memory moved": (Moves(0, 1), 1.0),
+        "moves": (Moves(), 1.0),
+        "hosts on": (HostsOn(), 1.0),
+    }
+    for gain in found:
+        dropped = host_of.copy()
+        v = a_fleet.vm_index(gain.vm)
+        dropped[v] = a_fleet.host_of[v]
+        said = {w.goal: w.amount for w in gain.worse}
+        for goal_name, (objective, per) in plain.items():
+            worse = (objective.value(a_fleet, demand, dropped) - objective.value(a_fleet, demand, host_of)) / per
+            if goal_name != "hosts on" or goal == "consolidate":
+                assert said.get(goal_name, 0) == pytest.approx(worse, abs=0.0011, rel=1e-6)
+        for rule in question.constraints:
+            more = sum(x.amount for x in rule.violations(a_fleet, dropped)) - sum(
+                x.amount for x in rule.violations(a_fleet, host_of)
+            )
+            if more > 0:
+                assert rule.name in {r.rule for r in gain.refusals}
+
+
+def warm_and_cool(**more):
+    a_fleet = fleet("h1: a b | h2: | h3:", cpu=1_000, **more)
+    return a_fleet, demand_of(a_fleet, {"a": 600, "b": 500}, step_s=3600)
+
+
+def answer(a_fleet, demand, text, minimal=True):
+    question = prepare(a_fleet, demand, Policy())
+    host_of = stand(a_fleet, text)
+    told = explain(a_fleet, question.constraints, question.problem.tiers, host_of)
+    placement = Placement(host_of, (), (), None, None, minimal, "by hand", 1, 0.0)
+    found = gains(question, told)
+    return found, fewer(placement, found, int((host_of != a_fleet.host_of).sum()))
+
+
+def test_a_reader_learns_what_one_migration_is_good_for():
+    found, few = answer(*warm_and_cool(), "h2: a")
+    assert [g.text for g in found] == ["without a: heat cpu +35.60 % x hours, balance +371 % over the cluster's mean"]
+    assert few.text.startswith("Proven: no placement that repairs and cools as much needs fewer than 1 migration.")
+    assert few.drop == "a"
+
+
+def test_a_migration_that_is_good_for_nothing_is_called_so():
+    found, few = answer(*warm_and_cool(), "h2: a | h3: b", minimal=None)
+    assert few.minimal is False
+    assert few.text.startswith("Fewer than 2 migrations would do.")
+    assert all(not g.refusals for g in found)
+
+
+def test_a_repair_says_which_rule_would_be_broken():
+    a_fleet, demand = warm_and_cool(rules=[RuleSpec("apart", "spread", ("a", "b"))])
+    found, few = answer(a_fleet, demand, "h2: a", minimal=None)
+    assert found[0].text.startswith("without a: breaks apart (a and b stand together on h1), heat cpu +35.60")
+    assert few.text == "Not proven that fewer than 1 migration would not do."
+    assert few.drop is None
+
+
+def test_a_real_answer_never_says_that_fewer_would_do():
+    a_fleet, demand = warm_and_cool()
+    placement, question = place(a_fleet, demand, Policy(seconds=2, steps=4))
+    told = explain(a_fleet, question.constraints, question.problem.tiers, placement.host_of)
+    moved = int((placement.host_of != a_fleet.host_of).sum())
+    assert fewer(placement, gains(question, told), moved).minimal
+    assert not check(a_fleet, question.constraints, placement.host_of)
+
+
+@given(cases(), st.data())
+@settings(deadline=None, max_examples=40)
+def test_the_story_of_a_host_is_plain_sums(case, data):
+    a_fleet, demand, _, _ = case
+    question = prepare(a_fleet, demand, Policy(memory_reserve_mib=3))
+    host_of = np.where(a_fleet.movable, data.draw(placements(a_fleet)), a_fleet.host_of)
+    told = explain(a_fleet, question.constraints, question.problem.tiers, host_of, range(a_fleet.n_vms))
+    for h, story in enumerate(stories(question, host_of, range(a_fleet.n_hosts), told)):
+        for p in (*story.comes, *story.goes):
+            v, other = a_fleet.vm_index(p.vm), a_fleet.host_index(p.host)
+            assert (int(a_fleet.host_of[v]), int(host_of[v])) in ((other, h), (h, other))
+        assert len(story.comes) == sum(host_of[v] == h != a_fleet.host_of[v] for v in range(a_fleet.n_vms))
+        for r, fill in enumerate(story.fills):
+            best = 0.0
+            for t in range(demand.slots):
+                moments = [s * demand.slots + t for s in range(demand.scenarios)]
+                use = [
+                    demand.base[h, r, k]
+                    + sum(int(demand.use[v, r, k]) for v in range(a_fleet.n_vms) if host_of[v] == h)
+                    for k in moments
+                ]
+                best = max(best, sum(use) / len(use))
+            assert fill.use_after == pytest.approx(best, abs=0.051)
+        refused = {r.rule for t in told for r in t.options[h].refusals}
+        assert {r.rule for r in story.refused} <= refused
+
+
+def test_a_spent_budget_is_told_only_where_nothing_else_refuses():
+    a_fleet = fleet("h1: a | h2: b | h3: c", rules=[RuleSpec("off", "ban", ("b",), ("h3",))])
+    demand = demand_of(a_fleet, {"a": 1})
+    question = replace(prepare(a_fleet, demand, Policy(max_moves=0)))
+    told = explain(a_fleet, question.constraints, question.problem.tiers, a_fleet.host_of, range(3))
+    (story,) = stories(question, a_fleet.host_of, [2], told)
+    assert [(r.rule, r.vms) for r in story.refused] == [("move budget", 1), ("off", 1)]
