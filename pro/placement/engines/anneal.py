@@ -34,7 +34,7 @@ PATIENCE = 16
 """After so many batches at whose end a group row was broken, the walk goes back to where none was: it may have no way out."""
 FROZEN = 0.02
 """VMs are tried in proportion to 1 / (FROZEN + how often a try of their class of size is accepted), ..."""
-EVEN = 0.15
+EVEN = 0.4
 """... but for this share of tries, for which all are alike."""
 
 
@@ -55,6 +55,8 @@ class Manner:
 
 AGAIN, CYCLES = Manner(0.001, most=2), 6
 """How the best is walked from again at the end, and how often: room is opened by low prices, and closed."""
+HARD = 1e9
+"""A price that nothing pays: with `least` so high no row is ever broken."""
 MANNERS = (Manner(0.2), Manner(0.8, most=14, homing=True), Manner(4.0))
 
 
@@ -71,12 +73,12 @@ class Anneal:
     Hard rows may be broken on the way, at prices that adapt (strategic oscillation, Glover 1989); what is returned breaks none.
     """
 
+    manners: tuple[Manner, ...] = MANNERS
     name: str = "annealing"
     tries: int = 20_000
-    manners: tuple[Manner, ...] = MANNERS
-    trial: float = 0.08
+    trial: float = 0.06
     cold: float = 0.0001
-    end: float = 0.2
+    end: float = 0.15
     clock: Callable[[], float] = time.monotonic
 
     def tier(self, problem: Problem, start: Ints) -> int | None:
@@ -121,7 +123,8 @@ class Anneal:
         for manner in self.manners if len(self.manners) > 1 else ():
             walk_from(start, manner, spent, spent + self.trial)
             spent += self.trial
-        walk_from(start, walk.best_manner() if spent else self.manners[0], spent, 1 - self.end)
+        if self.manners:
+            walk_from(start, walk.best_manner() if spent else self.manners[0], spent, 1 - self.end)
         for cycle in range(CYCLES):
             walk.begin(walk.winner(), AGAIN)
             since = 1 - self.end * (1 - cycle / CYCLES)

@@ -14,6 +14,7 @@ use, the same with the price of what is over capacity, the price of what is over
 capacity, in flight, of one VM too many in a crowd, of BAD. OV (D + E + 2): on how many hosts each is over, VMs too many in crowds,
 and last how many of all these there are. TU (H, T), TW (V, T): use and weights of dimensions with many knots.
 """
+
 from __future__ import annotations
 
 from functools import partial
@@ -97,7 +98,9 @@ entry = partial(njit, cache=True, error_model="numpy", nogil=True)
 kernel = partial(njit, cache=True, error_model="numpy", nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 dense = partial(kernel, fastmath={"reassoc", "nsz", "nnan", "ninf", "contract"})
 
-HOST, CROWD, COUNT, SPREAD, LONELY, USE, OPENED, MOVED_VMS, MOST, GONE, PLACE, HEAD, NEXT, PREV, N_GONE, BAD, COST = range(17)
+HOST, CROWD, COUNT, SPREAD, LONELY, USE, OPENED, MOVED_VMS, MOST, GONE, PLACE, HEAD, NEXT, PREV, N_GONE, BAD, COST = (
+    range(17)
+)
 
 
 def state_of(lean: Lean) -> Ints:
@@ -106,7 +109,22 @@ def state_of(lean: Lean) -> Ints:
     v, h = int(P[V]), int(P[H])
     sets = int(P[S_OFF] - P[S_SCOPE])
     tallies = int(P[N_MOST]) * (v + 2)
-    sizes = (v, lean.crowds * h, lean.counts, 2 * sets, lean.rows, lean.use, lean.opened, lean.most, tallies, v, v, h, v, v)
+    sizes = (
+        v,
+        lean.crowds * h,
+        lean.counts,
+        2 * sets,
+        lean.rows,
+        lean.use,
+        lean.opened,
+        lean.most,
+        tallies,
+        v,
+        v,
+        h,
+        v,
+        v,
+    )
     Q = np.zeros(COST + 1 + sum(sizes), np.int64)
     Q[:N_GONE] = COST + 1 + np.concatenate([[0], np.cumsum(sizes)[:-1]])
     Q[Q[HEAD] : Q[HEAD] + h + 2 * v] = -1
@@ -584,7 +602,28 @@ def adapt(P, S, F, HC, G, seen, counts, target, rate):
 
 @entry(i(A, A, M3, M2, M2, M2, M2, F64, A, M, M, A, A, A, A, M, A, U64, f, i, i, yes))
 def anneal(
-    P, Q, S, W, F, FW, HC, G, OV, TU, TW, best, log_, seen, counts, tally, pick, seed, heat, best_cost, tries, homing_often
+    P,
+    Q,
+    S,
+    W,
+    F,
+    FW,
+    HC,
+    G,
+    OV,
+    TU,
+    TW,
+    best,
+    log_,
+    seen,
+    counts,
+    tally,
+    pick,
+    seed,
+    heat,
+    best_cost,
+    tries,
+    homing_often,
 ):
     """`tries` proposals at one heat. `best` follows the best placement seen that breaks nothing; returns its cost.
 
