@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pro.placement.engines import Greedy
-from pro.placement.engines.anneal import Anneal
+from pro.placement.engines.anneal import HARD, Anneal, Manner
 from pro.placement.language import Allow, Limit, Steps
 from pro.placement.problem import Problem, Stop, Tier
 
@@ -138,7 +138,7 @@ def run(seed: int, moves: int, seconds: float, greedy: bool) -> dict[str, Any]:
     fleet = make(seed)
     begun = time.process_time()
     problem = compile_fleet(fleet, moves)
-    engine = Anneal(clock=time.process_time, passes=((1.0, 0.3),), cold=0.02)
+    engine = Anneal((Manner(0.3, least=HARD),), clock=time.process_time, end=0.03, cold=0.02)
     found = engine.improve(problem, problem.home, Stop(seconds), np.random.default_rng(seed))
     spent = time.process_time() - begun
     plain = {}

@@ -4,7 +4,8 @@
     python -m benchmarks.roadef --all FOLDER [--only a1_4,b_1] [--seconds S] [--seed K] [--out FOLDER]
 
 A machine is a host, a process a VM; resources are in units of the file. Seconds are CPU seconds of the whole process from its
-start to the answer (compiled kernels come from numba's cache; of several workers --seconds is for each, the sum is printed); the answer is then checked by the language's own
+start to the answer, kernels loaded from numba's cache included; where they had first to be compiled, that is told apart and not
+counted. Of several workers --seconds is for each, the sum is printed. The answer is then checked by the language's own
 `feasible` and `costs`. The objective is the challenge's to the unit: no constant is left out.
 """
 
@@ -45,6 +46,9 @@ KNOWN = {
 """Lowest objective with a source: Gurobi in one hour (a1_1 to a1_3; repository mdeboute/challenge_ROADEF_Google), teams S41
 (a1_5, a2_2 to a2_5), S38 (b_1; a1_4 by its public source), S34, S40, S41 in the official table of the final (b_2 to b_4, b_6,
 b_9), J33's report at 1,200 s (b_5, b_8), Masson, Vidal et al. 2013 (a2_1). The winner, S41, had 300 s on two cores."""
+
+LOADING = 4.0
+"""CPU seconds: what takes longer than this was compiled, not loaded."""
 
 
 @dataclass(frozen=True)
@@ -182,15 +186,28 @@ def write_assignment(path: Path, machine_of: Ints) -> None:
     path.write_text(" ".join(map(str, machine_of.tolist())) + "\n", encoding="ascii")
 
 
+def compile_kernels() -> float:
+    """CPU seconds of compiling annealing's kernels; 0 where they were only loaded."""
+    begun = time.process_time()
+    one, two = np.zeros(1, np.int64), np.array([[1, 0]])
+    tiny = Problem(one, 2, np.ones(1, bool), (), (Tier("tiny", (Linear(one, two, one, "tiny"),)),))
+    best_of(tiny, one, Stop(seconds=3600, steps=1), 1)
+    spent = time.process_time() - begun
+    return spent if spent > LOADING else 0.0
+
+
 def solve(model: Path, assignment: Path, given: argparse.Namespace) -> tuple[int, int, Ints, float]:
     """(initial, final, assignment, CPU seconds when the answer was there). Raises RuntimeError if it breaks a rule."""
+    compiled = compile_kernels()
     parsed = read_model(model)
     home = read_assignment(assignment, parsed)
     problem = compile_model(parsed, home)
-    stop = Stop(given.seconds - time.process_time(), given.steps)
+    stop = Stop(given.seconds + compiled - time.process_time(), given.steps)
     found = best_of(problem, home, stop, given.seed, workers=given.workers, clock=time.process_time)
     spent = os.times()
-    seconds = sum(spent[:4])
+    seconds = sum(spent[:4]) - compiled
+    if compiled:
+        print(f"kernels compiled in {compiled:.1f} CPU-s, once on this machine", file=sys.stderr)
     if not problem.feasible(found):
         raise RuntimeError(f"{model.name}: the answer breaks a rule")
     return problem.costs(home)[0], problem.costs(found)[0], found, seconds

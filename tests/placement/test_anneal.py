@@ -132,13 +132,13 @@ def test_what_fits_only_by_way_of_what_does_not_fit_is_found() -> None:
     assert Anneal().improve(problem, problem.home, FEW, np.random.default_rng(1)).tolist() == [1, 0, 0]
 
 
-def test_several_workers_find_the_best_of_what_each_finds_alone() -> None:
+def test_one_worker_finds_what_two_find() -> None:
     from pro.placement.engines.portfolio import best_of
 
-    problem, stop = _plain(), Stop(seconds=60, steps=2)
-    together = best_of(problem, problem.home, stop, 7, workers=2)
-    alone = [best_of(problem, problem.home, stop, seed) for seed in (7, 8)]
-    assert np.array_equal(together, min(alone, key=problem.costs))
+    problem, stop = _plain(), Stop(seconds=60, steps=4)
+    alone, together = (best_of(problem, problem.home, stop, 7, workers=n) for n in (1, 2))
+    assert np.array_equal(alone, together)
+    assert problem.costs(alone) < problem.costs(problem.home)
 
 
 def test_the_time_limit_is_kept() -> None:
@@ -147,7 +147,7 @@ def test_the_time_limit_is_kept() -> None:
     Anneal(clock=lambda: float(next(ticks)), tries=1).improve(
         problem, problem.home, Stop(1.0), np.random.default_rng(1)
     )
-    assert next(ticks) == pytest.approx(1.02, abs=0.03)
+    assert next(ticks) == pytest.approx(1.05, abs=0.06)
 
 
 def _plain() -> Problem:

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 LAST = 0.3
 """The heat it ends with, in units of cost: less than one, so that at the end nothing gets worse."""
-OFTEN, SELDOM = 0.3, 0.02
-"""At which share of the looks a hard row may be found broken before its price rises, while it is hot and when it is cold, ..."""
+OFTEN, SELDOM = 0.3, 0.05
+"""At which share of the looks a hard row may be found broken before its price rises; by how much this falls when it is cold; ..."""
 RATE = 0.2
 """... by exp(RATE * (share - OFTEN)) after each batch of tries."""
-LEAST = 0.3
-"""The least price of breaking a row by one mean VM, in units of heat."""
+MILD, TURN = 0.03, 0.6
+"""The heat, in mean costs of a bad shift, to which a pass falls in the first TURN of its time; then it also becomes strict."""
 PATIENCE = 16
 """After so many batches at whose end a group row was broken, the walk goes back to where none was: it may have no way out."""
 FROZEN = 0.02
@@ -39,26 +39,46 @@ EVEN = 0.4
 
 
 @dataclass(frozen=True)
+class Manner:
+    """How a pass walks.
+
+    `hot`: the heat it begins with, in mean costs of a bad shift. `least`: the least price of breaking a row by one mean VM, in
+    units of heat; `most`: the highest, in mean costs of a bad shift, before the pass becomes strict. `homing`: VMs are
+    often sent home. Where room in flight is short, small VMs that wander while it is hot leave none for large ones.
+    """
+
+    hot: float
+    least: float = 0.3
+    most: float = 1e9
+    homing: bool = False
+
+
+AGAIN, CYCLES = Manner(0.001, most=2), 6
+"""How the best is walked from again at the end, and how often: room is opened by low prices, and closed."""
+HARD = 1e9
+"""A price that nothing pays: with `least` so high no row is ever broken."""
+MANNERS = (Manner(0.2), Manner(0.8, most=14, homing=True), Manner(4.0))
+
+
+@dataclass(frozen=True)
 class Anneal:
     """Simulated annealing over shifts and exchanges of VMs (kernels in anneal_kernels.py).
 
     It minimises one tier: the first that costs anything at the start. `tries` proposals are one step. Heat is in mean costs of
-    a bad shift. `trials` walks from the start cool from `hot` to `mild`, each in `trial` of the time: where large VMs stand is
-    decided there, and not always well. The one that came lowest goes on to `cold`, and a last `end` of the time cools the
-    best of all to no heat at all. With a limit of steps the share is that of the steps. `clock` is what `Stop.seconds` is
-    measured on.
+    a bad shift. A pass begins at the start and falls from hot to `cold`, more slowly while it is decided where large VMs stand.
+    Which manner of walking is best differs from problem to problem: each of `manners` gets a short pass of `trial` of the time,
+    the one that came lowest a long one, and a last `end` of the time cools the best of all to no heat at all. With a limit of
+    steps the share is that of the steps. `clock` is what `Stop.seconds` is measured on.
 
     Hard rows may be broken on the way, at prices that adapt (strategic oscillation, Glover 1989); what is returned breaks none.
     """
 
+    manners: tuple[Manner, ...] = MANNERS
     name: str = "annealing"
     tries: int = 20_000
-    trials: int = 1
-    trial: float = 0.45
-    hot: float = 3.0
-    mild: float = 0.05
-    cold: float = 0.0005
-    end: float = 0.03
+    trial: float = 0.06
+    cold: float = 0.0001
+    end: float = 0.15
     clock: Callable[[], float] = time.monotonic
 
     def tier(self, problem: Problem, start: Ints) -> int | None:
@@ -79,39 +99,44 @@ class Anneal:
         if tier is None or not problem.movable.any():
             return start.copy()
         walk = Walk(lean(problem, tier), start, rng.integers(1, 2**63, 1, dtype=np.uint64))
-        counted, done, low = stop.steps < Stop().steps, 0, self.cold * walk.scale
-        mild = self.mild * walk.scale
-        for since, until, hot, cold in self._plan(walk.scale):
-            if hot > mild:
-                walk.settle(start)
-            elif hot > low:
-                walk.take_up()
-            else:
-                walk.settle(walk.best)
-            while done < stop.steps:
-                share = done / stop.steps if counted else (self.clock() - begun) / stop.seconds
-                if share >= until:
-                    break
-                cooled = (share - since) / (until - since)
-                often = OFTEN if hot > mild else max(OFTEN * (1 - cooled), SELDOM)
-                walk.run(hot * (cold / hot) ** cooled, self.tries, often)
-                done += 1
-            if cold == mild:
-                walk.remember()
-        return walk.best
+        counted, done = stop.steps < Stop().steps, 0
 
-    def _plan(self, scale: float) -> list[tuple[float, float, float, float]]:
-        """Since and until which share of the time, from which heat to which."""
-        hot, mild, cold = self.hot * scale, self.mild * scale, self.cold * scale
-        trials = [(n * self.trial, (n + 1) * self.trial, hot, mild) for n in range(self.trials)]
-        since = self.trials * self.trial
-        return [*trials, (since, 1 - self.end, mild, cold), (1 - self.end, 1.0, cold, min(cold, LAST))]
+        def share() -> float:
+            return done / stop.steps if counted else (self.clock() - begun) / stop.seconds
+
+        def cool(hot: float, cold: float, since: float, until: float, lax: float = 0.0) -> None:
+            nonlocal done
+            while share() < until and done < stop.steps:
+                cooled = (share() - since) / (until - since)
+                walk.run(hot * (min(cold, hot) / hot) ** cooled, self.tries, max(lax or 1 - cooled, SELDOM))
+                done += 1
+
+        mild, low = MILD * walk.scale, self.cold * walk.scale
+
+        def walk_from(host_of: Ints, manner: Manner, since: float, until: float) -> None:
+            walk.begin(host_of, manner)
+            hot, turn = manner.hot, since + TURN * (until - since)
+            cool(hot * walk.scale, mild, since, turn, 1.0)
+            cool(min(hot * walk.scale, mild), low, turn, until)
+
+        spent = 0.0
+        for manner in self.manners if len(self.manners) > 1 else ():
+            walk_from(start, manner, spent, spent + self.trial)
+            spent += self.trial
+        if self.manners:
+            walk_from(start, walk.best_manner() if spent else self.manners[0], spent, 1 - self.end)
+        for cycle in range(CYCLES):
+            walk.begin(walk.winner(), AGAIN)
+            since = 1 - self.end * (1 - cycle / CYCLES)
+            cool(AGAIN.hot * walk.scale, LAST, since, since + self.end / CYCLES)
+        return walk.winner()
 
 
 class Walk:
-    """Where annealing stands: the kernels' arrays, the best placement so far, prices of broken rows, odds of VMs.
+    """Where annealing stands: the kernels' arrays, the best placement of this pass, prices of broken rows, odds of VMs.
 
-    `scale` is the mean cost of a bad shift at the start, `cost` that of `best`.
+    `scale` is the mean cost of a bad shift at the start, `cost` that of `best`, `accepted` the share of tries to shift a VM that
+    are accepted, by class of size, the largest first.
     """
 
     def __init__(self, form: Lean, start: Ints, seed: NDArray[np.uint64]) -> None:
@@ -121,7 +146,7 @@ class Walk:
         prices = form.weight.shape[1] + form.flight.shape[1] + 2
         self._prices = np.ones(prices)
         self._seen, self._looks = np.zeros(prices, np.int64), np.zeros(1, np.int64)
-        self._tally, self._accepted = np.zeros((2, CLASSES), np.int64), np.full(CLASSES, 0.2)
+        self._tally, self.accepted = np.zeros((2, CLASSES), np.int64), np.zeros(CLASSES)
         self.best = start.astype(np.int64)
         self._log = np.zeros(len(start) + 1, np.int64)
         self.settle(start)
@@ -130,12 +155,37 @@ class Walk:
         deltas = deltas[: probe(*self.arrays, seed, deltas)]
         self.scale = float(deltas[deltas > 0].mean()) if (deltas > 0).any() else 1.0
         self._mean = np.concatenate([_mean(form.weight), _mean(form.flight), [0.25, 0.25]])
-        self._prices[:] = self.scale / self._mean
-        self._prices[-2:] = self.scale
-        self._kept = (np.inf, self.best.copy(), self._prices)
         self._pick = _by_size(form)
         self._choose()
-        self.settle(start)
+        self._manner = Manner(1.0)
+        self._won = (self.cost, self._manner, self.best.copy())
+        self.begin(start, self._manner)
+
+    def begin(self, host_of: Ints, manner: Manner) -> None:
+        """Begin a pass at `host_of`."""
+        from pro.placement.engines.anneal_kernels import COST
+
+        self._end()
+        self._manner = manner
+        self._prices[:] = self.scale / self._mean
+        self._prices[-2:] = self.scale
+        self.settle(host_of)
+        self.best[:] = host_of
+        self.cost = int(self.arrays[1][COST])
+
+    def winner(self) -> Ints:
+        """(V,) the best placement of all passes."""
+        self._end()
+        return self._won[2].copy()
+
+    def best_manner(self) -> Manner:
+        """The manner of the pass that found it."""
+        self._end()
+        return self._won[1]
+
+    def _end(self) -> None:
+        if self.cost < self._won[0]:
+            self._won = (self.cost, self._manner, self.best.copy())
 
     def settle(self, host_of: Ints) -> None:
         """Go on from `host_of`."""
@@ -152,31 +202,19 @@ class Walk:
         self._log[0] = len(self._log)
         self._stuck, self._clean = 0, host_of.astype(np.int64)
 
-    def remember(self) -> None:
-        """Keep the present placement to take up again, if it is better than the one that is kept."""
-        from pro.placement.engines.anneal_kernels import HOST, price
-
-        state = self.arrays[1]
-        now = price(*self.arrays)
-        if now < self._kept[0]:
-            self._kept = (now, state[state[HOST] : state[HOST] + len(self.best)].copy(), self._prices.copy())
-
-    def take_up(self) -> None:
-        """Go on from what `remember` has kept."""
-        _, host_of, self._prices[:] = self._kept
-        self.settle(host_of)
-
-    def run(self, heat: float, tries: int, often: float = SELDOM) -> None:
+    def run(self, heat: float, tries: int, lax: float = SELDOM) -> None:
         """`tries` proposals at one heat; then prices and odds follow what was seen."""
         from pro.placement.engines.anneal_kernels import BAD, HOST, adapt, anneal
 
         self.cost = anneal(
             *self.arrays, self.best, self._log, self._seen, self._looks, self._tally, self._pick, self._seed,
-            heat, self.cost, tries,
+            heat, self.cost, tries, self._manner.homing,
         )  # fmt: skip
-        np.maximum(self._prices, LEAST * heat / self._mean, out=self._prices)
+        manner = self._manner
+        least, most = manner.least * heat, max(manner.most * self.scale / lax**2, manner.least * heat)
+        np.clip(self._prices, least / self._mean, most / self._mean, out=self._prices)
         packed, _, dense, _, flight, _, cached, prices, *_ = self.arrays
-        adapt(packed, dense, flight, cached, prices, self._seen, self._looks, often, RATE)
+        adapt(packed, dense, flight, cached, prices, self._seen, self._looks, OFTEN * lax, RATE)
         self._choose()
         self._stuck += 1
         state = self.arrays[1]
@@ -193,9 +231,9 @@ class Walk:
 
         tried = self._tally[0] > 0
         share = self._tally[1] / np.maximum(self._tally[0], 1)
-        self._accepted[tried] += RATE * (share - self._accepted)[tried]
+        self.accepted[tried] += RATE * (share - self.accepted)[tried]
         self._tally[:] = 0
-        odds = 1 / (FROZEN + self._accepted)
+        odds = 1 / (FROZEN + self.accepted)
         odds = EVEN / CLASSES + (1 - EVEN) * odds / odds.sum()
         until = np.rint(np.cumsum(odds) * TABLE).astype(np.int64)
         self._pick[:TABLE] = np.searchsorted(until, np.arange(TABLE), side="right")

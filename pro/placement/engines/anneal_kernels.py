@@ -14,6 +14,7 @@ use, the same with the price of what is over capacity, the price of what is over
 capacity, in flight, of one VM too many in a crowd, of BAD. OV (D + E + 2): on how many hosts each is over, VMs too many in crowds,
 and last how many of all these there are. TU (H, T), TW (V, T): use and weights of dimensions with many knots.
 """
+
 from __future__ import annotations
 
 from functools import partial
@@ -97,7 +98,9 @@ entry = partial(njit, cache=True, error_model="numpy", nogil=True)
 kernel = partial(njit, cache=True, error_model="numpy", nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 dense = partial(kernel, fastmath={"reassoc", "nsz", "nnan", "ninf", "contract"})
 
-HOST, CROWD, COUNT, SPREAD, LONELY, USE, OPENED, MOVED_VMS, MOST, GONE, PLACE, HEAD, NEXT, PREV, N_GONE, BAD, COST = range(17)
+HOST, CROWD, COUNT, SPREAD, LONELY, USE, OPENED, MOVED_VMS, MOST, GONE, PLACE, HEAD, NEXT, PREV, N_GONE, BAD, COST = (
+    range(17)
+)
 
 
 def state_of(lean: Lean) -> Ints:
@@ -106,7 +109,22 @@ def state_of(lean: Lean) -> Ints:
     v, h = int(P[V]), int(P[H])
     sets = int(P[S_OFF] - P[S_SCOPE])
     tallies = int(P[N_MOST]) * (v + 2)
-    sizes = (v, lean.crowds * h, lean.counts, 2 * sets, lean.rows, lean.use, lean.opened, lean.most, tallies, v, v, h, v, v)
+    sizes = (
+        v,
+        lean.crowds * h,
+        lean.counts,
+        2 * sets,
+        lean.rows,
+        lean.use,
+        lean.opened,
+        lean.most,
+        tallies,
+        v,
+        v,
+        h,
+        v,
+        v,
+    )
     Q = np.zeros(COST + 1 + sum(sizes), np.int64)
     Q[:N_GONE] = COST + 1 + np.concatenate([[0], np.cumsum(sizes)[:-1]])
     Q[Q[HEAD] : Q[HEAD] + h + 2 * v] = -1
@@ -582,16 +600,41 @@ def adapt(P, S, F, HC, G, seen, counts, target, rate):
         _reprice(P, S, F, HC, G, h)
 
 
-@entry(i(A, A, M3, M2, M2, M2, M2, F64, A, M, M, A, A, A, A, M, A, U64, f, i, i))
-def anneal(P, Q, S, W, F, FW, HC, G, OV, TU, TW, best, log_, seen, counts, tally, pick, seed, heat, best_cost, tries):
+@entry(i(A, A, M3, M2, M2, M2, M2, F64, A, M, M, A, A, A, A, M, A, U64, f, i, i, yes))
+def anneal(
+    P,
+    Q,
+    S,
+    W,
+    F,
+    FW,
+    HC,
+    G,
+    OV,
+    TU,
+    TW,
+    best,
+    log_,
+    seen,
+    counts,
+    tally,
+    pick,
+    seed,
+    heat,
+    best_cost,
+    tries,
+    homing_often,
+):
     """`tries` proposals at one heat. `best` follows the best placement seen that breaks nothing; returns its cost.
 
     Of 16 proposals 6 shift a VM anywhere, 2 send one home, 3 exchange two, 3 put one in the place of another that goes home
-    and 2 of another that goes anywhere. Going home is what frees room that is held at both ends of a move.
+    and 2 of another that goes anywhere. Going home is what frees room that is held at both ends of a move; where such room
+    is limited, small VMs that wander fill it; with `homing_often` more go home (4, 4, 2, 4, 2).
     """
     free, hosts, rare, slack = P[N_MOVABLE], P[H], P[RARE] == 1, float(P[SLACK])
     n, e = W.shape[1], FW.shape[1]
     tabled = TW.shape[1] > 0
+    shifts, homes, swaps, returns = (4, 8, 10, 14) if homing_often else (6, 8, 11, 14)
     crowd_price, bad_price, order = n + e, n + e + 1, TABLE + CLASSES + 1 + free
     for t in range(tries):
         if t & 63 == 0:
@@ -600,19 +643,19 @@ def anneal(P, Q, S, W, F, FW, HC, G, OV, TU, TW, best, log_, seen, counts, tally
                 seen[d] += int(OV[d] > 0)
             seen[bad_price] += int(Q[BAD] > 0)
         what = _below(seed, 16)
-        homing = 6 <= what < 8 or 11 <= what < 14
+        homing = shifts <= what < homes or swaps <= what < returns
         if homing and Q[N_GONE] == 0:
             continue
         x = Q[Q[GONE] + _below(seed, Q[N_GONE])] if homing else _pick(pick, seed)
         v, w, c = x, -1, -1
-        if what >= 8:
-            v, w = _alike(pick, seed, x, free) if what < 10 else P[P[MOVABLE] + _below(seed, free)], x
+        if what >= homes:
+            v, w = _alike(pick, seed, x, free) if what < swaps - 1 else P[P[MOVABLE] + _below(seed, free)], x
         a = Q[Q[HOST] + v]
         home_v = P[P[HOME] + v]
         away = 0.0 if a == home_v else 1.0
-        if what < 8:
+        if what < homes:
             h = home_v if homing else _below(seed, hosts)
-            if what < 6:
+            if what < shifts:
                 tally[0, pick[order + v] * CLASSES // free] += 1
             if h == a or not _may(P, v, h):
                 continue
@@ -628,7 +671,7 @@ def anneal(P, Q, S, W, F, FW, HC, G, OV, TU, TW, best, log_, seen, counts, tally
             h = Q[Q[HOST] + w]
             home_w = P[P[HOME] + w]
             c = a
-            if what >= 11:
+            if what >= swaps:
                 c = home_w if homing else _below(seed, hosts)
             if h == a or c == h or not _may(P, v, h) or not _may(P, w, c):
                 continue
@@ -679,7 +722,7 @@ def anneal(P, Q, S, W, F, FW, HC, G, OV, TU, TW, best, log_, seen, counts, tally
                 _rare(P, Q, v, h, a)
                 Q[COST] = before
                 continue
-        if what < 6:
+        if what < shifts:
             tally[1, pick[order + v] * CLASSES // free] += 1
         if w >= 0:
             _go(P, Q, S, W, F, FW, HC, G, OV, TU, TW, w, h, c)
@@ -692,18 +735,9 @@ def anneal(P, Q, S, W, F, FW, HC, G, OV, TU, TW, best, log_, seen, counts, tally
     return best_cost
 
 
-@entry(f(A, A, M3, M2, M2, M2, M2, F64, A, M, M))
-def price(P, Q, S, W, F, FW, HC, G, OV, TU, TW):
-    """The cost, and the price of all that is broken."""
-    total = float(Q[COST]) + G[len(G) - 1] * Q[BAD] + G[len(G) - 2] * OV[len(G) - 2]
-    for h in range(P[H]):
-        total += HC[h, 1] - HC[h, 0] + HC[h, 2]
-    return total
-
-
 @entry(i(A, A, M3, M2, M2, M2, M2, F64, A, M, M, U64, F64))
 def probe(P, Q, S, W, F, FW, HC, G, OV, TU, TW, seed, out):
-    """Fill `out` with changes of cost, as they come, of shifts that break no capacity; returns how many were found."""
+    """Fill `out` with changes of cost, as they come, of shifts, room or not; returns how many were found."""
     found = 0
     for _ in range(20 * len(out)):
         v = P[P[MOVABLE] + _below(seed, P[N_MOVABLE])]
@@ -711,14 +745,10 @@ def probe(P, Q, S, W, F, FW, HC, G, OV, TU, TW, seed, out):
         a = Q[Q[HOST] + v]
         if h == a or not _may(P, v, h):
             continue
-        full = False
         delta = float(_where_cost(P, v, h) - _where_cost(P, v, a))
         for d in range(W.shape[1]):
-            full |= S[1, h, d] + W[v, d] > 0
             delta += S[2, h, d] * (max(0.0, S[0, h, d] + W[v, d]) - max(0.0, S[0, h, d]))
             delta += S[2, a, d] * (max(0.0, S[0, a, d] - W[v, d]) - max(0.0, S[0, a, d]))
-        if full:
-            continue
         out[found] = delta + _tables(P, TU, TW, a, v, -1) + _tables(P, TU, TW, h, v, 1)
         found += 1
         if found == len(out):

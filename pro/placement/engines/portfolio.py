@@ -1,24 +1,29 @@
-"""Several workers at once, each with a seed of its own."""
+"""Several workers at once, each with a seed of its own; what one has found, all go on from."""
 
 from __future__ import annotations
 
 import time
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pro.placement.engines.anneal import Anneal
+from pro.placement.problem import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from pro.placement.problem import Problem, Stop
+    from pro.placement.problem import Problem
 
     Ints = NDArray[np.int64]
+
+WALKS = 2
+"""So many walks share a limit of steps, however many workers there are: the answer does not depend on the machine."""
 
 
 def best_of(
@@ -30,16 +35,33 @@ def best_of(
     workers: int = 1,
     clock: Callable[[], float] = time.monotonic,
 ) -> Ints:
-    """(V,) the best placement that `workers` annealing runs find; the first of equals.
+    """(V,) the best placement that is found by annealing with seeds `seed`, `seed + 1`, ...; the first of equals.
 
-    Worker k searches with `seed + k`, in a process of its own where there are several. They share nothing on the way.
+    Against time there is one walk for each worker; of a limit of steps each of `WALKS` walks gets all. Where there are several,
+    they first walk apart, then all go on from the best. Workers are processes; one walk after another where there is one.
     """
     engine = Anneal(clock=clock)
-    if workers == 1:
+    walks = workers if stop.steps >= Stop().steps else WALKS
+    if walks == 1:
         return _run(engine, problem, start, stop, seed)
+    apart, together = replace(engine, end=0.0), replace(engine, manners=(), end=1.0)
+    seeds = [seed + k for k in range(walks)]
+    if workers == 1:
+        found = [_run(apart, problem, start, _part(stop, 1 - engine.end), s) for s in seeds]
+        best = min(found, key=problem.costs)
+        found = [_run(together, problem, best, _part(stop, engine.end), s) for s in seeds]
+        return min(found, key=problem.costs)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        jobs = [pool.submit(_run, engine, problem, start, stop, seed + k) for k in range(workers)]
+        jobs = [pool.submit(_run, apart, problem, start, _part(stop, 1 - engine.end), s) for s in seeds]
+        best = min((job.result() for job in jobs), key=problem.costs)
+        jobs = [pool.submit(_run, together, problem, best, _part(stop, engine.end), s) for s in seeds]
         return min((job.result() for job in jobs), key=problem.costs)
+
+
+def _part(stop: Stop, share: float) -> Stop:
+    if stop.steps >= Stop().steps:
+        return Stop(stop.seconds * share, stop.steps)
+    return Stop(stop.seconds * share, max(round(stop.steps * share), 1))
 
 
 def _run(engine: Anneal, problem: Problem, start: Ints, stop: Stop, seed: int) -> Ints:
