@@ -71,22 +71,27 @@ def prepare(fleet: Fleet, demand: Demand, policy: Policy) -> Question:
 
 
 def place(
-    fleet: Fleet, demand: Demand, policy: Policy, *, tell: Callable[[str], None] = lambda _: None
+    fleet: Fleet,
+    demand: Demand,
+    policy: Policy,
+    *,
+    tell: Callable[[str], None] = lambda _: None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> tuple[Placement, Question]:
     """Where every VM should stand; never worse than today.
 
     Engines run one after the other, each from where the last one ended: greedy repair, local search, and CP-SAT where the
     problem is small enough to prove something; for large fleets the wide search. Compiling rules and kernels is not part of
-    `policy.seconds`, everything after it is. `tell` hears what is going on. Raises RefereeError if an engine's answer
-    breaks a rule worse than today, which is a bug and is never passed on.
+    `policy.seconds`, everything after it is. `tell` hears what is going on; `clock` counts the seconds of large
+    fleets. Raises RefereeError if an engine's answer breaks a rule worse than today, which is a bug and is never passed on.
     """
     question = prepare(fleet, demand, policy)
     _ready(question, tell)
-    begun = time.monotonic()
+    begun = clock()
     today = _figures(question, fleet.host_of)
     # Engines leave the referee and the account as long as a look at today's placement took.
-    after_engines = AFTER_ENGINES * (time.monotonic() - begun)
-    found, proof = _run(question, max(policy.seconds - after_engines, policy.seconds / 2), tell)
+    after_engines = AFTER_ENGINES * (clock() - begun)
+    found, proof = _run(question, max(policy.seconds - after_engines, policy.seconds / 2), tell, clock)
     verdict = require(fleet, question.constraints, found.host_of)
     problem = question.problem
     after = problem.costs(found.host_of)
@@ -99,7 +104,7 @@ def place(
         minimal_moves=proof.minimal_moves,
         engine=found.engine,
         seed=policy.seed,
-        seconds=time.monotonic() - begun,
+        seconds=clock() - begun,
     ), question
 
 
@@ -125,19 +130,25 @@ def _ready(question: Question, tell: Callable[[str], None]) -> None:
         warm()
 
 
-def _run(question: Question, seconds: float, tell: Callable[[str], None]) -> tuple[_Answer, Coarse]:
+def _run(
+    question: Question, seconds: float, tell: Callable[[str], None], clock: Callable[[], float]
+) -> tuple[_Answer, Coarse]:
     """Wide search where the fleet is large; else greedy, local search, and CP-SAT where that proves something."""
-    return (_large if large(question.problem) else _small)(question, seconds, tell)
+    if large(question.problem):
+        return _large(question, seconds, tell, clock)
+    return _small(question, seconds, tell)
 
 
-def _large(question: Question, seconds: float, tell: Callable[[str], None]) -> tuple[_Answer, Coarse]:
+def _large(
+    question: Question, seconds: float, tell: Callable[[str], None], clock: Callable[[], float]
+) -> tuple[_Answer, Coarse]:
     """The wide search, and then a bound by what hosts would do alone."""
     from pro.placement.engines.exact import Coarse
     from pro.placement.engines.sources import source_bound
     from pro.placement.engines.wide import Wide, goal_tier
 
-    problem, policy, begun = question.problem, question.policy, time.monotonic()
-    engine = Wide(workers=policy.workers)
+    problem, policy, begun = question.problem, question.policy, clock()
+    engine = Wide(workers=policy.workers, clock=clock)
     tell(engine.name)
     steps = helpings(policy) if policy.steps is None else policy.steps
     stop = Stop(seconds * (1 - BOUND_SHARE), steps)
@@ -148,7 +159,7 @@ def _large(question: Question, seconds: float, tell: Callable[[str], None]) -> t
         with ThreadPoolExecutor(policy.workers) as pool:
             bound = source_bound(
                 problem, found.host_of, 1, found.price,
-                each=pool.map, left=lambda: seconds - (time.monotonic() - begun),
+                each=pool.map, left=lambda: seconds - (clock() - begun),
             )  # fmt: skip
     fewest = not (found.host_of != problem.home).any() or None
     return _Answer(found.host_of, engine.name), Coarse(None if bound is None else bound.value, fewest)
