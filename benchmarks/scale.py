@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pro.fleet import Demand, Fleet
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
-BOUND_SECONDS = 120.0
+BOUND_SECONDS = 40.0
 """CPU seconds for the bound of the table, which is not the one that `place` has time for."""
 
 GROWTH = (100, 300, 1_000, 4_000)

@@ -150,7 +150,7 @@ def _mixed(scope: Ints, vms: Ints, problem: Problem, label: Ints, none: int = -1
         return False
     here = np.isin(label, parts) & (scope != none)
     pairs = np.unique(np.stack([scope[here], label[here]]), axis=1)
-    return len(np.unique(pairs[0])) < pairs.shape[1]
+    return len(np.unique(pairs[0])) < int(pairs.shape[1])
 
 
 def _ties(row: Row, problem: Problem, label: Ints, *, soft: bool = False) -> bool:

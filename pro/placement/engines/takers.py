@@ -44,10 +44,12 @@ def with_takers(
     each: Callable[..., Iterable[Any]], left: Callable[[], float],
 ) -> list[Solved]:  # fmt: skip
     """`solved`, the least cost of each of `hosts`, raised by what those who leave cost where they go."""
+    if left() <= 0:
+        return list(solved)
     reach = _Reach(problem, sites)
     alone = {site.host: value for site, (value, _) in zip(hosts, solved, strict=True)}
     rewards = np.zeros(len(problem.home), np.int64)
-    for v in _giants(problem, sites, hosts, reach):
+    for v in _giants(sites, hosts, reach, left):
         if left() <= 0:
             break
         rewards[v] = _cheapest(v, sites, reach, rewards, alone, each, left)
@@ -136,13 +138,15 @@ def _peaks(term: Any, weight: Ints, problem: Problem) -> tuple[Ints, Ints, Ints]
     return np.where(term.scope >= 0, use.max(axis=1)[s], -NEVER), np.where(term.scope >= 0, knot[s], NEVER), use
 
 
-def _giants(problem: Problem, sites: Sites, hosts: Sequence[Site], reach: _Reach) -> list[int]:
+def _giants(sites: Sites, hosts: Sequence[Site], reach: _Reach, left: Callable[[], float]) -> list[int]:
     """VMs on hosts that cost something which might leave, and which no host takes for nothing; the dearest first.
 
     Those that nobody can take at all do not leave: their price says so.
     """
     asked = []
     for site in hosts:
+        if left() <= 0:
+            return []
         over = site.use[None] - site.knots
         today = int((site.slopes * np.maximum(over, 0)).sum())
         for v, w, price in zip(site.may.tolist(), site.weight, site.leaving.tolist(), strict=True):
