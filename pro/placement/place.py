@@ -12,6 +12,7 @@ import numpy as np
 from pro.core.errors import InputError
 from pro.placement.constraints import build
 from pro.placement.language import cost
+from pro.placement.moments import fewer_moments, slots_together
 from pro.placement.objectives import Balance, Heat, HostsOn, Moves
 from pro.placement.placement import Placement, TierCost
 from pro.placement.policy import Policy, budget, helpings, percent_hours, rounds, tiers
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 LARGE = 50_000
 """VM x host pairs from which on the wide search is asked."""
+
+MOST_PAIRS = 12_000_000
+"""VM x moment pairs that the wide search keeps; beyond them neighbouring slots are put together, and the answer is judged at all."""
 
 BOUND_SHARE = 0.2
 """Share of the time that is kept for a lower bound of a large problem."""
@@ -87,13 +91,16 @@ def place(
     """
     question = prepare(fleet, demand, policy)
     _ready(question, tell)
+    searched, together = _searched(question)
     begun = clock()
     today = _figures(question, fleet.host_of)
     # Engines leave the referee and the account as long as a look at today's placement took.
     after_engines = AFTER_ENGINES * (clock() - begun)
-    found, proof = _run(question, max(policy.seconds - after_engines, policy.seconds / 2), tell, clock)
-    verdict = require(fleet, question.constraints, found.host_of)
+    found, proof = _run(searched, max(policy.seconds - after_engines, policy.seconds / 2), tell, clock)
     problem = question.problem
+    if together > 1:
+        found, proof = _at_all_moments(problem, found, proof, together)
+    verdict = require(fleet, question.constraints, found.host_of)
     after = problem.costs(found.host_of)
     return Placement(
         host_of=found.host_of,
@@ -112,6 +119,27 @@ def place(
 class _Answer:
     host_of: Ints
     engine: str
+
+
+def _searched(question: Question) -> tuple[Question, int]:
+    """What the engines see: of a large fleet with many moments a question with some of them put together, and how many."""
+    together = (
+        slots_together(question.demand, MOST_PAIRS // max(question.fleet.n_vms, 1)) if large(question.problem) else 1
+    )
+    if together == 1:
+        return question, 1
+    return prepare(question.fleet, fewer_moments(question.demand, together), question.policy), together
+
+
+def _at_all_moments(problem: Problem, found: _Answer, proof: Coarse, together: int) -> tuple[_Answer, Coarse]:
+    """What was found with `together` slots as one, for the question as it was asked: if it is no better than today, today."""
+    if problem.costs(found.host_of) > problem.costs(problem.home):
+        found = replace(found, host_of=problem.home)
+    if proof.bound is None:
+        return found, proof
+    # Prices of migrations and hosts are rounded, by less than 1 each.
+    bound = together * (proof.bound - len(problem.home) - problem.hosts)
+    return found, replace(proof, bound=max(bound, 0))
 
 
 def large(problem: Problem) -> bool:
