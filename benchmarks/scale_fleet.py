@@ -31,8 +31,10 @@ SCENARIOS, SLOTS, STEP_S = 4, 12, 7_200
 START = datetime(2026, 3, 4, tzinfo=UTC)
 
 
-def make(hosts: int = 1_000, seed: int = 1) -> tuple[Fleet, Demand]:
-    """`hosts` hosts with 25 VMs and two rules each; 48 moments: 12 slots of two hours in 4 scenarios."""
+def make(hosts: int = 1_000, seed: int = 1, load: float = 1.0) -> tuple[Fleet, Demand]:
+    """`hosts` hosts with 25 VMs and two rules each; 48 moments: 12 slots of two hours in 4 scenarios.
+
+    `load`: so many times as much CPU is asked for."""
     rng = np.random.default_rng(seed)
     cluster = _clusters(rng, hosts)
     n = int(cluster.max()) + 1
@@ -43,7 +45,7 @@ def make(hosts: int = 1_000, seed: int = 1) -> tuple[Fleet, Demand]:
     vcpus, memory, home = _vms(rng, cores, capacity[:, 1])
     vms = len(home)
     service = _services(rng, cluster[home])
-    use = _use(rng, service, vcpus, memory, mhz[home])
+    use = _use(rng, service, vcpus, memory, load * mhz[home])
     base = np.zeros((hosts, 4, SCENARIOS * SLOTS), np.int32)
     base[:, 0] = (capacity[:, 0] * 0.03).astype(np.int64)[:, None]
     leaving, closed = np.zeros(hosts, bool), np.zeros(hosts, bool)

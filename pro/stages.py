@@ -32,7 +32,7 @@ EXPLAIN_AT_MOST = 5_000
 """VM x host pairs that a plan explains; above it only moved VMs and those that cause heat."""
 
 EXPLAIN_LARGE = 50_000
-"""VM x host pairs that the plan of a large fleet explains; above it the first of those, moved VMs first."""
+"""VM x host pairs that the plan of a large fleet explains, moved VMs first. A VM is told about the hosts of its cluster."""
 
 MODELS = "models"
 """Folder in the store for what `pro train` learned."""
@@ -259,14 +259,26 @@ def explanations(question: Question, placement: Placement, outlook: Outlook) -> 
     from pro.placement.explain import explain
 
     fleet = question.fleet
+    clusters = fleet.host_groups.get("cluster")
+    large = fleet.n_vms * fleet.n_hosts > EXPLAIN_LARGE
+    # A host of no cluster is a group of its own.
+    near = (
+        np.where(clusters.code >= 0, clusters.code, -1 - np.arange(fleet.n_hosts))
+        if clusters
+        else np.zeros(fleet.n_hosts, np.int64)
+    )
+    _, group, sizes = np.unique(near, return_inverse=True, return_counts=True)
     if fleet.n_vms * fleet.n_hosts <= EXPLAIN_AT_MOST:
         vms = list(range(fleet.n_vms))
     else:
         moved = np.flatnonzero(placement.host_of != fleet.host_of).tolist()
         causes = [fleet.vm_index(c.vm) for hotspot in outlook.hotspots for c in hotspot.vms]
-        most = max(EXPLAIN_LARGE // fleet.n_hosts, 20)
-        vms = sorted(list(dict.fromkeys([*moved, *causes]))[:most])
-    return explain(fleet, question.constraints, question.problem.tiers, placement.host_of, vms)
+        # Beyond so many pairs of a VM and a host of its cluster the first of those; every moved VM is told, whatever it takes.
+        some = list(dict.fromkeys([*moved, *causes]))
+        pairs = np.cumsum([sizes[group[fleet.host_of[v]]] for v in some])
+        vms = sorted(some[: max(len(moved), int((pairs <= EXPLAIN_LARGE).sum()))])
+    tiers = question.problem.tiers
+    return explain(fleet, question.constraints, tiers, placement.host_of, vms, near if large else None)
 
 
 def baselines(outlook: Outlook, threshold: float) -> Comparison | None:

@@ -69,7 +69,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Explanation:
-    """One VM and every host. The option that is `home` says what happens when its migration is dropped."""
+    """One VM and every host (of a large fleet: of its cluster). The option that is `home` says what happens when its migration is dropped."""
 
     vm: str
     vm_name: str
@@ -94,8 +94,13 @@ def explain(
     tiers: Sequence[Tier],
     host_of: Ints,
     vms: Sequence[int] | None = None,
+    near: Ints | None = None,
 ) -> tuple[Explanation, ...]:
-    """Explain the VMs `vms` (indices; None: those that `host_of` (V,) moves), with `tiers` as the engines saw them."""
+    """Explain the VMs `vms` (indices; None: those that `host_of` (V,) moves), with `tiers` as the engines saw them.
+
+    `near` (H,): a label for every host, for example its cluster; of a large fleet a VM is told about the hosts with the label
+    of its home alone, and about the one where it was put.
+    """
     standing = Standing(fleet.host_of, np.asarray(host_of, np.int64), fleet.n_hosts)
     asked = np.flatnonzero(standing.host_of != standing.home).tolist() if vms is None else list(vms)
     goals = _by_goal(tiers, standing.home)
@@ -103,11 +108,14 @@ def explain(
     objections = Objections(fleet, constraints, standing)
     found = []
     for v in asked:
-        changes = costs.changes(v)
-        refusals = objections.to(v)
+        hosts = np.arange(fleet.n_hosts)
+        if near is not None:
+            hosts = np.union1d(np.flatnonzero(near == near[standing.home[v]]), standing.host_of[v])
+        changes = costs.changes(v, hosts)
+        refusals = objections.to(v, hosts)
         options = tuple(
-            _option(fleet, standing, (v, h), _changes(goals, totals, changes[:, h]), refusals[h])
-            for h in range(fleet.n_hosts)
+            _option(fleet, standing, (v, h), _changes(goals, totals, changes[:, k]), refusals[k])
+            for k, h in enumerate(hosts.tolist())
         )
         home, chosen = fleet.hosts[standing.home[v]], fleet.hosts[standing.host_of[v]]
         found.append(Explanation(fleet.vms[v], fleet.vm_names[v], home, chosen, options))
@@ -121,27 +129,33 @@ class Objections:
         self._fleet, self._at = fleet, standing
         self._parts: dict[bytes, Fleet] = {}
         self._rules = [(rule, [RowAt(row, standing) for row in rule.rows(fleet)]) for rule in constraints]
+        self._about: dict[int, list[tuple[int, RowAt]]] = {}
+        for i, (_, rows) in enumerate(self._rules):
+            for row in rows:
+                for v in row.members:
+                    self._about.setdefault(v, []).append((i, row))
 
-    def to(self, v: int) -> list[tuple[Refusal, ...]]:
-        """For every host the refusals to `v`, none for the host where it was put."""
-        amounts = self.amounts(v)
-        found: list[list[Refusal]] = [[] for _ in range(self._at.hosts)]
+    def to(self, v: int, hosts: Ints | None = None) -> list[tuple[Refusal, ...]]:
+        """For every host, or every one of `hosts` (n,), the refusals to `v`, none for the host where it was put."""
+        asked = np.arange(self._at.hosts) if hosts is None else hosts
+        amounts = self.amounts(v)[:, asked]
+        found: list[list[Refusal]] = [[] for _ in asked]
         if not self._fleet.movable[v]:
             text = f"{plain(self._fleet.vm_names[v])} cannot be migrated"
-            for h in range(self._at.hosts):
+            for k, h in enumerate(asked.tolist()):
                 if h != int(self._at.home[v]):
-                    found[h].append(Refusal(MOVABLE, 1, text))
-        for i, (rule, _) in enumerate(self._rules):
-            for h in np.flatnonzero(amounts[i]).tolist():
-                found[h].append(Refusal(rule.name, int(amounts[i, h]), self._words(i, v, h)))
+                    found[k].append(Refusal(MOVABLE, 1, text))
+        for i, k in zip(*(x.tolist() for x in np.nonzero(amounts)), strict=True):
+            words = self._words(i, v, int(asked[k]))
+            found[k].append(Refusal(self._rules[i][0].name, int(amounts[i, k]), words))
         return [tuple(refusals) for refusals in found]
 
     def amounts(self, v: int) -> Ints:
         """(rules, H) by how much each rule would be broken where `v` would go, 0 where it does not object."""
-        none = np.zeros(self._at.hosts, np.int64)
-        return np.array([sum((r.refuses(v) for r in rows), none) for _, rows in self._rules], np.int64).reshape(
-            len(self._rules), self._at.hosts
-        )
+        amounts = np.zeros((len(self._rules), self._at.hosts), np.int64)
+        for i, row in self._about.get(v, ()):
+            amounts[i] += row.refuses(v)
+        return amounts
 
     def amount_as_placed(self, i: int) -> int:
         """By how much rule number `i` is broken as placed."""

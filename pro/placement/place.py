@@ -14,6 +14,7 @@ from pro.core.text import plain
 from pro.placement.constraints import Headroom, build, preferences
 from pro.placement.failover.hold import failover_of, hold
 from pro.placement.language import Soft, cost
+from pro.placement.moments import fewer_moments, slots_together
 from pro.placement.objectives import Balance, Heat, HostsOn, Moves
 from pro.placement.placement import Placement, TierCost
 from pro.placement.policy import Policy, budget, helpings, migration, percent_hours, rounds, tiers
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 LARGE = 50_000
 """VM x host pairs from which on the wide search is asked."""
+
+MOST_PAIRS = 12_000_000
+"""VM x moment pairs that the wide search keeps; beyond them neighbouring slots are put together, and the answer is judged at all."""
 
 BOUND_SHARE = 0.2
 """Share of the time that is kept for a lower bound of a large problem."""
@@ -111,25 +115,35 @@ def unkept(question: Question, host_of: Ints) -> tuple[Violation, ...]:
 
 
 def place(
-    fleet: Fleet, demand: Demand, policy: Policy, *, tell: Callable[[str], None] = lambda _: None, prove: bool = True
+    fleet: Fleet,
+    demand: Demand,
+    policy: Policy,
+    *,
+    tell: Callable[[str], None] = lambda _: None,
+    prove: bool = True,
+    clock: Callable[[], float] = time.monotonic,
 ) -> tuple[Placement, Question]:
     """Where every VM should stand; never worse than today.
 
     Engines run one after the other, each from where the last one ended: greedy repair, local search, and CP-SAT where the
     problem is small enough to prove something; for large fleets the wide search. Compiling rules and kernels is not part of
-    `policy.seconds`, everything after it is. `tell` hears what is going on; without `prove` nothing is proven or bounded. Raises
-    RefereeError if an engine's answer breaks a rule worse than today, which is a bug and is never passed on.
+    `policy.seconds`, everything after it is. `tell` hears what is going on; without `prove` nothing is proven or bounded; `clock`
+    counts the seconds of large fleets. Raises RefereeError if an engine's answer breaks a rule worse than today, which is a bug
+    and is never passed on.
     """
     question = prepare(fleet, demand, policy)
     _ready(question, tell)
-    begun = time.monotonic()
+    searched, together = _searched(question)
+    begun = clock()
     today = _figures(question, fleet.host_of)
     # Engines leave the referee and the account as long as a look at today's placement took.
-    after_engines = AFTER_ENGINES * (time.monotonic() - begun)
-    found, proof = _run(question, max(policy.seconds - after_engines, policy.seconds / 2), tell, prove=prove)
+    after_engines = AFTER_ENGINES * (clock() - begun)
+    found, proof = _run(searched, max(policy.seconds - after_engines, policy.seconds / 2), tell, clock, prove=prove)
+    problem = question.problem
+    if together > 1:
+        found, proof = _at_all_moments(problem, found, proof, together)
     found, proof = _held(question, found, proof, tell)
     verdict = require(fleet, question.constraints, found.host_of)
-    problem = question.problem
     after = problem.costs(found.host_of)
     return Placement(
         host_of=found.host_of,
@@ -140,7 +154,7 @@ def place(
         minimal_moves=proof.minimal_moves,
         engine=found.engine,
         seed=policy.seed,
-        seconds=time.monotonic() - begun,
+        seconds=clock() - begun,
         unkept=unkept(question, found.host_of),
     ), question
 
@@ -149,6 +163,27 @@ def place(
 class _Answer:
     host_of: Ints
     engine: str
+
+
+def _searched(question: Question) -> tuple[Question, int]:
+    """What the engines see: of a large fleet with many moments a question with some of them put together, and how many."""
+    together = (
+        slots_together(question.demand, MOST_PAIRS // max(question.fleet.n_vms, 1)) if large(question.problem) else 1
+    )
+    if together == 1:
+        return question, 1
+    return prepare(question.fleet, fewer_moments(question.demand, together), question.policy), together
+
+
+def _at_all_moments(problem: Problem, found: _Answer, proof: Settled, together: int) -> tuple[_Answer, Settled]:
+    """What was found with `together` slots as one, for the question as it was asked: if it is no better than today, today."""
+    if problem.costs(found.host_of) > problem.costs(problem.home):
+        found = replace(found, host_of=problem.home)
+    if proof.bound is None:
+        return found, proof
+    # Prices of migrations and hosts are rounded, by less than 1 each.
+    bound = together * (proof.bound - len(problem.home) - problem.hosts)
+    return found, replace(proof, bound=max(bound, 0))
 
 
 def large(problem: Problem) -> bool:
@@ -167,21 +202,25 @@ def _ready(question: Question, tell: Callable[[str], None]) -> None:
         warm()
 
 
-def _run(question: Question, seconds: float, tell: Callable[[str], None], *, prove: bool) -> tuple[_Answer, Settled]:
+def _run(
+    question: Question, seconds: float, tell: Callable[[str], None], clock: Callable[[], float], *, prove: bool
+) -> tuple[_Answer, Settled]:
     """Wide search where the fleet is large, in so many seconds; else greedy, local search, and whatever proves something."""
-    return (
-        _large(question, seconds, tell, prove=prove) if large(question.problem) else _small(question, tell, prove=prove)
-    )
+    if large(question.problem):
+        return _large(question, seconds, tell, clock, prove=prove)
+    return _small(question, tell, prove=prove)
 
 
-def _large(question: Question, seconds: float, tell: Callable[[str], None], *, prove: bool) -> tuple[_Answer, Settled]:
+def _large(
+    question: Question, seconds: float, tell: Callable[[str], None], clock: Callable[[], float], *, prove: bool
+) -> tuple[_Answer, Settled]:
     """The wide search, and then a bound by what hosts would do alone."""
     from pro.placement.engines.exact import Settled
     from pro.placement.engines.sources import source_bound
     from pro.placement.engines.wide import Wide, goal_tier
 
-    problem, policy, begun = question.problem, question.policy, time.monotonic()
-    engine = Wide(workers=policy.workers)
+    problem, policy, begun = question.problem, question.policy, clock()
+    engine = Wide(workers=policy.workers, clock=clock)
     tell(engine.name)
     steps = helpings(policy) if policy.steps is None else policy.steps
     stop = Stop(seconds * (1 - BOUND_SHARE * prove), steps)
@@ -192,7 +231,7 @@ def _large(question: Question, seconds: float, tell: Callable[[str], None], *, p
         with ThreadPoolExecutor(policy.workers) as pool:
             bound = source_bound(
                 problem, found.host_of, 1, found.price,
-                each=pool.map, left=lambda: seconds - (time.monotonic() - begun),
+                each=pool.map, left=lambda: seconds - (clock() - begun),
             )  # fmt: skip
     fewest = not (found.host_of != problem.home).any() or None
     return _Answer(found.host_of, engine.name), Settled(None if bound is None else bound.value, fewest)

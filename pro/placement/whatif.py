@@ -57,14 +57,15 @@ class RowAt:
         self.row, self._at = row, standing
         self.amount = broken(row, standing.home, standing.host_of)
         """By how much the row is broken as placed."""
-        self._members = _members(row)
+        self.members = _members(row)
+        """VMs that the row is about; it refuses no other."""
         self._use = (
             counted(row, standing.home, standing.host_of) if isinstance(row, Limit) else np.zeros((0, 0), np.int64)
         )
 
     def broken(self, v: int) -> Ints:
         """(H,) by how much the row would be broken with `v` on each host."""
-        if v not in self._members:
+        if v not in self.members:
             return np.full(self._at.hosts, self.amount, np.int64)
         match self.row:
             case Allow(vms, hosts, _):
@@ -84,7 +85,7 @@ class RowAt:
 
     def refuses(self, v: int) -> Ints:
         """(H,) by how much the row would be broken where `v` would go; 0 where nothing there gets worse than as placed."""
-        if v not in self._members:
+        if v not in self.members:
             return np.zeros(self._at.hosts, np.int64)
         if not isinstance(self.row, Limit):
             there = self.broken(v)
@@ -95,7 +96,7 @@ class RowAt:
 
     def matters(self, v: int, h: int) -> Ints:
         """(n,) VMs that decide, as placed, whether the row holds for `v` on host `h`; `v` itself is understood."""
-        if v not in self._members or isinstance(self.row, Allow):
+        if v not in self.members or isinstance(self.row, Allow):
             return np.zeros(0, np.int64)
         if isinstance(self.row, Near):
             return np.concatenate([self.row.a, self.row.b])
@@ -141,10 +142,14 @@ class TermAt:
         self._use = _use(term, standing.host_of) if isinstance(term, Steps) else np.zeros((0, 0), np.int64)
         self._held = _held(term, standing.host_of) if isinstance(term, Opened) else np.zeros(0, np.int64)
 
-    def change(self, v: int) -> Ints:
-        """(H,) cost with `v` on each host less the cost as placed."""
+    def change(self, v: int, hosts: Ints | None = None) -> Ints:
+        """(H,) cost with `v` on each host less the cost as placed; with `hosts` (n,): (n,) on these."""
+        asked = np.arange(self._at.hosts) if hosts is None else hosts
+        if isinstance(self._term, Steps):
+            there = self._steps(self._term, v, np.append(asked, self._at.host_of[v]))
+            return there[:-1] - int(there[-1])
         there = self._there(v)
-        return there - int(there[self._at.host_of[v]])
+        return there[asked] - int(there[self._at.host_of[v]])
 
     def _there(self, v: int) -> Ints:
         """(H,) cost with `v` on each host, but for a constant."""
@@ -154,7 +159,7 @@ class TermAt:
                 there: Ints = np.where(every != home, away[v], 0)
                 return there if table is None or row_of is None else there + table[row_of[v]]
             case Steps() as steps:
-                return self._steps(steps, v)
+                return self._steps(steps, v, every)
             case Opened(scope, cost, _, vms):
                 if vms is not None and v not in vms:
                     return np.zeros(self._at.hosts, np.int64)
@@ -175,14 +180,15 @@ class TermAt:
             case _:
                 assert_never(self._term)
 
-    def _steps(self, term: Steps, v: int) -> Ints:
+    def _steps(self, term: Steps, v: int, hosts: Ints) -> Ints:
         weight = term.weight[term.vms == v].sum(axis=0)
         now = term.scope[self._at.host_of[v]]
-        use = self._use.copy()
+        items, which = np.unique(np.maximum(term.scope[hosts], 0), return_inverse=True)
+        use = self._use[items]
         if now >= 0:
-            use[now] -= weight
-        extra = _price(term, use + weight) - _price(term, use)
-        return np.where(term.scope >= 0, extra[term.scope], 0)
+            use[items == now] -= weight
+        extra = _price(term, use + weight, items) - _price(term, use, items)
+        return np.where(term.scope[hosts] >= 0, extra[which], 0)
 
 
 class TiersAt:
@@ -192,11 +198,11 @@ class TiersAt:
         self._tiers = [[TermAt(term, standing) for term in tier.terms] for tier in tiers]
         self._hosts = standing.hosts
 
-    def changes(self, v: int) -> Ints:
-        """(T, H) cost of every tier with `v` on each host less the cost as placed."""
-        none = np.zeros(self._hosts, np.int64)
-        changes = [sum((term.change(v) for term in terms), none) for terms in self._tiers]
-        return np.array(changes, np.int64).reshape(len(changes), self._hosts)
+    def changes(self, v: int, hosts: Ints | None = None) -> Ints:
+        """(T, H) cost of every tier with `v` on each host less the cost as placed; with `hosts` (n,): (T, n) on these."""
+        none = np.zeros(self._hosts if hosts is None else len(hosts), np.int64)
+        changes = [sum((term.change(v, hosts) for term in terms), none) for terms in self._tiers]
+        return np.array(changes, np.int64).reshape(len(changes), len(none))
 
 
 def _members(row: Row) -> frozenset[int]:
@@ -222,6 +228,7 @@ def _held(term: Opened, host_of: Ints) -> Ints:
     return np.bincount(items[items >= 0], minlength=len(term.cost)).astype(np.int64)
 
 
-def _price(term: Steps, use: Ints) -> Ints:
-    price: Ints = (term.slopes * np.maximum(use[None] - term.knots, 0)).sum(axis=(0, 2))
+def _price(term: Steps, use: Ints, items: Ints) -> Ints:
+    """(n,) cost of `use` (n, D) in the scope items `items` (n,)."""
+    price: Ints = (term.slopes[:, items] * np.maximum(use[None] - term.knots[:, items], 0)).sum(axis=(0, 2))
     return price

@@ -40,6 +40,17 @@ def test_an_allowed_host_breaks_no_rule_more_and_costs_what_is_said(case, data):
 
 
 @given(cases(), st.data())
+def test_of_a_large_fleet_a_vm_is_told_the_same_about_fewer_hosts(case, data):
+    a_fleet, _, rules, problem = case
+    host_of = data.draw(placements(a_fleet))
+    near = np.arange(a_fleet.n_hosts) % 2
+    everywhere = explain(a_fleet, rules, problem.tiers, host_of, range(a_fleet.n_vms))
+    for v, told in enumerate(explain(a_fleet, rules, problem.tiers, host_of, range(a_fleet.n_vms), near)):
+        here = set(np.flatnonzero(near == near[a_fleet.host_of[v]]).tolist()) | {int(host_of[v])}
+        assert told.options == tuple(o for h, o in enumerate(everywhere[v].options) if h in here)
+
+
+@given(cases(), st.data())
 def test_every_refusal_says_why(case, data):
     a_fleet, _, rules, problem = case
     host_of = np.where(a_fleet.movable, data.draw(placements(a_fleet)), a_fleet.host_of)

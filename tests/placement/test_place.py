@@ -10,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pro.core.errors import InputError
+from pro.placement.moments import fewer_moments
+from pro.placement.objectives import Heat
 from pro.placement.place import place, prepare
 from pro.placement.policy import Policy, budget, default_moves
 from pro.placement.referee import judge
 from tests.builders import demand_of, fleet
-from tests.strategies import demands, fleets
+from tests.strategies import demands, fleets, placements
 
 if TYPE_CHECKING:
     from pro.fleet import Demand, Fleet
@@ -89,3 +91,28 @@ def test_an_evacuation_is_not_held_up_by_the_default_budget() -> None:
 def test_a_policy_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="must be"):
         Policy(**wrong)  # type: ignore[arg-type]
+
+
+@settings(max_examples=20)
+@given(estates(), st.data())
+def test_slots_put_together_cost_no_more(estate: tuple[Fleet, Demand], data: st.DataObject) -> None:
+    found, demand = estate
+    together = data.draw(st.sampled_from([g for g in range(1, demand.slots + 1) if demand.slots % g == 0]))
+    few = fewer_moments(demand, together)
+    assert (few.moments * together, few.slots * few.step_s) == (demand.moments, demand.slots * demand.step_s)
+    host_of = data.draw(placements(found))
+    heat = Heat(resources=found.resources)
+    assert together * heat.value(found, few, host_of) <= heat.value(found, demand, host_of)
+
+
+@settings(max_examples=5)
+@given(estates(), st.integers(1, 60))
+def test_an_answer_at_some_moments_is_judged_at_all(estate: tuple[Fleet, Demand], most: int) -> None:
+    found, demand = estate
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pro.placement.place.LARGE", 0)
+        patch.setattr("pro.placement.place.MOST_PAIRS", most)
+        placement, question = place(found, demand, Policy(**QUICK))  # type: ignore[arg-type]
+    problem = question.problem
+    assert problem.costs(placement.host_of) <= problem.costs(found.host_of)
+    assert placement.bound is None or placement.bound <= problem.costs(placement.host_of)[1]

@@ -75,3 +75,5 @@ def test_a_tier_elsewhere_is_the_tier_counted_anew(problem: Problem, data: st.Da
     for v in range(len(problem.home)):
         anew = [np.array(problem.costs(standing.elsewhere(v, h))) - now for h in range(problem.hosts)]
         assert np.array_equal(at.changes(v), np.array(anew).T)
+        some = np.arange(problem.hosts)[::2]
+        assert np.array_equal(at.changes(v, some), np.array(anew).T[:, some])

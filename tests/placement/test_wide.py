@@ -153,6 +153,18 @@ def test_the_bound_is_met_where_leaving_is_all_that_costs() -> None:
     assert (bound.value, bound.proven, problem.costs(found)[1]) == (8, 1, 8)
 
 
+def test_the_bound_knows_what_a_giant_costs_wherever_it_goes() -> None:
+    """A giant of 9 and one of 5 on a host for six: whoever leaves, the giant heats a host."""
+    vms, hosts = np.arange(2), np.arange(3)
+    heat = Steps(vms, [[9], [5]], hosts, np.zeros((3, 1)), np.full((1, 3, 1), 6), np.full((1, 3, 1), 5), "heat")  # type: ignore[arg-type]
+    goal = Tier("goal", (heat, Linear(np.full(2, 2), None, None, "moves")))
+    problem = Problem(np.zeros(2, np.int64), 3, np.ones(2, bool), (), (Tier("repair", ()), goal))
+    best, placed = oracles.best(problem)
+    bound = source_bound(problem, placed, 1)
+    assert bound is not None
+    assert (bound.value, best[1]) == (17, 17)
+
+
 @given(clusters(), st.integers(0, 2**16))
 def test_running_costs_are_what_the_language_says(problem: Problem, seed: int) -> None:
     from pro.placement.engines import kernels

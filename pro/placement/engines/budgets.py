@@ -81,7 +81,8 @@ def _weights(parts: Sequence[Part]) -> list[float]:
     share = costs / np.maximum(costs.sum(axis=0), 1)
     vms = np.array([len(p.vms) for p in parts], np.float64)
     weight = share.sum(axis=1) + 0.1 * vms / max(vms.sum(), 1)
-    return [float(w) for w in weight / weight.sum()]
+    shares: list[float] = (weight / weight.sum()).tolist()
+    return shares
 
 
 def _allotment(row: Limit, part: Part, problem: Problem, start: Ints, share: float) -> Ints:
@@ -92,8 +93,8 @@ def _allotment(row: Limit, part: Part, problem: Problem, start: Ints, share: flo
     used = np.zeros_like(row.upper)
     here = inside & moved & (row.scope[start[row.vms]] >= 0)
     np.add.at(used, row.scope[start[row.vms[here]]], row.weight[here])
-    used += np.floor(left * share).astype(np.int64)
-    return used
+    allotment: Ints = used + np.floor(left * share).astype(np.int64)
+    return allotment
 
 
 def deal(fronts: Sequence[Ints], count: int, tier: int) -> tuple[list[int], int]:
@@ -114,8 +115,8 @@ def deal(fronts: Sequence[Ints], count: int, tier: int) -> tuple[list[int], int]
             with_m = np.where(best[: count + 1 - m] < 0, -1, best[: count + 1 - m] + value[m])
             better = (with_m >= 0) & ((table[m:] < 0) | (with_m < table[m:]))
             table[m:][better], choice[m:][better] = with_m[better], m
-        best = table
         taken.append(choice)
+        best = table
     left = int(np.flatnonzero(best >= 0)[np.argmin(best[best >= 0])]) if (best >= 0).any() else -1
     if left < 0:
         raise RuntimeError("no share of the budget fits all parts")

@@ -3,13 +3,14 @@
 Whoever arrives can only raise a cost of use, and whoever leaves pays at least for the migration. So a host costs at least as
 much as its best choice of who leaves, and the sum over hosts is a bound. Such a choice has a few VMs and is solved by CP-SAT;
 where there is no time for that, a convex cost falls by at most the sum of what it falls by for each VM that leaves alone. A
-budget of migrations is charged at `price` each (Lagrange), and so are repairs: staying where it breaks a rule. The bound is
-tight where most hosts are cool, and loose where whole clusters are full: there nobody leaves for nothing.
+budget of migrations is charged at `price` each (Lagrange), and so are repairs: staying where it breaks a rule. A VM that no
+host takes for nothing pays for that as well (takers.py). The bound is tight where somebody takes each VM that leaves, and loose
+where whole clusters are full and it takes several VMs to fill a host.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,13 +63,17 @@ def source_bound(
     count = plain_count(problem, [r for r in problem.rows if isinstance(r, Limit) and r.when == "moved"])
     charge = 0 if count is None else max(price, 0)
     repair = charge + _usual_price(problem, tier)
-    prices = _Prices.of(problem, tier, charge, repair)
-    hosts = [h for h in _by_host(problem, tier, prices) if h is not None]
+    prices = Prices.of(problem, tier, charge, repair)
+    sites = Sites(problem, tier, prices)
+    hosts = [h for h in map(sites.hot, range(problem.hosts)) if h is not None]
     free = prices.stays.copy()
     for h in hosts:
         free[h.vms] = 0
     total = int(np.minimum(free, np.where(problem.movable, prices.leaves, free)).sum())
     solved = list(each(lambda h: h.least(left), hosts))
+    from pro.placement.engines.takers import with_takers
+
+    solved = with_takers(problem, sites, hosts, solved, each, left)
     total += sum(value for value, _ in solved)
     value = total - charge * (count or 0) - repair * sum(problem.costs(found)[:tier])
     return SourceBound(max(value, 0), len(hosts), sum(done for _, done in solved))
@@ -90,14 +95,14 @@ def _usual_price(problem: Problem, tier: int) -> int:
 
 
 @dataclass(frozen=True)
-class _Prices:
+class Prices:
     """(V,) what each VM pays where it stands, and what it pays at least elsewhere, costs of use apart."""
 
     stays: Ints
     leaves: Ints
 
     @classmethod
-    def of(cls, problem: Problem, tier: int, charge: int, repair: int) -> _Prices:
+    def of(cls, problem: Problem, tier: int, charge: int, repair: int) -> Prices:
         v, home = len(problem.home), problem.home
         stays, leaves = np.zeros(v, np.int64), np.full(v, charge, np.int64)
         kinds, allowed = classes([r for r in problem.rows if isinstance(r, Allow)], v, problem.hosts)
@@ -117,85 +122,164 @@ class _Prices:
 
 
 @dataclass(frozen=True)
-class _Host:
-    """One host that costs something: (n, D) `weight` of the VMs that might leave, (D,) `use` as they stand, (J, D) costs of it,
-    (n,) what each gains or pays for leaving besides; `fixed`: what those pay who stay in any case."""
+class Site:
+    """One host: (n, D) `weight` of the VMs `may` (n,) that might leave, (D,) `use` as they stand, (J, D) costs of it, (n,) what
+    each gains or pays for leaving besides; `fixed`: what those pay who stay in any case. `arriving` (m, D): VMs that might come,
+    each for a `reward` (m,); the first `forced` of them do."""
 
+    host: int
     vms: Ints
+    may: Ints
     weight: Ints
     use: Ints
     knots: Ints
     slopes: Ints
     leaving: Ints
     fixed: int
+    arriving: Ints
+    reward: Ints
+    forced: int = 0
 
-    def least(self, left: Callable[[], float]) -> tuple[int, bool]:
-        """The least cost of any choice of who leaves, and whether it is the exact one."""
+    @property
+    def idle(self) -> int:
+        """What a host whose use costs nothing costs at least."""
+        return self.fixed + int(np.minimum(self.leaving, 0).sum())
+
+    def least(self, left: Callable[[], float], effort: float = EFFORT) -> tuple[int, bool]:
+        """The least cost of any choice of who leaves and who comes, and whether it is the exact one."""
         over = self.use[None] - self.knots
-        today = int((self.slopes * np.maximum(over, 0)).sum())
-        saves = np.array([today - int((self.slopes * np.maximum(over - w, 0)).sum()) for w in self.weight], np.int64)
+        must, most = over + self.arriving[: self.forced].sum(axis=0), over + self.arriving.sum(axis=0)
+        today = int((self.slopes * np.maximum(must, 0)).sum())
+        # Costs are convex: the fuller the host, the more a departure is worth.
+        full = int((self.slopes * np.maximum(most, 0)).sum())
+        saves = np.array([full - int((self.slopes * np.maximum(most - w, 0)).sum()) for w in self.weight], np.int64)
         worth = np.flatnonzero(saves > self.leaving)
-        apart = today - int((saves - self.leaving)[worth].sum())
-        if len(worth) < 2:
-            return self.fixed + apart, True
+        rewards = self.reward[self.forced :]
+        if len(worth) < 2 and not len(rewards):
+            return self.fixed + today - int((saves - self.leaving)[worth].sum()), True
         if left() <= 0:
-            return self.fixed + max(apart, int(np.minimum(self.leaving[worth], 0).sum())), False
-        value, proven = self._solve(worth, over)
+            low = int(np.minimum(self.leaving[worth], 0).sum()) - int(rewards.sum())
+            apart = today - int((saves - self.leaving)[worth].sum()) - int(rewards.sum())
+            return self.fixed + max(apart, low), False
+        value, proven = self._solve(worth, must, most, effort)
         return self.fixed + value, proven
 
-    def _solve(self, worth: Ints, over: Ints) -> tuple[int, bool]:
+    def narrow(self, columns: int) -> Site:
+        """With its dearest columns alone: costs no more."""
+        if len(self.use) <= columns:
+            return self
+        full = self.use + self.arriving.sum(axis=0)
+        cost = (self.slopes * np.maximum(full[None] - self.knots, 0)).sum(axis=0)
+        some = np.sort(np.argsort(-cost, kind="stable")[:columns])
+        return replace(self, weight=self.weight[:, some], use=self.use[some], knots=self.knots[:, some],
+                       slopes=self.slopes[:, some], arriving=self.arriving[:, some])  # fmt: skip
+
+    def glance(self) -> float:
+        """No more than the least cost: its dearest column alone, and everyone in slices (a knapsack, solved by hand)."""
+        one = self.narrow(1)
+        if not one.use.size:
+            return float(self.idle - one.reward[one.forced :].sum())
+        # Whoever might come is there, has the reward, and may leave again for it.
+        price = np.concatenate([one.leaving, one.reward[one.forced :]]).astype(float)
+        weight = np.concatenate([one.weight[:, 0], one.arriving[one.forced :, 0]]).astype(float)
+        some = weight > 0
+        rest = float(np.minimum(price[~some], 0).sum()) - float(one.reward[one.forced :].sum())
+        order = np.argsort(price[some] / weight[some])
+        gone = np.concatenate([[0.0], np.cumsum(weight[some][order])])
+        paid = np.concatenate([[0.0], np.cumsum(price[some][order])])
+        full = float(one.use[0] + one.arriving[:, 0].sum())
+        at = np.concatenate([gone, np.clip(full - one.knots[:, 0], 0, gone[-1])])
+        over = np.maximum(full - at[None] - one.knots, 0)
+        return self.fixed + rest + float((np.interp(at, gone, paid) + (one.slopes * over).sum(axis=0)).min())
+
+    def _solve(self, worth: Ints, must: Ints, most: Ints, effort: float) -> tuple[int, bool]:
         from ortools.sat.python import cp_model
 
         model = cp_model.CpModel()
         leaves = [model.new_bool_var("") for _ in worth]
-        terms, prices = list(leaves), self.leaving[worth].tolist()
-        for j, d in zip(*np.nonzero((over > 0) & (self.slopes > 0)), strict=True):
-            excess = int(over[j, d])
-            rest = model.new_int_var(0, excess, "")
-            model.add(rest + cp_model.LinearExpr.weighted_sum(leaves, self.weight[worth, d].tolist()) >= excess)
+        comes = [model.new_bool_var("") for _ in self.reward[self.forced :]]
+        terms, prices = [*leaves, *comes], [*self.leaving[worth].tolist(), *(-self.reward[self.forced :]).tolist()]
+        for j, d in zip(*np.nonzero((most > 0) & (self.slopes > 0)), strict=True):
+            rest = model.new_int_var(0, int(most[j, d]), "")
+            weights = [*self.weight[worth, d].tolist(), *(-self.arriving[self.forced :, d]).tolist()]
+            model.add(rest + cp_model.LinearExpr.weighted_sum([*leaves, *comes], weights) >= int(must[j, d]))
             terms.append(rest)
             prices.append(int(self.slopes[j, d]))
         model.minimize(cp_model.LinearExpr.weighted_sum(terms, prices))
         solver = cp_model.CpSolver()
         solver.parameters.num_workers = 1
-        solver.parameters.max_deterministic_time = EFFORT
+        solver.parameters.max_deterministic_time = effort
         status = solver.solve(model)
+        if status == cp_model.OPTIMAL:
+            return round(solver.objective_value), True
         # The bound is a float; it is rounded down by more than it can be wrong.
         low = solver.best_objective_bound
-        return int(np.floor(low - 1e-9 * abs(low) - 1e-6)) if status != cp_model.OPTIMAL else round(
-            solver.objective_value
-        ), status == cp_model.OPTIMAL
+        return int(np.floor(low - 1e-9 * abs(low) - 1e-6)), False
 
 
-def _by_host(problem: Problem, tier: int, prices: _Prices) -> Iterable[_Host | None]:
-    """Hosts whose use costs something today, and who stands there."""
-    terms = [t for t in problem.tiers[tier].terms if isinstance(t, Steps) and t.knots.size and _one_host_each(t.scope)]
-    order = np.argsort(problem.home, kind="stable")
-    first = np.searchsorted(problem.home[order], np.arange(problem.hosts + 1))
-    full = []
-    for t in terms:
-        weight = np.zeros((len(problem.home), t.weight.shape[1]), np.int64)
-        np.add.at(weight, t.vms, t.weight)
-        full.append(weight)
-    for h in range(problem.hosts):
-        vms = order[first[h] : first[h + 1]]
-        columns = [(t, w[vms], int(t.scope[h])) for t, w in zip(terms, full, strict=True) if t.scope[h] >= 0]
-        if not columns:
-            continue
-        most = max(len(t.knots) for t, _, _ in columns)
-        weight = np.concatenate([w for _, w, _ in columns], axis=1)
-        base = np.concatenate([t.base[s] for t, _, s in columns])
-        knots = np.concatenate([_padded(t.knots[:, s], most) for t, _, s in columns], axis=1)
-        slopes = np.concatenate([_padded(t.slopes[:, s], most) for t, _, s in columns], axis=1)
-        use = base + weight.sum(axis=0)
-        hot = ((use[None] > knots) & (slopes > 0)).any(axis=0)
-        if not hot.any():
-            continue
-        stays, may = prices.stays[vms], problem.movable[vms]
-        yield _Host(
-            vms=vms, weight=weight[may][:, hot], use=use[hot], knots=knots[:, hot], slopes=slopes[:, hot],
-            leaving=(prices.leaves[vms] - stays)[may], fixed=int(stays.sum()),
-        )  # fmt: skip
+class Sites:
+    """Every host as a `Site`: what its use costs in the tier, and who stands there."""
+
+    def __init__(self, problem: Problem, tier: int, prices: Prices) -> None:
+        self.problem, self.prices = problem, prices
+        terms = [
+            t for t in problem.tiers[tier].terms if isinstance(t, Steps) and t.knots.size and _one_host_each(t.scope)
+        ]
+        self._order = np.argsort(problem.home, kind="stable")
+        self._first = np.searchsorted(problem.home[self._order], np.arange(problem.hosts + 1))
+        self.terms = [(t, _by_vm(t, len(problem.home))) for t in terms]
+
+    def hot(self, h: int) -> Site | None:
+        """Host h, if its use costs something today."""
+        site = self.at(h)
+        return site if len(site.use) else None
+
+    def at(self, h: int, arriving: Ints | None = None, rewards: Ints | None = None, forced: int = 0) -> Site:
+        """Host h; `rewards` (V,): what `arriving` get for coming, and those who stand here are charged for leaving."""
+        vms, come = self._order[self._first[h] : self._first[h + 1]], np.zeros(0, np.int64)
+        come = come if arriving is None else arriving
+        prices, may = self.prices, vms[self.problem.movable[vms]]
+        leaving, reward = prices.leaves[may] - prices.stays[may], np.zeros(len(come), np.int64)
+        if rewards is not None:
+            leaving, reward = leaving + rewards[may], rewards[come]
+        use, knots, slopes, weight, more = self._columns(h, vms, may, come)
+        return Site(h, vms, may, weight, use, knots, slopes, leaving, int(prices.stays[vms].sum()),
+                    more, reward, forced)  # fmt: skip
+
+    def _columns(self, h: int, vms: Ints, may: Ints, come: Ints) -> tuple[Ints, Ints, Ints, Ints, Ints]:
+        """Use, knots, slopes, weights of `may` and of `come`, in those columns that may cost something."""
+        found: list[tuple[Ints, Ints, Ints, Ints, Ints]] = []
+        for t, weight in self.terms:
+            s = int(t.scope[h])
+            if s < 0:
+                continue
+            use = t.base[s] + weight[vms].sum(axis=0)
+            full = use + weight[come].sum(axis=0)
+            dear = ((full[None] > t.knots[:, s]) & (t.slopes[:, s] > 0)).any(axis=0)
+            if dear.any():
+                found.append(
+                    (use[dear], t.knots[:, s, dear], t.slopes[:, s, dear], weight[may][:, dear], weight[come][:, dear])
+                )
+        if not found:
+            none, flat = np.zeros(0, np.int64), np.zeros((1, 0), np.int64)
+            return none, flat, flat, np.zeros((len(may), 0), np.int64), np.zeros((len(come), 0), np.int64)
+        most = max(len(k) for _, k, *_ in found)
+        return (
+            np.concatenate([u for u, *_ in found]),
+            np.concatenate([_padded(k, most) for _, k, *_ in found], axis=1),
+            np.concatenate([_padded(c, most) for _, _, c, *_ in found], axis=1),
+            np.concatenate([w for *_, w, _ in found], axis=1),
+            np.concatenate([w for *_, w in found], axis=1),
+        )
+
+
+def _by_vm(term: Steps, vms: int) -> Ints:
+    """(V, D) weight of every VM."""
+    if len(term.vms) == vms and np.array_equal(term.vms, np.arange(vms)):
+        return term.weight
+    weight = np.zeros((vms, term.weight.shape[1]), np.int64)
+    np.add.at(weight, term.vms, term.weight)
+    return weight
 
 
 def _one_host_each(scope: Ints) -> bool:

@@ -150,7 +150,7 @@ def _mixed(scope: Ints, vms: Ints, problem: Problem, label: Ints, none: int = -1
         return False
     here = np.isin(label, parts) & (scope != none)
     pairs = np.unique(np.stack([scope[here], label[here]]), axis=1)
-    return bool(len(np.unique(pairs[0])) < pairs.shape[1])
+    return len(np.unique(pairs[0])) < int(pairs.shape[1])
 
 
 def _ties(row: Row, problem: Problem, label: Ints, *, soft: bool = False) -> bool:
@@ -173,7 +173,7 @@ def _ties(row: Row, problem: Problem, label: Ints, *, soft: bool = False) -> boo
 
 def _constant(scope: Ints, parts: Ints, label: Ints) -> bool:
     """Whether no migration changes anything: every part lies within one scope item."""
-    return all(bool(np.ptp(scope[label == p]) == 0) for p in parts)
+    return all(np.ptp(scope[label == p]) == 0 for p in parts)
 
 
 # -- cutting ------------------------------------------------------------------------------------------------------
