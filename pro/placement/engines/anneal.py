@@ -98,7 +98,10 @@ class Anneal:
         tier = self.tier(problem, start)
         if tier is None or not problem.movable.any():
             return start.copy()
-        walk = Walk(lean(problem, tier), start, rng.integers(1, 2**63, 1, dtype=np.uint64))
+        form = lean(problem, tier)
+        walk = Walk(form, start, rng.integers(1, 2**63, 1, dtype=np.uint64))
+        # Going home is worth more tries only where room is held at both ends.
+        manners = [m for m in self.manners if not m.homing or form.flight.shape[1]]
         counted, done = stop.steps < Stop().steps, 0
 
         def share() -> float:
@@ -120,11 +123,11 @@ class Anneal:
             cool(min(hot * walk.scale, mild), low, turn, until)
 
         spent = 0.0
-        for manner in self.manners if len(self.manners) > 1 else ():
+        for manner in manners if len(manners) > 1 else ():
             walk_from(start, manner, spent, spent + self.trial)
             spent += self.trial
-        if self.manners:
-            walk_from(start, walk.best_manner() if spent else self.manners[0], spent, 1 - self.end)
+        if manners:
+            walk_from(start, walk.best_manner() if spent else manners[0], spent, 1 - self.end)
         for cycle in range(CYCLES):
             walk.begin(walk.winner(), AGAIN)
             since = 1 - self.end * (1 - cycle / CYCLES)
