@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,8 +43,8 @@ class Manner:
     """How a pass walks.
 
     `hot`: the heat it begins with, in mean costs of a bad shift. `least`: the least price of breaking a row by one mean VM, in
-    units of heat; `most`: the highest, in mean costs of a bad shift, before the pass becomes strict. `homing`: VMs are
-    often sent home. Where room in flight is short, small VMs that wander while it is hot leave none for large ones.
+    units of heat; `most`: the highest, in mean costs of a bad shift, before the pass becomes strict. `homing`: VMs are often
+    sent home.
     """
 
     hot: float
@@ -52,12 +52,19 @@ class Manner:
     most: float = 1e9
     homing: bool = False
 
+    def at_home(self) -> Manner:
+        """The same for problems where many small VMs share a host whose room in flight is limited: while it is hot they wander,
+        and what they hold in flight leaves no room for large ones."""
+        return replace(self, most=CHEAP * self.hot, homing=True)
 
+
+CROWDED, CHEAP = 100, 17
+"""So many VMs on a host make a crowd; then a row costs at most so much to break, in units of the heat a pass begins with."""
 AGAIN, CYCLES = Manner(0.001, most=2), 6
 """How the best is walked from again at the end, and how often: room is opened by low prices, and closed."""
 HARD = 1e9
 """A price that nothing pays: with `least` so high no row is ever broken."""
-MANNERS = (Manner(0.2), Manner(0.8, most=14, homing=True), Manner(4.0))
+MANNERS = (Manner(0.2), Manner(0.8), Manner(4.0))
 
 
 @dataclass(frozen=True)
@@ -100,8 +107,8 @@ class Anneal:
             return start.copy()
         form = lean(problem, tier)
         walk = Walk(form, start, rng.integers(1, 2**63, 1, dtype=np.uint64))
-        # Going home is worth more tries only where room is held at both ends.
-        manners = [m for m in self.manners if not m.homing or form.flight.shape[1]]
+        crowded = form.flight.shape[1] > 0 and len(start) >= CROWDED * problem.hosts
+        manners = [manner.at_home() if crowded else manner for manner in self.manners]
         counted, done = stop.steps < Stop().steps, 0
 
         def share() -> float:
