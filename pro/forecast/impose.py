@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pro.forecast.marginals import LEVELS
+from pro.forecast.marginals import LEVELS, levels_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,18 +19,25 @@ if TYPE_CHECKING:
 
 
 def impose(paths: Floats, quantiles: Floats) -> Floats:
-    """`paths` (E, S, T) with the marginals of `quantiles` (E, T, L) at `LEVELS`; straight between levels and beyond the outermost."""
-    return impose_ranks(middle_ranks(paths), quantiles)
+    """`paths` (E, S, T), each moved by how far `quantiles` (E, T, L) at `LEVELS` lie from the paths' own at its level; order kept.
 
-
-def impose_ranks(ranks: NDArray[np.float64], quantiles: Floats) -> Floats:
-    """The same from ranks (E, S, T) that count from 0."""
+    Where the two agree, nothing changes: a machine that is either idle or busy is not made half busy, as it would be by straight
+    lines between a few levels. Between levels the move is straight; beyond the outermost it stays what it is there.
+    """
+    ranks = middle_ranks(paths)
     level = (ranks + 0.5) / ranks.shape[1]
     at = np.interp(level, LEVELS, np.arange(len(LEVELS)))
     low = np.minimum(at.astype(np.int64), len(LEVELS) - 2)
-    q = np.moveaxis(quantiles, 2, 1)
-    below, above = np.take_along_axis(q, low, axis=1), np.take_along_axis(q, low + 1, axis=1)
-    return np.asarray(below + (above - below) * (at - low).astype(np.float32), dtype=np.float32)
+    away = np.moveaxis(quantiles - levels_of(np.moveaxis(paths, 1, 2)), 2, 1)
+    below, above = np.take_along_axis(away, low, axis=1), np.take_along_axis(away, low + 1, axis=1)
+    return in_order(ranks, paths + below + (above - below) * (at - low).astype(np.float32))
+
+
+def in_order(ranks: NDArray[np.float64], values: Floats) -> Floats:
+    """`values` (E, S, T) dealt out anew at each entity and moment: the smallest to the lowest of `ranks` (E, S, T)."""
+    out = np.empty_like(values)
+    np.put_along_axis(out, np.argsort(ranks, axis=1, kind="stable"), np.sort(values, axis=1), axis=1)
+    return out
 
 
 def middle_ranks(paths: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -3,7 +3,8 @@
 A week of past holds few distinct days, so sums over a host's machines spread less in replayed days than in the next one: release days,
 month ends, and whatever else lifts many machines at once. One common factor (a one-factor Gaussian copula, Vasicek 1987) is mixed into
 the ranks of all entities, as strong as held-back sums of small groups needed for their actuals to lie where they should. No
-entity's own quantiles change.
+entity's own quantiles change. It says how far a sum may go, not whose: it lifts all hosts alike wherever VMs stand, and drowns who peaks
+with whom. So forecasts carry its strength beside the paths, pictures of sums mix it in, and plans are made without.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pro.forecast.impose import impose_ranks, middle_ranks
+from pro.forecast.impose import impose, in_order, middle_ranks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,6 +26,7 @@ GROUP = 10
 LEAST_GROUPS = 3
 """With fewer sums than this at an instant there is nothing to see in common; the replayed past alone says who moves with whom."""
 ASKED = (0.05, 0.1, 0.9, 0.95)
+SEED = 1
 SURE = 0.01
 """A stronger factor must bring held-back sums closer to their levels by this much."""
 
@@ -34,12 +36,13 @@ def common(paths: int, rng: np.random.Generator) -> NDArray[np.float64]:
     return np.asarray(normal_score((rng.permutation(paths) + 0.5) / paths))
 
 
-def tied(ranks: NDArray[np.float64], factor: NDArray[np.float64], strength: float) -> NDArray[np.float64]:
-    """Ranks (E, S, T) from 0 with the common factor (S,) mixed in, so strongly."""
+def tied(paths: Floats, strength: float, factor: NDArray[np.float64] | None = None) -> Floats:
+    """`paths` (E, S, T) dealt out anew so that the common `factor` (S,), None: one of its own, shows in their order so strongly."""
     if strength <= 0:
-        return ranks
-    own = normal_score((ranks + 0.5) / ranks.shape[1])
-    return middle_ranks((np.sqrt(1 - strength) * own + np.sqrt(strength) * factor[None, :, None]).round(9))
+        return paths
+    factor = common(paths.shape[1], np.random.default_rng(SEED)) if factor is None else factor
+    own = normal_score((middle_ranks(paths) + 0.5) / paths.shape[1])
+    return in_order((np.sqrt(1 - strength) * own + np.sqrt(strength) * factor[None, :, None]).round(9), paths)
 
 
 def strength(
@@ -52,12 +55,11 @@ def strength(
     if min((len(actual) for _, _, actual in trials), default=0) < LEAST_GROUPS * GROUP:
         return 0.0
     best, kept = np.inf, 0.0
-    ranked = [middle_ranks(paths) for paths, _, _ in trials]
+    laid = [impose(paths, quantiles) for paths, quantiles, _ in trials]
     for candidate in STRENGTHS:
         below: list[NDArray[np.float64]] = []
-        for (_, quantiles, actual), ranks, weight in zip(trials, ranked, mass, strict=True):
-            values = impose_ranks(tied(ranks, factor, candidate), quantiles)
-            below.append(_below(values, actual, weight))
+        for (_, _, actual), values, weight in zip(trials, laid, mass, strict=True):
+            below.append(_below(tied(values, candidate, factor), actual, weight))
         missed = float(np.abs(np.concatenate(below).mean(axis=0) - np.array(ASKED)).sum())
         if missed < best - SURE:
             best, kept = missed, candidate
