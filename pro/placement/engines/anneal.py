@@ -83,7 +83,7 @@ class Anneal:
     manners: tuple[Manner, ...] = MANNERS
     name: str = "annealing"
     tries: int = 20_000
-    trial: float = 0.06
+    trial: float = 0.03
     cold: float = 0.0001
     end: float = 0.15
     clock: Callable[[], float] = time.monotonic
