@@ -74,7 +74,7 @@ def learned(store: Path, now: datetime) -> str:
 
     found = trained(store, now)
     return (
-        "Nothing learned yet: `pro train` says whether there is enough to learn from."
+        "Nothing learned yet. The command pro train says whether there is enough to learn from."
         if found is None
         else f"{learnt_line(found[0])}."
     )

@@ -41,6 +41,7 @@ def environment() -> Any:
         instant=words.instant,
         figure=words.figure,
         heat=words.heat,
+        enough=readiness.enough,
         count=_counted,
         plain=lambda name: text.plain(str(name), 80),
     )

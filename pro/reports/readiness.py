@@ -51,11 +51,11 @@ def counters(report: Report) -> Table:
     """One row per counter and kind."""
     columns = (
         Column("counter", "Counter"), Column("kind", "Of"), *(Column(s, s.capitalize(), "whole") for s in STATES),
-        Column("newest", "Newest sample (UTC)", "instant"), Column("enough_from", "Enough from (UTC)", "instant"),
+        Column("newest", "Newest sample (UTC)", "instant"), Column("enough_from", "Enough from (UTC)"),
     )  # fmt: skip
     found = report.readiness.by_counter() if report.readiness else ()
     rows = tuple(
-        (c.counter, KINDS[c.kind], *(c.states[s] for s in STATES), _iso(c.newest), _iso(c.enough_from)) for c in found
+        (c.counter, KINDS[c.kind], *(c.states[s] for s in STATES), _iso(c.newest), enough(c.enough_from, c.states["ok"] == sum(c.states.values()))) for c in found
     )
     return Table("counters", "Which counters are known, and until when?", columns, rows)
 
@@ -71,12 +71,12 @@ def coverage(report: Report, lacking: bool) -> Table:
     columns = (
         Column("name", "Host or VM"), Column("kind", "Kind"), Column("counter", "Counter"), Column("state", "State"),
         Column("known", "History known", "percent"), Column("gap", "Longest gap"),
-        Column("newest", "Newest sample (UTC)", "instant"), Column("enough_from", "Enough from (UTC)", "instant"),
+        Column("newest", "Newest sample (UTC)", "instant"), Column("enough_from", "Enough from (UTC)"),
         Column("entity", "Counted as"), Column("id", "Id"),
     )  # fmt: skip
     rows = tuple(
         (r.name, "VM" if r.kind == "vm" else r.kind, r.counter, r.state, r.known, words.span(r.gap_s) if r.gap_s else "none",
-         _iso(r.newest), _iso(r.enough_from), r.entity, r.id)
+         _iso(r.newest), enough(r.enough_from, r.state == "ok"), r.entity, r.id)
         for r in in_order(report)
         if not lacking or r.state != "ok"
     )  # fmt: skip
@@ -93,6 +93,11 @@ def held(report: Report) -> Table:
         (Column("host", "Host"), Column("why", "Why"), Column("id", "Id")),
         rows,
     )
+
+
+def enough(since: datetime | None, now: bool) -> str:
+    """From when on there is enough to act on, for people."""
+    return words.instant(since) if since else "now" if now else "nothing comes in"
 
 
 def _iso(at: datetime | None) -> str | None:

@@ -19,7 +19,7 @@ known = find_backtests(session.store()) if session.store_given() else []
 given = st.text_input(
     "Folder of a backtest",
     key="backtest",
-    placeholder="the newest one found" if known else "what `pro backtest -o` was given",
+    placeholder="the newest one found" if known else "what pro backtest was given after -o",
 )
 if given.strip():
     folder = Path(given.strip())
@@ -62,7 +62,7 @@ for column, (label, before, after, note) in zip(st.columns(4), tiles, strict=Tru
     column.metric(label, shown, delta=note, delta_color="off", delta_arrow="off", border=True, height="stretch")
 st.caption(
     components.md(
-        f"Doing nothing, and {best['name']}, the cheapest: heat over the threshold, plus a price for every migration."
+        f"Doing nothing, and {best['name']}, the cheapest: heat over the threshold, plus a price for every migration.", 300
     )
 )
 
