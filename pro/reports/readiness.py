@@ -55,7 +55,14 @@ def counters(report: Report) -> Table:
     )  # fmt: skip
     found = report.readiness.by_counter() if report.readiness else ()
     rows = tuple(
-        (c.counter, KINDS[c.kind], *(c.states[s] for s in STATES), _iso(c.newest), enough(c.enough_from, c.states["ok"] == sum(c.states.values()))) for c in found
+        (
+            c.counter,
+            KINDS[c.kind],
+            *(c.states[s] for s in STATES),
+            _iso(c.newest),
+            enough(c.enough_from, c.states["ok"] == sum(c.states.values())),
+        )
+        for c in found
     )
     return Table("counters", "Which counters are known, and until when?", columns, rows)
 

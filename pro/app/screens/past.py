@@ -62,7 +62,8 @@ for column, (label, before, after, note) in zip(st.columns(4), tiles, strict=Tru
     column.metric(label, shown, delta=note, delta_color="off", delta_arrow="off", border=True, height="stretch")
 st.caption(
     components.md(
-        f"Doing nothing, and {best['name']}, the cheapest: heat over the threshold, plus a price for every migration.", 300
+        f"Doing nothing, and {best['name']}, the cheapest: heat over the threshold, plus a price for every migration.",
+        300,
     )
 )
 
