@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def gains(report: Report) -> Table:
     """One row per migration: what gets worse if it alone is left out, all others carried out; the most needed first."""
     columns = (
-        Column("vm", "Migration of"), Column("heat", "Heat if left out, % \u00d7 h", "number"),
-        Column("rules", "Rules broken if left out"), Column("all", "In full"), Column("vm_id", "VM id"),
+        Column("vm", "Migration of"), Column("heat", "More heat without it, % \u00d7 h", "number"),
+        Column("rules", "Rules broken without it"), Column("all", "In full"), Column("vm_id", "VM id"),
     )  # fmt: skip
     rows = []
     for g in report.plan.answers.get("gains", ()):
