@@ -116,20 +116,22 @@ def chances_of(found: Finished, policy: str) -> Grid | None:
     times, hosts, names, values = _wide(path, "probability")
     if not len(times):
         return None
-    labels = dict(zip(*_names(found), strict=True))
+    labels = _names(found)
     starts = _edges(len(times))
     ends = [_instant(times[i]) for i in starts] + [_instant(times[-1] + np.timedelta64(1, "h"))]
     shown = tuple(labels.get(h, n) for h, n in zip(hosts, names, strict=True))
     return Grid(hosts, shown, tuple(ends), np.maximum.reduceat(values, starts, axis=1), np.zeros(len(starts), np.int64))
 
 
-def _names(found: Finished) -> tuple[Sequence[str], Sequence[str]]:
-    """Ids of hosts and what people call them, as far as the files know."""
+def _names(found: Finished) -> dict[str, str]:
+    """Id of a host -> what people call it, as far as the files know."""
+    import pyarrow.parquet as pq
+
     path = next((p for n in found.policies if (p := table_of(found.folder, "use", n)).is_file()), None)
     if path is None:
-        return (), ()
-    _, hosts, names, _ = _wide(path, "use")
-    return hosts, names
+        return {}
+    first = pq.ParquetFile(path).read_row_group(0, columns=["host", "name"]).slice(0, int(found.document["hosts"]))
+    return dict(zip(first["host"].to_pylist(), first["name"].to_pylist(), strict=True))
 
 
 def _wide(path: Path, column: str) -> tuple[Any, tuple[str, ...], tuple[str, ...], Floats]:

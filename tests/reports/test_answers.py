@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from pro.fleet.readiness import STATES, Readiness
 from pro.placement.failover.report import Failure, Stranded
@@ -11,7 +12,6 @@ from pro.placement.failover.report import Report as Failover
 from pro.reports import answers, html, readiness
 from tests.conftest import HOSTILE_NAMES
 from tests.reports.fixtures import NOW, make_report
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pro.reports.report import Report
