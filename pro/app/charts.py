@@ -161,7 +161,7 @@ def time_axis() -> alt.Axis:
     return alt.Axis(
         grid=False,
         labelOverlap=True,
-        labelExpr="utchours(datum.value) == 0 ? utcFormat(datum.value, '%d %b') : utcFormat(datum.value, '%H:%M')",
+        labelExpr="utchours(datum.value) + utcminutes(datum.value) == 0 ? utcFormat(datum.value, '%d %b') : utcFormat(datum.value, '%H:%M')",
         tickCount=12,
     )
 

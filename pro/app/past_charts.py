@@ -108,4 +108,4 @@ def _stretch(grid: Grid, b: int) -> dict[str, str]:
 
 
 def _legend() -> alt.Legend:
-    return alt.Legend(title=None, orient="bottom", direction="horizontal", columns=6)
+    return alt.Legend(title=None, orient="bottom", direction="horizontal", columns=3)
