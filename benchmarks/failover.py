@@ -8,22 +8,16 @@ explaining failures, each apart; compiled kernels come from numba's cache. "vms 
 
 from __future__ import annotations
 
-import argparse
-import os
-import platform
 import resource
 import time
-from datetime import date
-from pathlib import Path
 from typing import Any
 
 from benchmarks.fleets import RESERVE_MIB, failover_fleet
+from benchmarks.tables import command_line, tell
 from pro.placement.constraints import build
 from pro.placement.failover.drill import Drill
 from pro.placement.failover.report import headline
 from pro.placement.failover.survey import report_of
-
-RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
 def run(hosts: int, vms: int, rules: int, seed: int, k: int) -> dict[str, Any]:
@@ -49,27 +43,17 @@ def run(hosts: int, vms: int, rules: int, seed: int, k: int) -> dict[str, Any]:
 
 def main() -> None:
     """Command line."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = command_line(__doc__)
     for name, value in (("hosts", 1_000), ("vms", 25_000), ("rules", 2_000), ("seed", 1), ("k", 1)):
         options.add_argument(f"--{name}", type=int, default=value)
     options.add_argument("--growth", action="store_true")
-    options.add_argument("--record", action="store_true", help="append to RESULTS.md")
     given = options.parse_args()
     run(20, 200, 20, 1, 1)  # loads the compiled kernels
     sizes = [(h, 25 * h, 2 * h) for h in (100, 300, 1_000, 4_000)]
     rows = [
         run(*size, given.seed, given.k) for size in (sizes if given.growth else [(given.hosts, given.vms, given.rules)])
     ]
-    lines = [
-        f"\n## N+k failover, {date.today()}, {platform.machine()} with {os.cpu_count()} cores, one process, seed {given.seed}\n",
-        "| " + " | ".join(rows[0]) + " |",
-        "|" + "---|" * len(rows[0]),
-        *("| " + " | ".join(f"{x:,}" for x in row.values()) + " |" for row in rows),
-    ]
-    print("\n".join(lines))
-    if given.record:
-        with RESULTS.open("a", encoding="utf-8") as file:
-            file.write("\n".join(lines) + "\n")
+    tell("N+k failover", f"one process, seed {given.seed}", rows, given.record)
 
 
 if __name__ == "__main__":

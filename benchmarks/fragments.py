@@ -18,17 +18,13 @@ than all free cores mod 16. Where the answer reaches the bound it is the best th
 
 from __future__ import annotations
 
-import argparse
-import os
-import platform
 import time
 from dataclasses import dataclass
-from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks.tables import command_line, tell
 from pro.placement.engines import Greedy
 from pro.placement.engines.anneal import HARD, Anneal, Manner
 from pro.placement.language import Allow, Limit, Steps
@@ -39,7 +35,6 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
 
-RESULTS = Path(__file__).with_name("RESULTS.md")
 HOSTS, VMS, CORES, UNIT = 280, 2_089, 44, 16
 SIZES = np.array([2, 4, 8, 16, 32, 64, 88])
 SHARES = np.array([0.23, 0.28, 0.25, 0.15, 0.055, 0.02, 0.015])
@@ -155,29 +150,18 @@ def run(seed: int, moves: int, seconds: float, greedy: bool) -> dict[str, Any]:
 
 def main() -> None:
     """Command line."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = command_line(__doc__)
     options.add_argument("--seeds", default="1,2,3")
     options.add_argument("--moves", default="50", help="budgets of migrations, separated by commas")
     options.add_argument("--seconds", type=float, default=5.0, help="CPU seconds of the engine")
     options.add_argument("--greedy", action="store_true", help="also greedy repair, to compare with; slow")
-    options.add_argument("--record", action="store_true", help="append to RESULTS.md")
     given = options.parse_args()
     small = compile_fleet(make(1, 4, 20), 2)  # loads the compiled kernels
     for engine in (Anneal(), Greedy()):
         engine.improve(small, small.home, Stop(steps=1), np.random.default_rng(1))
     budgets, seeds = map(int, given.moves.split(",")), [int(s) for s in given.seeds.split(",")]
     rows = [run(seed, moves, given.seconds, given.greedy) for moves in budgets for seed in seeds]
-    lines = [
-        f"\n## Fragments, {date.today()}, {platform.machine()} with {os.cpu_count()} cores, one worker, {HOSTS} hosts of 2 x "
-        f"{CORES} cores, {VMS} VMs\n",
-        "| " + " | ".join(rows[0]) + " |",
-        "|" + "---|" * len(rows[0]),
-        *("| " + " | ".join(map(str, row.values())) + " |" for row in rows),
-    ]
-    print("\n".join(lines))
-    if given.record:
-        with RESULTS.open("a", encoding="utf-8") as file:
-            file.write("\n".join(lines) + "\n")
+    tell("Fragments", f"one worker, {HOSTS} hosts of 2 x {CORES} cores, {VMS} VMs", rows, given.record)
 
 
 if __name__ == "__main__":

@@ -10,21 +10,18 @@ those of building rows and terms and of the engine; compiled kernels come from n
 
 from __future__ import annotations
 
-import argparse
 import csv
-import os
-import platform
 import sys
 import tarfile
 import time
 from dataclasses import dataclass
-from datetime import date
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks.tables import command_line, tell
 from pro.placement.engines.patterns import Patterns
 from pro.placement.language import Limit, Opened
 from pro.placement.problem import Problem, Stop, Tier
@@ -36,7 +33,6 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
 
-RESULTS = Path(__file__).with_name("RESULTS.md")
 SETS = {"Panigrahy": 900, "New": 400, "Triplet": 40}
 """Set: how many of all its 1,200, 726 and 240 instances we aim at solving."""
 
@@ -122,7 +118,7 @@ def run(name: str, chosen: list[Instance], seconds: float, seed: int) -> dict[st
 
 def main() -> None:
     """Command line."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = command_line(__doc__)
     options.add_argument("--data", type=Path, default=Path("../shared/data/vectorpack"))
     options.add_argument("--seconds-per-instance", type=float, default=4.0, help="CPU seconds at most")
     options.add_argument(
@@ -130,7 +126,6 @@ def main() -> None:
     )
     options.add_argument("--limit", type=int, help="the first N of each set, in turn over its classes")
     options.add_argument("--seed", type=int, default=1)
-    options.add_argument("--record", action="store_true", help="append to RESULTS.md")
     given = options.parse_args()
     rows = []
     sets = [name for name in SETS if name in given.only] or list(SETS)
@@ -142,17 +137,12 @@ def main() -> None:
             rows.append(run(name, chosen, given.seconds_per_instance, given.seed))
     if not rows:
         raise SystemExit("no instance has such a name")
-    lines = [
-        f"\n## Vector packing, {date.today()}, {platform.machine()} with {os.cpu_count()} cores, one worker, at most "
-        f"{given.seconds_per_instance:g} CPU-s an instance, seed {given.seed}\n",
-        "| " + " | ".join(rows[0]) + " |",
-        "|" + "---|" * len(rows[0]),
-        *("| " + " | ".join(map(str, row.values())) + " |" for row in rows),
-    ]
-    print("\n".join(lines))
-    if given.record:
-        with RESULTS.open("a", encoding="utf-8") as file:
-            file.write("\n".join(lines) + "\n")
+    tell(
+        "Vector packing",
+        f"one worker, at most {given.seconds_per_instance:g} CPU-s an instance, seed {given.seed}",
+        rows,
+        given.record,
+    )
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from pro.heat import Hotspot
 from pro.planning.plan import Blocked, Migration, Plan
 from pro.replay.measure import Account
 from pro.replay.policies import PolicySpec
-from pro.replay.tables import probabilities_schema, trajectory_schema
+from pro.replay.tables import probabilities_schema, trajectory_schema, use_schema
 from pro.telemetry import samples_schema
 from pro.telemetry.ingest import quarantine_schema
 
@@ -97,6 +97,7 @@ def render() -> str:
             "`probabilities-POLICY.parquet` of `pro backtest -o`: how likely every host was to run hot, hour by hour.",
             probabilities_schema(),
         ),
+        _table_section("Use", "`use-POLICY.parquet` of `pro backtest -o`: how full every host was.", use_schema()),
         _record("Account", Account),
         _policies(),
         _record("Hotspot", Hotspot),

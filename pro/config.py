@@ -19,6 +19,11 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _weight(what: str) -> Any:
+    """A weight of a goal: how many migrations a unit of it is worth."""
+    return Field(0.0, ge=0, allow_inf_nan=False, description=f"migrations it is worth: {what}; 0: does not count")
+
+
 class ForecastConfig(_Section):
     """How the future is drawn."""
 
@@ -60,39 +65,12 @@ class PlacementConfig(_Section):
     memory_placement_mib: int | None = Field(
         None, ge=0, description="no host is filled until less is free, but to repair a rule; unset: as memory_start_mib"
     )
-    weigh_contention: float = Field(
-        0.0,
-        ge=0,
-        allow_inf_nan=False,
-        description="migrations it is worth: 1 % of a mean host, asked for and not given for an hour; 0: does not count",
-    )
-    weigh_power: float = Field(
-        0.0, ge=0, allow_inf_nan=False, description="migrations it is worth: 100 W (typical curves); 0: does not count"
-    )
-    weigh_fragments: float = Field(
-        0.0,
-        ge=0,
-        allow_inf_nan=False,
-        description="migrations it is worth: a free core that no 16-core VM can use on one NUMA node; 0: does not count",
-    )
-    weigh_licences: float = Field(
-        0.0,
-        ge=0,
-        allow_inf_nan=False,
-        description="migrations it is worth: a core of a host that holds any member of a licence rule; 0: does not count",
-    )
-    weigh_disturbance: float = Field(
-        0.0,
-        ge=0,
-        allow_inf_nan=False,
-        description="migrations it is worth: a migration of the service that has most of them; 0: does not count",
-    )
-    weigh_ratio: float = Field(
-        0.0,
-        ge=0,
-        allow_inf_nan=False,
-        description="migrations it is worth: a GiB missing beside the CPU that is left left on a host; 0: does not count",
-    )
+    weigh_contention: float = _weight("1 % of a mean host, asked for and not given for an hour")
+    weigh_power: float = _weight("100 W (typical curves)")
+    weigh_fragments: float = _weight("a free core that no 16-core VM can use on one NUMA node")
+    weigh_licences: float = _weight("a core of a host that holds any member of a licence rule")
+    weigh_disturbance: float = _weight("a migration of the service that has most of them")
+    weigh_ratio: float = _weight("a GiB missing beside the CPU that is left on a host")
     failover: int = Field(
         1, ge=0, le=2, description="hosts of a cluster that may fail: no plan makes that worse; 0: not looked at"
     )

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pro.actions.backtests import PAGE, RESULT, table_of
 from pro.core.errors import InputError, RefusedError
 from pro.core.files import OsLock, write_atomically
 
@@ -38,7 +39,7 @@ def run_backtest(
     """Replay the store's past under the policies of `files`, or of all that are compared when nobody says.
 
     With `folder`, an interrupted backtest of the same goes on where it stopped, and the result is written there as
-    `backtest.json`, `backtest.html` and, for every policy, `trajectory-NAME.parquet` and `probabilities-NAME.parquet`.
+    `backtest.json`, `backtest.html` and, for every policy, `trajectory-NAME.parquet`, `probabilities-NAME.parquet` and `use-NAME.parquet`.
     """
     from pro.replay.backtest import backtest
     from pro.replay.past import STEP_S, read_past
@@ -84,7 +85,7 @@ def write_files(found: Backtest, folder: Path) -> list[Path]:
     """All files of a result; each is written whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     document = found.to_json()
-    paths = [folder / "backtest.json", folder / "backtest.html"]
+    paths = [folder / RESULT, folder / PAGE]
     write_atomically(paths[0], (json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
     write_atomically(paths[1], page_of(found, document).encode())
     return paths + [p for row in found.rows for p in write_tables(found, row.name, folder)]
@@ -109,18 +110,17 @@ def page_of(found: Backtest, document: dict[str, Any]) -> str:
 
 
 def write_tables(found: Backtest, name: str, folder: Path) -> list[Path]:
-    """trajectory-NAME.parquet (step, vm, host) and probabilities-NAME.parquet (time, host, probability)."""
+    """trajectory-NAME.parquet (step, vm, host), probabilities-NAME.parquet (time, host, probability) and use-NAME.parquet (time, host, name, use)."""
     import pyarrow.parquet as pq
 
-    from pro.replay.tables import probabilities, trajectory
+    from pro.replay.tables import probabilities, trajectory, use
 
     row = next(r for r in found.rows if r.name == name)
-    slug = "".join(c if c.isalnum() or c in "._+-" else "-" for c in name)
     paths = []
-    for kind, table in (("trajectory", trajectory(found, row)), ("probabilities", probabilities(found, row))):
-        path = folder / f"{kind}-{slug}.parquet"
+    for kind, table in (("trajectory", trajectory), ("probabilities", probabilities), ("use", use)):
+        path = table_of(folder, kind, name)
         fresh = path.with_suffix(".parquet.tmp")
-        pq.write_table(table, fresh, compression="zstd")
+        pq.write_table(table(found, row), fresh, compression="zstd")
         fresh.replace(path)
         paths.append(path)
     return paths

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pro.core.text import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -169,13 +169,17 @@ def learning_line(root: Path, outlook: Outlook) -> str:
 
     found = trained(root, outlook.now)
     if found is not None:
-        page = found[0]
-        used = sum(bool(row["used"]) for row in page["heat"])
-        return f"learned from {page['days']:.1f} days up to {page['until']}: {used} of {len(page['heat'])} heat classifiers beat every simple rule"
+        return learnt_line(found[0])
     lacking = LEAST_DAYS - days_of(outlook.history)
     if lacking <= 0:
         return "nothing learned yet, and there are days enough: `pro train`"
     return f"too few days to learn from; enough from {outlook.now + timedelta(days=lacking):%Y-%m-%d %H:%M} UTC"
+
+
+def learnt_line(page: Mapping[str, Any]) -> str:
+    """What `page` ("models/1") says was learned."""
+    used = sum(bool(row["used"]) for row in page["heat"])
+    return f"learned from {page['days']:.1f} days up to {page['until']}: {used} of {len(page['heat'])} heat classifiers beat every simple rule"
 
 
 def discover(url: str, store: Path | None) -> dict[str, Any]:

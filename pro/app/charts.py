@@ -105,11 +105,11 @@ def heat_map(report: Report, *, planned: bool, cluster: str | None, palette: Pal
         alt.Tooltip("over:Q", format=".0%", title=f"above {100 * report.threshold:.0f} %"),
     ]
     base = alt.Chart(pd.DataFrame(rows)).encode(
-        y=alt.Y("host:N", sort=order, title=None, axis=_names_axis()), tooltip=tips
+        y=alt.Y("host:N", sort=order, title=None, axis=names_axis()), tooltip=tips
     )
-    scale = alt.Scale(domain=[label for _, label in bounds], range=_ramp(palette, len(bounds)))
+    scale = alt.Scale(domain=[label for _, label in bounds], range=ramp_of(palette, len(bounds)))
     cells = base.mark_rect(height=alt.RelativeBandSize(0.9)).encode(
-        x=alt.X("from:T", scale=UTC, title=None, axis=_time_axis()),
+        x=alt.X("from:T", scale=UTC, title=None, axis=time_axis()),
         x2="to:T",
         color=alt.Color(
             "class:N",
@@ -129,18 +129,21 @@ def heat_map(report: Report, *, planned: bool, cluster: str | None, palette: Pal
             ),
         )
     )
-    return (cells + dots).properties(height=_rows(len(order), 24, 80))
+    return (cells + dots).properties(height=rows_high(len(order), 24, 80))
 
 
-def _ramp(palette: Palette, count: int) -> list[str]:
+def ramp_of(palette: Palette, count: int) -> list[str]:
+    """Colours for `count` classes of use, the last two of them hot."""
     return [*palette.ramp[6 - count : 4], *palette.ramp[4:]]
 
 
-def _rows(count: int, each: int, extra: int) -> int:
+def rows_high(count: int, each: int, extra: int) -> int:
+    """Height of a chart of `count` rows."""
     return max(count * each + extra, 160)
 
 
-def _names_axis() -> alt.Axis:
+def names_axis() -> alt.Axis:
+    """An axis of names: each is shown, none is a line."""
     return alt.Axis(
         labelLimit=200,
         labelOverlap=False,
@@ -153,11 +156,12 @@ def _names_axis() -> alt.Axis:
     )
 
 
-def _time_axis() -> alt.Axis:
+def time_axis() -> alt.Axis:
+    """An axis of instants, UTC: days at midnight, hours between."""
     return alt.Axis(
         grid=False,
         labelOverlap=True,
-        labelExpr="utchours(datum.value) == 0 ? utcFormat(datum.value, '%d %b') : utcFormat(datum.value, '%H:%M')",
+        labelExpr="utchours(datum.value) + utcminutes(datum.value) == 0 ? utcFormat(datum.value, '%d %b') : utcFormat(datum.value, '%H:%M')",
         tickCount=12,
     )
 
@@ -178,7 +182,7 @@ def fan(report: Report, host: str, resource: str, *, planned: bool, ceiling: flo
             for q, title in (("q95", "95 %"), ("q75", "75 %"), ("q50", "median"), ("q25", "25 %"), ("q05", "5 %"))
         ],
     ]
-    base = alt.Chart(frame).encode(x=alt.X("at:T", scale=UTC, title=None, axis=_time_axis()), tooltip=tips)
+    base = alt.Chart(frame).encode(x=alt.X("at:T", scale=UTC, title=None, axis=time_axis()), tooltip=tips)
     axis = alt.Axis(format=".0%", tickCount=5)
     limit = views.limit_of(report, resource)
     rule = alt.Chart(pd.DataFrame([{"limit": limit, "word": f"threshold {100 * limit:.0f} %"}])).encode(
@@ -207,6 +211,7 @@ def ceiling(report: Report, host: str, resource: str) -> float:
 def timeline(report: Report, palette: Palette) -> alt.LayerChart:
     """Migrations as bars over time; the dark end is the blackout."""
     rows: list[dict[str, Any]] = []
+    unit, per = ("seconds", 1) if words.plan_seconds(report) < 300 else ("minutes", 60)
     for number, wave in enumerate(report.plan.waves, 1):
         for m in wave.migrations:
             name = text.plain(m.vm_name or report.vm_label.get(m.vm, m.vm), 30)
@@ -215,16 +220,16 @@ def timeline(report: Report, palette: Palette) -> alt.LayerChart:
                     "step": f"{len(rows) + 1}. {name}",
                     "wave": number,
                     "route": f"{text.plain(report.host_label.get(m.source, m.source), 24)} \u2192 {text.plain(report.host_label.get(m.destination, m.destination), 24)}",
-                    "from": m.starts_s / 60,
-                    "to": (m.starts_s + m.seconds) / 60,
-                    "pause": max(m.starts_s + m.seconds - m.blackout_s, m.starts_s) / 60,
+                    "from": m.starts_s / per,
+                    "to": (m.starts_s + m.seconds) / per,
+                    "pause": max(m.starts_s + m.seconds - m.blackout_s, m.starts_s) / per,
                     "takes": words.span(m.seconds),
                     "blackout": words.span(m.blackout_s),
                 }
             )
     frame = pd.DataFrame(rows)
     base = alt.Chart(frame).encode(
-        y=alt.Y("step:N", sort=list(frame["step"]), title=None, axis=_names_axis()),
+        y=alt.Y("step:N", sort=list(frame["step"]), title=None, axis=names_axis()),
         tooltip=[
             alt.Tooltip("step:N"),
             alt.Tooltip("route:N"),
@@ -234,14 +239,14 @@ def timeline(report: Report, palette: Palette) -> alt.LayerChart:
         ],
     )
     bars = base.mark_bar(color=palette.line, height=12, cornerRadius=2).encode(
-        x=alt.X("from:Q", title="minutes after the start", axis=alt.Axis(tickMinStep=1, tickCount=10)), x2="to:Q"
+        x=alt.X("from:Q", title=f"{unit} after the start", axis=alt.Axis(tickMinStep=1, tickCount=10)), x2="to:Q"
     )
     # A blackout of a fraction of a second would be invisible to scale, so its mark has a least width.
     pauses = base.mark_bar(color=palette.ink, height=12, minBandSize=3, stroke=palette.ink, strokeWidth=2).encode(
         x="pause:Q", x2="to:Q"
     )
     words_ = base.mark_text(align="left", dx=8, color=palette.soft).encode(x="to:Q", text="route:N")
-    return alt.layer(bars, pauses, words_).properties(height=_rows(len(rows), 26, 60))
+    return alt.layer(bars, pauses, words_).properties(height=rows_high(len(rows), 26, 60))
 
 
 def peaks(report: Report, resource: str, palette: Palette) -> alt.LayerChart:
@@ -256,7 +261,7 @@ def peaks(report: Report, resource: str, palette: Palette) -> alt.LayerChart:
     frame = pd.DataFrame(rows)
     long = frame.melt("host", ["before", "after"], var_name="future", value_name="peak")
     long["future"] = long["future"].map({"before": "if nothing is done", "after": "with the plan"})
-    y = alt.Y("host:N", sort=order, title=None, axis=_names_axis())
+    y = alt.Y("host:N", sort=order, title=None, axis=names_axis())
     x = alt.Axis(format=".0%", title=None, tickCount=5)
     limit = views.limit_of(report, resource)
     links = (
@@ -287,7 +292,7 @@ def peaks(report: Report, resource: str, palette: Palette) -> alt.LayerChart:
     rule = (
         alt.Chart(pd.DataFrame([{"limit": limit}])).mark_rule(color=palette.hot, strokeDash=[4, 3]).encode(x="limit:Q")
     )
-    return alt.layer(rule, links, points).properties(height=_rows(len(order), 24, 80))
+    return alt.layer(rule, links, points).properties(height=rows_high(len(order), 24, 80))
 
 
 def hours_between(starts: datetime, ends: datetime) -> str:

@@ -37,19 +37,28 @@ def figures(report: Report) -> None:
 
     broken = len(report.placement.violations)
     moves = report.plan.migrations
+    heat = [words.heat(h.area) for h in (report.before, report.after)]
     tiles = (
-        ("Hot hosts", hot_hosts(report.hotspots), hot_hosts(report.hotspots_after)),
+        ("Hot hosts", hot_hosts(report.hotspots), hot_hosts(report.hotspots_after), None),
         (
             f"Minutes above {100 * report.threshold:.0f} %",
             words.minutes(report.before.hot_minutes),
             words.minutes(report.after.hot_minutes),
+            f"heat {change(*heat)}",
         ),
-        ("Rules broken", broken + len(report.repaired), broken),
+        ("Rules broken", broken + len(report.repaired), broken, None),
     )
     columns = st.columns(4)
-    for column, (label, before, after) in zip(columns, tiles, strict=False):
-        shown = f"{after}" if before == after else f"{before} \u2192 {after}"
-        column.metric(label, shown, border=True, height="stretch")
+    for column, (label, before, after, note) in zip(columns, tiles, strict=False):
+        column.metric(
+            label,
+            change(before, after),
+            delta=note,
+            delta_color="off",
+            delta_arrow="off",
+            border=True,
+            height="stretch",
+        )
     cost = (
         f"{words.size(sum(m.mib for m in moves))}, {words.span(words.plan_seconds(report))}"
         if moves
@@ -58,6 +67,11 @@ def figures(report: Report) -> None:
     columns[3].metric(
         "Migrations", len(moves), delta=cost, delta_color="off", delta_arrow="off", border=True, height="stretch"
     )
+
+
+def change(before: object, after: object) -> str:
+    """A figure that may differ."""
+    return f"{after}" if before == after else f"{before} \u2192 {after}"
 
 
 def section(title: str, note: str = "") -> None:
@@ -108,8 +122,7 @@ def options(known: Mapping[str, Any]) -> None:
             "": "chosen" if o["chosen"] else "today" if o["home"] else "",
             "Verdict": "refused" if o["refusals"] else "allowed",
             "What it would mean": "; ".join(r["text"] for r in o["refusals"])
-            or o["text"].partition(": ")[2]
-            or o["text"],
+            or (o["text"].partition(": ")[2] or o["text"]).removeprefix("allowed, "),
         }
         for o in order
     ]

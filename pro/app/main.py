@@ -1,4 +1,4 @@
-"""The script Streamlit runs for every visitor: settings on the left, four pages."""
+"""The script Streamlit runs for every visitor: settings on the left, pages by what people ask."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ page = st.navigation(
         st.Page(screens / "hot.py", title="Hot hosts", url_path="hot"),
         st.Page(screens / "plan.py", title="Plan", url_path="plan"),
         st.Page(screens / "tips.py", title="Tips", url_path="tips"),
+        st.Page(screens / "past.py", title="Backtest", url_path="backtest"),
+        st.Page(screens / "data.py", title="Data", url_path="data"),
     ]
 )
 session.settings()

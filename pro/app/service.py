@@ -67,6 +67,19 @@ def recommend(store: Path, now: datetime | None, options: Options) -> Report:
     return workflow.recommend(store, settings, policy, now=now).report
 
 
+def learned(store: Path, now: datetime) -> str:
+    """What `pro train` has left for a look at `now`."""
+    from pro.actions.looking import learnt_line
+    from pro.stages import trained
+
+    found = trained(store, now)
+    return (
+        "Nothing learned yet. The command pro train says whether there is enough to learn from."
+        if found is None
+        else f"{learnt_line(found[0])}."
+    )
+
+
 def downloads(report: Report) -> dict[str, tuple[bytes, str]]:
     """File name -> (content, media type) of everything a person may take along."""
     from pro.planning.io import dumps

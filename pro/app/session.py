@@ -15,6 +15,7 @@ from pro.app import charts, service
 from pro.core.errors import ProError
 
 if TYPE_CHECKING:
+    from pro.actions.backtests import Finished, Grid
     from pro.reports.report import Report
 
 HOURS = (6, 12, 24, 48, 168)
@@ -83,6 +84,25 @@ def store() -> Path:
     """The store that was chosen."""
     chosen: Settings = st.session_state["chosen"]
     return Path(chosen.store)
+
+
+def store_given() -> bool:
+    """Whether anybody said which."""
+    chosen: Settings = st.session_state["chosen"]
+    return bool(chosen.store)
+
+
+def uses(found: Finished) -> dict[str, Grid]:
+    """Use of hosts under every policy for which it was kept."""
+    grids: dict[str, Grid] = _uses(str(found.folder), found.changed, found)
+    return grids
+
+
+@st.cache_data(max_entries=4, show_spinner="Reading the tables of the backtest")
+def _uses(folder: str, changed: int, _found: Finished) -> dict[str, Grid]:
+    from pro.actions.backtests import use_of
+
+    return {name: grid for name in _found.policies if (grid := use_of(_found, name)) is not None}
 
 
 def report() -> Report:

@@ -7,7 +7,21 @@ from typing import Annotated
 
 import typer
 
-from pro.cli.common import Json, Progress, Settings, Store, emit, errors, instant, remark, say, seconds, settings, table
+from pro.cli.common import (
+    Json,
+    Progress,
+    Settings,
+    Store,
+    Threshold,
+    emit,
+    errors,
+    instant,
+    remark,
+    say,
+    seconds,
+    settings,
+    table,
+)
 
 group = typer.Typer()
 
@@ -38,7 +52,7 @@ def backtest(
             help="Folder for the report, tables and state; run again, an interrupted backtest goes on.",
         ),
     ] = None,
-    threshold: Annotated[float | None, typer.Option(help="Fraction of capacity from which a host is hot.")] = None,
+    threshold: Threshold = None,
     json: Json = False,
     config: Settings = None,
 ) -> None:

@@ -41,6 +41,8 @@ Goal = Annotated[
     typer.Option("--goal", help="Cool hot hosts; also empty hosts; or only bring broken rules back into force."),
 ]
 MaxMoves = Annotated[int | None, typer.Option("--max-moves", min=0, help="At most so many migrations.")]
+Threshold = Annotated[float | None, typer.Option(help="Fraction of capacity from which a host is hot.")]
+Backend = Annotated[str, typer.Option(help="URL of the backend, such as simulated:estate.json.")]
 Horizon = Annotated[str | None, typer.Option("--horizon", help="How far ahead, as 24h, 90m or 2d.")]
 
 

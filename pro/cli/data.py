@@ -9,6 +9,7 @@ import typer
 
 from pro.cli.common import (
     ERROR,
+    Backend,
     Json,
     Now,
     Progress,
@@ -85,7 +86,7 @@ def import_(
 
 @inventory.command("discover")
 def discover(
-    backend: Annotated[str, typer.Option(help="URL of the backend, such as simulated:estate.json.")],
+    backend: Backend,
     store: Annotated[
         Path | None, typer.Option(envvar="PRO_STORE", help="Also note in this store where VMs stand.")
     ] = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -17,6 +17,7 @@ from pro.cli.common import (
     Progress,
     Settings,
     Store,
+    Threshold,
     emit,
     errors,
     hours,
@@ -64,7 +65,7 @@ def report(
     now: Now = None,
     goal: Goal = "balance",
     max_moves: MaxMoves = None,
-    threshold: Annotated[float | None, typer.Option(help="Fraction of capacity from which a host is hot.")] = None,
+    threshold: Threshold = None,
     horizon: Horizon = None,
     json: Json = False,
     config: Settings = None,
@@ -119,10 +120,22 @@ def show(json: Json = False, config: Settings = None) -> None:
 
 
 @config_group.command("schema")
-def schema() -> None:
-    """JSON Schema of pro.toml."""
+def schema(
+    document: Annotated[
+        str | None, typer.Argument(help="A document, such as hotspots/1; unset: pro.toml; `all`: which there are.")
+    ] = None,
+) -> None:
+    """JSON Schema of pro.toml, or of a document that commands print or write."""
     with errors():
-        from pro.config import Config
+        if document is None:
+            from pro.config import Config
 
-        document: dict[str, Any] = Config.model_json_schema()
-        emit(document)
+            emit(Config.model_json_schema())
+            return
+        from pro.actions.schemas import names, schema_of
+
+        if document == "all":
+            for name in names():
+                say(name)
+        else:
+            emit(schema_of(document))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pro.cli.common import ERROR, OK, Json, Settings, emit, errors, remark, say, settings
+from pro.cli.common import ERROR, OK, Backend, Json, Settings, emit, errors, remark, say, settings
 from pro.cli.plans import PlanFile, read_plan
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ MaybeStore = Annotated[
 @group.command()
 def apply(
     plan: PlanFile,
-    backend: Annotated[str, typer.Option(help="URL of the backend, such as simulated:estate.json.")],
+    backend: Backend,
     store: MaybeStore = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     ignore_balancer: Annotated[bool, typer.Option(help="Go on although another balancer is active.")] = False,

@@ -18,6 +18,7 @@ from pro.cli.common import (
     Progress,
     Settings,
     Store,
+    Threshold,
     emit,
     errors,
     hours,
@@ -50,7 +51,7 @@ def plan(
     aggressiveness: Annotated[
         int | None, typer.Option(min=1, max=5, help="1 only what hurts, 5 almost any gain.")
     ] = None,
-    threshold: Annotated[float | None, typer.Option(help="Fraction of capacity from which a host is hot.")] = None,
+    threshold: Threshold = None,
     horizon: Horizon = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write plan.json here.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Exit with 3 when there is something to do.")] = False,

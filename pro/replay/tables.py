@@ -1,4 +1,4 @@
-"""A policy's course as tables: where every VM stood, and how likely every host was to run hot."""
+"""A policy's course as tables: where every VM stood, how full every host was, and how likely it was to run hot."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from pro.core.table import field
 from pro.replay.course import stretches
+from pro.replay.measure import shares
 from pro.replay.past import STEP_S
 
 if TYPE_CHECKING:
@@ -47,6 +48,21 @@ def probabilities_schema() -> pa.Schema:
     )  # fmt: skip
 
 
+def use_schema() -> pa.Schema:
+    """Columns of `use-NAME.parquet`."""
+    import pyarrow as pa
+
+    names = pa.dictionary(pa.int32(), pa.string())
+    return pa.schema(
+        [
+            field("time", pa.timestamp("us", "UTC"), "", f"end of the {STEP_S} s that are meant"),
+            field("host", names, "", "id of the host"),
+            field("name", names, "", "what people call it"),
+            field("use", pa.float32(), "fraction", "of its processors; above 1 VMs did not get what they asked for"),
+        ]
+    )
+
+
 def trajectory(found: Backtest, row: Row) -> pa.Table:
     """Every VM at every step of 5 minutes, ordered by step and VM."""
     fleet = found.past.fleet
@@ -65,6 +81,25 @@ def probabilities(found: Backtest, row: Row) -> pa.Table:
     return _table(
         probabilities_schema(),
         [times, _names(hosts, fleet.hosts), np.array([p for _, share in chances for p in share], dtype=np.float64)],
+    )
+
+
+def use(found: Backtest, row: Row) -> pa.Table:
+    """Every host at every step of 5 minutes, ordered by time and host."""
+    past, fleet = found.past, found.past.fleet
+    share = shares(past, row.runner.course.trail)
+    ends = np.datetime64(past.at(past.first).replace(tzinfo=None), "us") + (
+        np.arange(share.shape[1]) + 1
+    ) * np.timedelta64(STEP_S, "s")
+    hosts = np.tile(np.arange(fleet.n_hosts), share.shape[1])
+    return _table(
+        use_schema(),
+        [
+            np.repeat(ends, fleet.n_hosts),
+            _names(hosts, fleet.hosts),
+            _names(hosts, fleet.host_names),
+            np.round(share.T.ravel(), 4),
+        ],
     )
 
 

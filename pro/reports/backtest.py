@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+    Box = tuple[float, float, float, float]
 
 BUCKETS = 384
 """Columns of a picture at most; more instants are put together, and the worst of them is drawn."""
 LEFT, RIGHT, WIDTH, ROW = 118.0, 128.0, 960.0, 17.0
+LETTER = 7.0
+"""Width of a letter of a label, about."""
 HOT_CLASSES = ("k0", "hot0", "hot1")
 
 
@@ -139,8 +142,8 @@ def trade(document: Mapping[str, Any]) -> Markup:
     """What heat is left for how many migrations a day: lower and further left is better. Policies on one spot share a label."""
     height, top, bottom = 250.0, 30.0, 40.0
     rows = document["policies"]
-    most_x = max(*(p["migrations_per_day"] for p in rows), 1.0)
-    most_y = max(*(p["hot_minutes"] for p in rows), 1)
+    most_x = _round_up(max(p["migrations_per_day"] for p in rows))
+    most_y = _round_up(max(p["hot_minutes"] for p in rows))
     plot, tall = WIDTH - LEFT - 2 * RIGHT, height - top - bottom
     title = "Hot host-minutes left, against migrations a day"
     parts: list[Markup] = [svg.label(LEFT, 12, title, "caption")]
@@ -157,19 +160,45 @@ def trade(document: Mapping[str, Any]) -> Markup:
         x = LEFT + plot * p["migrations_per_day"] / most_x
         y = top + tall * (1 - p["hot_minutes"] / most_y)
         spots.setdefault((round(x / 10), round(y / 10)), []).append({**p, "x": x, "y": y})
-    taken: list[tuple[float, float]] = []
+    taken = [(p["x"] - 5, p["y"] - 5, p["x"] + 5, p["y"] + 5) for group in spots.values() for p in group]
     for group in spots.values():
         best = any(p["name"] == document["best"] for p in group)
         parts += [
             svg.box(p["x"] - 4, p["y"] - 4, 8, 8, "mark best" if p["name"] == document["best"] else "mark", round_=4)
             for p in group
         ]
-        x, y = max(p["x"] for p in group) + 9, group[0]["y"] + 4
-        while any(abs(y - b) < 13 and abs(x - a) < 150 for a, b in taken):
-            y -= 13
-        taken.append((x, y))
-        parts.append(svg.label(x, y, ", ".join(p["name"] for p in group), "name best" if best else "name", limit=40))
+        words = ", ".join(p["name"] for p in group)
+        x, y = _free_spot(max(p["x"] for p in group), group[0]["y"], min(len(words), 40) * LETTER, taken)
+        parts.append(svg.label(x, y, words, "name best" if best else "name", limit=40))
     return svg.picture(WIDTH, height, title, *parts, least=680)
+
+
+def _round_up(value: float) -> float:
+    """The next of 1, 2, 4, 6, 10, 20, ... whose half is easy to read as well."""
+    power = 10.0 ** np.floor(np.log10(max(value, 1.0)))
+    return float(next(power * m for m in (1, 2, 4, 6, 10) if power * m >= value))
+
+
+def _free_spot(x: float, y: float, wide: float, taken: list[Box]) -> tuple[float, float]:
+    """Where a label of width `wide` beside the mark at (x, y) hides nothing that is `taken`, to which it is then added."""
+    offers = [
+        (x + 9, y + 4),
+        (x + 9, y + 17),
+        (x + 9, y - 9),
+        (x - wide / 2, y + 17),
+        (x - wide - 9, y + 4),
+        (x + 9, y + 30),
+    ]
+    for left, line in offers:
+        box = (left, line - 10, left + wide, line + 2)
+        if left >= LEFT and not any(_meet(box, other) for other in taken):
+            break
+    taken.append(box)
+    return left, line
+
+
+def _meet(a: Box, b: Box) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def _kind(index: int, threshold: float) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pro.core import text
+from pro.fleet.readiness import STATES
 from pro.heat.fans import host_fan
-from pro.reports import pictures, views, words
+from pro.reports import answers, pictures, readiness, views, words
 
 if TYPE_CHECKING:
     from pro.reports.report import Report
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 MAX_FANS = 8
 MAX_ROWS = 200
 MAX_COVERAGE = 12
-STATES = ("ok", "sparse", "stale", "absent")
 
 
 def render(report: Report) -> str:
@@ -40,6 +40,8 @@ def environment() -> Any:
         minutes=words.minutes,
         instant=words.instant,
         figure=words.figure,
+        heat=words.heat,
+        enough=readiness.enough,
         count=_counted,
         plain=lambda name: text.plain(str(name), 80),
     )
@@ -78,7 +80,12 @@ def _context(report: Report) -> dict[str, Any]:
         "max_rows": MAX_ROWS,
         "known": _known(report),
         "states": STATES,
+        "trust": readiness.sentence(report),
+        "meaning": readiness.MEANING,
+        "alone": readiness.left_alone(report),
         "failover": words.failover(report),
+        "failures": answers.failures(report).rows,
+        "gains": answers.gains(report).rows,
     }
 
 
@@ -101,16 +108,12 @@ def _fans(report: Report) -> list[dict[str, Any]]:
 
 
 def _known(report: Report) -> dict[str, Any] | None:
-    """How much history is known: counters by state, the least known, and the hosts to be left alone; None without counters."""
+    """Counters by state, the least known, and the hosts to be left alone; None without counters."""
     if report.readiness is None:
         return None
-    rows = report.readiness.rows
-    lacking = sorted((r for r in rows if r.state != "ok"), key=lambda r: (r.known, r.kind, r.name, r.counter))
+    lacking = [r for r in readiness.in_order(report) if r.state != "ok"]
     return {
-        "counters": sorted({r.counter for r in rows}),
-        "count": {
-            c: {s: sum(r.state == s for r in rows if r.counter == c) for s in STATES} for c in {r.counter for r in rows}
-        },
+        "counters": [(c, readiness.KINDS[c.kind]) for c in report.readiness.by_counter()],
         "lacking": lacking[:MAX_COVERAGE],
         "more": max(len(lacking) - MAX_COVERAGE, 0),
         "hold": [(report.host_label.get(h, h), why) for h, why in report.readiness.hold.items()],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pro.core import text
 from pro.core.units import RESOURCES
@@ -12,6 +12,7 @@ from pro.reports import words
 from pro.reports.views import cluster_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from pro.reports.report import Report
@@ -75,6 +76,29 @@ def hotspots(report: Report) -> Table:
         Column("vm_id", "VM id"),
     )
     return Table("hotspots", "Which hosts will run hot, when, and because of which VMs?", columns, tuple(rows))
+
+
+def policies(document: Mapping[str, Any]) -> Table:
+    """One row per policy of a backtest ("backtest/1")."""
+    columns = (
+        Column("name", "Policy"),
+        Column("hot_minutes", "Hot minutes", "whole"),
+        Column("hot_minutes_of_nothing", "of nothing\u2019s", "percent"),
+        Column("area", "% \u00d7 h above", "number"),
+        Column("area_of_nothing", "of nothing\u2019s", "percent"),
+        Column("migrations", "Migrations", "whole"),
+        Column("migrations_per_day", "a day", "number"),
+        Column("undone", "Undone", "whole"),
+        Column("peak", "Peak", "percent"),
+        Column("contention_minutes", "Contention, min", "whole"),
+        Column("gib", "GiB", "number"),
+        Column("blackout_s", "Blackout, s", "number"),
+        Column("moves_per_vm_week", "per VM, week", "number"),
+        Column("hosts_on", "Hosts on", "number"),
+        Column("energy_kwh", "kWh", "number"),
+    )
+    rows = tuple(tuple(p[c.name] for c in columns) for p in document["policies"])
+    return Table("policies", "What would each policy have been good for?", columns, rows)
 
 
 def migrations(report: Report) -> Table:

@@ -64,6 +64,11 @@ def minutes(number: float) -> str:
     return "less than 1" if 0 < number < 0.5 else f"{number:,.0f}"
 
 
+def heat(area: float) -> str:
+    """Capacity-hours above the threshold, as per cent of a host x hours."""
+    return f"{figure(round(100 * area, 1))}\u00a0%\u00a0\u00d7\u00a0h"
+
+
 def figure(number: float) -> str:
     """A cost in its own unit: whole where it is whole, else one decimal."""
     return f"{number:,.0f}" if float(number).is_integer() else f"{number:,.1f}"
@@ -118,7 +123,13 @@ def _effect(report: Report) -> str:
     s = "s" if len(report.plan.migrations) == 1 else ""
     parts = []
     if report.hotspots:
-        parts.append(f"bring{s} that to {minutes(report.after.hot_minutes)}")
+        before, after = report.before, report.after
+        if round(after.hot_minutes) < round(before.hot_minutes) or after.area >= before.area:
+            parts.append(f"bring{s} that to {minutes(after.hot_minutes)}")
+        else:
+            parts.append(
+                f"take{s} the heat above that from {heat(before.area)} to {heat(after.area)}, though not the minutes"
+            )
     if report.repaired:
         parts.append(f"repair{s} {count(len(report.repaired), 'rule')}")
     if not parts:

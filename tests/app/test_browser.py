@@ -136,7 +136,14 @@ def test_every_page_opens_by_its_link(browser: Any, server: str) -> None:
     watched = Watched(browser.new_page(viewport={"width": 1400, "height": 1000}), server)
     watched.page.goto(server, wait_until="domcontentloaded")
     watched.settle()
-    for link, title in (("Hot hosts", "Hot hosts"), ("Plan", "Plan"), ("Tips", "Tips"), ("Fleet", "Fleet")):
+    for link, title in (
+        ("Hot hosts", "Hot hosts"),
+        ("Plan", "Plan"),
+        ("Tips", "Tips"),
+        ("Backtest", "Backtest"),
+        ("Data", "Data"),
+        ("Fleet", "Fleet"),
+    ):
         watched.page.get_by_role("link", name=link, exact=True).click()
         watched.page.get_by_role("heading", level=1, name=title).wait_for(timeout=60_000)
         watched.settle()
@@ -151,7 +158,7 @@ def test_every_page_opens_by_its_link(browser: Any, server: str) -> None:
     watched.page.close()
 
 
-@pytest.mark.parametrize("page", ["hot", "plan", "tips"])
+@pytest.mark.parametrize("page", ["hot", "plan", "tips", "backtest", "data"])
 def test_every_page_opens_by_its_address_in_the_dark_on_a_phone(browser: Any, server: str, page: str) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark")
     watched = Watched(context.new_page(), server)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pro.reports.report import Report
 
-PAGES = ("fleet", "hot", "plan", "tips")
+PAGES = ("fleet", "hot", "plan", "tips", "past", "data")
 
 
 @pytest.fixture

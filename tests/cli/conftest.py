@@ -6,11 +6,14 @@ import json
 import os
 import shutil
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
+import jsonschema
 import pytest
 from typer.testing import CliRunner
 
+from pro.actions.schemas import schema_of
 from tests.small import fill
 
 if TYPE_CHECKING:
@@ -31,7 +34,16 @@ class Ran:
         """stdout as one JSON document of this schema, and nothing else."""
         document = json.loads(self.out)
         assert document["schema"] == schema
+        validator(schema).validate(document)
         return document
+
+
+@lru_cache
+def validator(schema: str) -> jsonschema.Draft202012Validator:
+    """Of the schema that is shipped for this kind of document."""
+    return jsonschema.Draft202012Validator(
+        schema_of(schema), format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
+    )
 
 
 class Pro(Protocol):

@@ -79,3 +79,15 @@ def test_minutes_never_hide_what_is_there(number: float, said: str) -> None:
 )
 def test_horizons(seconds: int, said: str) -> None:
     assert spoken(words.horizon(seconds)) == said
+
+
+def test_milder_heat_is_not_told_as_more_of_it() -> None:
+    report = make_report()
+    milder = replace(report, after=replace(report.after, hot_minutes=report.before.hot_minutes + 20))
+    assert milder.after.area < milder.before.area
+    said = spoken(words.headline(milder))
+    assert (
+        f"take the heat above that from {spoken(words.heat(milder.before.area))} to {spoken(words.heat(milder.after.area))}"
+        in said
+    )
+    assert "bring that to" not in said

@@ -1,4 +1,4 @@
-"""Fleet: how full every host will be, which rules are broken, and whether the data can be trusted."""
+"""Fleet: how full every host will be, which rules are broken, and what happens if a host fails."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import streamlit as st
 
 from pro.app import charts, components, session
 from pro.core.text import plain
-from pro.reports import tables, views, words
+from pro.reports import answers, readiness, tables, views, words
 
 report = session.report()
 colours = session.palette()
@@ -56,37 +56,14 @@ else:
     st.text("Every rule holds.")
 
 if standby := words.failover(report):
-    components.section("If a host fails")
+    components.section("If a host fails", "Whether every highly available VM would find another place, by every rule.")
     st.text(plain(standby, 1000))
+    lost = answers.failures(report)
+    if lost.rows:
+        components.table(lost, alt="Hosts that may not fail, and how many VMs would be left down")
 
-components.section(
-    "Data quality", "How much of its history each counter has. What is not known is never taken for idleness."
-)
-if report.readiness is None:
-    st.text("No counters were used: every VM is taken to need 20 % of its cap.")
-else:
-    lacking = sorted(report.readiness.rows, key=lambda r: (r.known, r.name, r.counter))
-    data = [
-        {
-            "Entity": r.name,
-            "Counter": r.counter,
-            "State": r.state,
-            "Known": r.known,
-            "Longest gap": words.span(r.gap_s),
-            "Newest": r.newest,
-        }
-        for r in lacking
-    ]
-    known = {
-        "Known": st.column_config.ProgressColumn("History known", min_value=0.0, max_value=1.0, format="percent"),
-        "Newest": st.column_config.DatetimeColumn("Newest sample (UTC)", format="YYYY-MM-DD HH:mm", timezone="UTC"),
-    }
-    components.frame(
-        pd.DataFrame(data).round({"Known": 2}),
-        alt="Share of the history that is known, least known first",
-        config=known,
-    )
-    for host, why in report.readiness.hold.items():
-        st.text(f"Leave {plain(report.host_label.get(host, host))} alone: {plain(why, 300)}")
-for warning in report.warnings:
-    st.text(f"\u26a0 {plain(warning, 400)}")
+components.section("Data")
+st.text(plain(readiness.sentence(report), 400))
+for name, why, _ in readiness.held(report).rows[:10]:
+    st.text(f"{plain(str(name))} is left alone: {plain(str(why), 300)}")
+st.page_link("screens/data.py", label="Counter by counter, host by host")

@@ -7,7 +7,7 @@ import streamlit as st
 
 from pro.app import charts, components, progress, session
 from pro.core.text import plain
-from pro.reports import tables, words
+from pro.reports import answers, readiness, tables, words
 
 report = session.report()
 colours = session.palette()
@@ -31,6 +31,20 @@ if plan.blocked:
     components.section("Blocked")
     blocked = [{"VM": report.vm_label.get(b.vm, b.vm), "Because": b.reason} for b in plan.blocked]
     components.frame(pd.DataFrame(blocked), alt="VMs that should move and cannot")
+
+if report.plan.answers.get("gains"):
+    components.section(
+        "What each migration is good for", "What gets worse if it alone is left out, all others carried out."
+    )
+    good = answers.gains(report)
+    components.table(good, alt="What would be lost without each migration", columns=["vm", "heat", "rules", "all"])
+    st.text(plain(report.plan.answers["fewer"]["text"], 600))
+if remedies := report.plan.answers.get("remedies"):
+    components.section("What cannot be had, and what would have to be relaxed")
+    for remedy in remedies[:50]:
+        st.text(plain(remedy["text"], 600))
+if alone := readiness.left_alone(report):
+    st.text(f"\u26a0 {alone}: see the page Data.")
 
 progress.panel(report)
 
