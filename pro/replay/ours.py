@@ -23,6 +23,8 @@ from pro.replay.view import Decision
 from pro.stages import Outlook, expect, hold_back, order, policy_of, standing_by
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from pro.config import Config
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from pro.placement.placement import Placement
     from pro.placement.policy import Policy
     from pro.planning.plan import Plan
-    from pro.remediation.antiflap import AntiFlap
+    from pro.remediation.antiflap import AntiFlap, Trip
     from pro.replay.policies import PolicySpec
     from pro.replay.view import View
 
@@ -112,11 +114,10 @@ class Ours:
 
     def _budget(self, view: View, hot: list[str]) -> int:
         """Migrations that may be asked for now; a part of a day's is kept for hosts that are measured hot."""
-        lately = sum(t.ended > view.now - DAY for t in view.trips)
         daily = self.spec.daily(view.base.n_vms)
         most = default_moves(view.base.n_vms) if self.spec.moves_per_plan is None else self.spec.moves_per_plan
-        today = daily if hot else daily - int(self.spec.reserve * daily)
-        return max(min(today - lately, most), 0)
+        left = saved(view.trips, view.now, daily, self.spec.saved_days)
+        return max(min(left if hot else left - int(self.spec.reserve * daily), most), 0)
 
     def _calm(self, view: View) -> bool:
         """Whether the forecast alone, without demand and hotspots, already says that no heat is near.
@@ -184,6 +185,15 @@ class Ours:
             ),
             steps=self.spec.rounds, seconds=3600.0,
         )  # fmt: skip
+
+
+def saved(trips: Sequence[Trip], now: datetime, daily: int, days: float) -> int:
+    """Migrations that are left of a bucket which `daily` fills in a day, holds those of `days` days, and was full before the first."""
+    most = left = days * daily
+    since = min((t.ended for t in trips), default=now)
+    for ended in sorted(t.ended for t in trips):
+        left, since = min(left + daily * ((ended - since) / DAY), most) - 1, ended
+    return math.floor(min(left + daily * ((now - since) / DAY), most) + 1e-9)
 
 
 def ways_back_of(view: View, rules: AntiFlap) -> dict[str, tuple[str, ...]]:
