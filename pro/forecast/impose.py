@@ -36,7 +36,7 @@ def impose_ranks(ranks: NDArray[np.float64], quantiles: Floats) -> Floats:
 def middle_ranks(paths: NDArray[np.floating]) -> NDArray[np.float64]:
     """(E, S, T) rank from 0 of each path at each moment, the mean rank among equals."""
     across = np.ascontiguousarray(np.moveaxis(paths, 1, 2))
-    order = np.argsort(across, axis=2, kind="stable")
+    order = np.argsort(across, axis=2)
     ordered = np.take_along_axis(across, order, axis=2)
     n = across.shape[2]
     place = np.arange(n, dtype=np.int32)
