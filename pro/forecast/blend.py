@@ -48,7 +48,10 @@ class Blend:
         out = np.empty(found.shape[1:], dtype=np.float32)
         for b in np.unique(which):
             mine = which == b
-            mixed = np.einsum("mekl,lm->ekl", found[:, :, mine], self.weights[b], optimize=True)
+            used = np.flatnonzero(self.weights[b].any(axis=0))
+            mixed = np.zeros((found.shape[1], int(mine.sum()), found.shape[3]), dtype=np.float32)
+            for way in used:
+                mixed += found[way][:, mine] * self.weights[b, :, way].astype(np.float32)
             middle = mixed[..., MEDIAN : MEDIAN + 1]
             out[:, mine] = middle + (mixed - middle) * self.stretch[b]
         return np.asarray(np.sort(out, axis=-1))

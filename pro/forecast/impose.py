@@ -24,13 +24,18 @@ def impose(paths: Floats, quantiles: Floats) -> Floats:
 
 
 def impose_ranks(ranks: NDArray[np.float64], quantiles: Floats) -> Floats:
-    """The same from ranks (E, S, T) that count from 0."""
-    level = (ranks + 0.5) / ranks.shape[1]
-    at = np.interp(level, LEVELS, np.arange(len(LEVELS)))
+    """The same from ranks (E, S, T) that count from 0 in halves."""
+    paths = ranks.shape[1]
+    at = np.interp((np.arange(2 * paths - 1) / 2 + 0.5) / paths, LEVELS, np.arange(len(LEVELS)))
     low = np.minimum(at.astype(np.int64), len(LEVELS) - 2)
+    part = (at - low).astype(np.float32)
+    half = (2 * ranks).astype(np.int64)
     q = np.moveaxis(quantiles, 2, 1)
-    below, above = np.take_along_axis(q, low, axis=1), np.take_along_axis(q, low + 1, axis=1)
-    return np.asarray(below + (above - below) * (at - low).astype(np.float32), dtype=np.float32)
+    step = np.diff(q, axis=1)
+    return np.asarray(
+        np.take_along_axis(q, low[half], axis=1) + np.take_along_axis(step, low[half], axis=1) * part[half],
+        dtype=np.float32,
+    )
 
 
 def middle_ranks(paths: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -9,31 +9,36 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pro.fleet.entities import unite
+from pro.forecast.joint import JointForecaster
 from pro.remediation.antiflap import Trip
 from pro.replay.classic import HourlyGreedy, Nothing, Pro2008, ThresholdMmt
 from pro.replay.course import Course
 from pro.replay.ours import Ours
 from pro.replay.past import STEP_S
 from pro.replay.view import View
-from pro.stages import believed, draw_scenarios
+from pro.stages import believed, draw_scenarios, reach_of
+from pro.telemetry.grid import Grid
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from pro.config import Config
     from pro.forecast import Scenarios
+    from pro.forecast.joint import Reach
     from pro.replay.past import Past
     from pro.replay.policies import PolicySpec
     from pro.replay.view import Steering
-    from pro.telemetry import Grid
 
 
 HOUR_S = 3600
 CHANCE_DAYS, CHANCE_PATHS = 4, 48
 """History and number of paths behind the hourly probabilities."""
 BASE_COLUMNS = 576
+QUARTER_S = 900
+CALIBRATED_COLUMNS = 288
+"""How far paths reach is found once a day, and not anew for each forecast."""
 
 
 def steering(spec: PolicySpec, config: Config) -> Steering:
@@ -89,7 +94,8 @@ class Shared:
     """Forecasts of one instant, drawn once for all policies that ask for the same.
 
     A host that counts its processors as a VM does (no Hyper-V) is in them as it was, wherever the VMs of a replay stand: its row says
-    nothing about a VM, and demand is not read from it.
+    nothing about a VM, and demand is not read from it. How far paths reach is calibrated at the first instant and every 24 hours after it,
+    whenever that is asked for, so that a replay that was interrupted goes on as it would have.
     """
 
     def __init__(self, past: Past) -> None:
@@ -97,6 +103,8 @@ class Shared:
         self._column = -1
         self._drawn: dict[Any, Mapping[str, Scenarios]] = {}
         self._hour: tuple[int, NDArray[np.float32]] = (-1, np.zeros((0, 0, 0), np.float32))
+        self._calibrated = -1
+        self._reach: dict[Any, Mapping[str, Reach]] = {}
 
     def scenarios(self, column: int, config: Config) -> Mapping[str, Scenarios]:
         """Joint paths drawn at `column` from what VMs' counters showed up to it."""
@@ -104,9 +112,22 @@ class Shared:
             self._column, self._drawn = column, {}
         key = config.forecast
         if key not in self._drawn:
-            seen = self.past.until(column, key.history_days)
-            self._drawn[key] = draw_scenarios({n: believed(unite(self.past.fleet, g)) for n, g in seen.items()}, config)
+            reach = self._kept(column, key, lambda k: reach_of(self._seen(k, key.history_days), config))
+            self._drawn[key] = draw_scenarios(self._seen(column, key.history_days), config, reach=reach)
         return self._drawn[key]
+
+    def _seen(self, column: int, days: float) -> dict[str, Grid]:
+        """Counters as they were known at `column`."""
+        return {n: believed(unite(self.past.fleet, g)) for n, g in self.past.until(column, days).items()}
+
+    def _kept(self, column: int, key: Any, find: Callable[[int], Mapping[str, Reach]]) -> Mapping[str, Reach]:
+        """What `find` says for the last column at or before `column` at which paths are calibrated."""
+        at = column - (column - self.past.first) % CALIBRATED_COLUMNS
+        if at != self._calibrated:
+            self._calibrated, self._reach = at, {}
+        if key not in self._reach:
+            self._reach[key] = find(at)
+        return self._reach[key]
 
     def chances(self, course: Course, threshold: float) -> list[float]:
         """Probability of every host to be over `threshold` for a quarter of an hour within the next hour, VMs standing as now.
@@ -115,7 +136,9 @@ class Shared:
         """
         past, k = course.past, course.column
         if self._hour[0] != k:
-            self._hour = (k, _next_hour(past, k))
+            reach = self._kept(k, "hour", lambda at: _hourly(past, at).calibrate(HOUR_S))
+            drawn = _hourly(past, k, reach).scenarios(HOUR_S, CHANCE_PATHS, 1)
+            self._hour = (k, drawn["cpu_pct"].values)
         stands = np.zeros((past.fleet.n_hosts, past.fleet.n_vms))
         stands[course.host_of, np.arange(past.fleet.n_vms)] = past.fleet.cpu_cap_mhz / 100.0
         paths = self._hour[1]
@@ -125,16 +148,13 @@ class Shared:
         return [round(float(p), 4) for p in hot.any(axis=2).mean(axis=1)]
 
 
-def _next_hour(past: Past, column: int) -> NDArray[np.float32]:
-    """(V, S, 4) per cent of every VM's processors over the next hour, drawn from what was known at `column`."""
-    from pro.forecast.joint import forecast
-    from pro.telemetry.grid import Grid
-
+def _hourly(past: Past, column: int, reach: Mapping[str, Reach] | None = None) -> JointForecaster:
+    """Of per cent of every VM's processors in quarters of an hour, fitted to some days as they were known at `column`."""
     begin = max(column + 1 - CHANCE_DAYS * 86_400 // STEP_S, 0)
     cap = np.maximum(past.fleet.cpu_cap_mhz, 1)[:, None]
     values = (100.0 * past.seen(column)[:, begin:] / cap).astype(np.float32)
     grid = believed(Grid("cpu_pct", past.fleet.vms, past.at(begin), STEP_S, values))
-    return forecast({"cpu_pct": grid}, horizon_s=HOUR_S, scenarios=CHANCE_PATHS, seed=1, slot_s=900)["cpu_pct"].values
+    return JointForecaster(slot_s=QUARTER_S, reach=reach).fit({"cpu_pct": grid})
 
 
 @dataclass(frozen=True)

@@ -205,7 +205,7 @@ def carried(rows: _Rows, count: int, window: Window, carry_s: int) -> NDArray[np
     inside = np.flatnonzero(slot < window.count)
     newest = np.full((count, window.count), -1, dtype=np.int32)
     # rows of one series come in time order, so of several in one slot the last written is the newest
-    newest[rows.series[inside], slot[inside]] = inside
+    newest.reshape(-1)[(rows.series * window.count + slot)[inside]] = inside
     if (newest < 0).any():
         newest = np.maximum.accumulate(newest, axis=1)
     points = window.first_us + np.arange(window.count, dtype=np.int64) * window.step_us

@@ -191,6 +191,8 @@ def ranked(table: pa.Table, name: str) -> tuple[NDArray[np.int64], list[str]]:
     """Codes of a name column in the order of its words, and the words, sorted."""
     which, words = codes(table.column(name))
     order = sorted(range(len(words)), key=words.__getitem__)
+    if order == list(range(len(words))):
+        return which.astype(np.int64), words
     rank = np.empty(len(words), dtype=np.int64)
     rank[order] = np.arange(len(words))
     return rank[which], [words[k] for k in order]
