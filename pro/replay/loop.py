@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,8 +23,6 @@ from pro.telemetry.grid import Grid
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
     from pro.config import Config
     from pro.forecast import Scenarios
     from pro.forecast.joint import Reach
@@ -36,6 +35,8 @@ HOUR_S = 3600
 CHANCE_DAYS, CHANCE_PATHS = 4, 48
 """History and number of paths behind the hourly probabilities."""
 BASE_COLUMNS = 576
+MOST_KEPT = 48
+"""Forecasts kept at a time: policies that go side by side are up to a day apart."""
 QUARTER_S = 900
 CALIBRATED_COLUMNS = 288
 """How far paths reach is found once a day, and not anew for each forecast."""
@@ -100,34 +101,35 @@ class Shared:
 
     def __init__(self, past: Past) -> None:
         self.past = past
-        self._column = -1
+        self._lock = RLock()
         self._drawn: dict[Any, Mapping[str, Scenarios]] = {}
-        self._hour: tuple[int, NDArray[np.float32]] = (-1, np.zeros((0, 0, 0), np.float32))
-        self._calibrated = -1
         self._reach: dict[Any, Mapping[str, Reach]] = {}
 
     def scenarios(self, column: int, config: Config) -> Mapping[str, Scenarios]:
         """Joint paths drawn at `column` from what VMs' counters showed up to it."""
-        if column != self._column:
-            self._column, self._drawn = column, {}
-        key = config.forecast
-        if key not in self._drawn:
-            reach = self._kept(column, key, lambda k: reach_of(self._seen(k, key.history_days), config))
-            self._drawn[key] = draw_scenarios(self._seen(column, key.history_days), config, reach=reach)
-        return self._drawn[key]
+        settings = config.forecast
+        return self._of(column, settings, lambda reach: draw_scenarios(self._seen(column, settings.history_days), config, reach=reach),
+                        lambda at: reach_of(self._seen(at, settings.history_days), config))  # fmt: skip
 
     def _seen(self, column: int, days: float) -> dict[str, Grid]:
         """Counters as they were known at `column`."""
         return {n: believed(unite(self.past.fleet, g)) for n, g in self.past.until(column, days).items()}
 
-    def _kept(self, column: int, key: Any, find: Callable[[int], Mapping[str, Reach]]) -> Mapping[str, Reach]:
-        """What `find` says for the last column at or before `column` at which paths are calibrated."""
+    def _of(
+        self,
+        column: int,
+        key: Any,
+        drawn: Callable[[Mapping[str, Reach]], Mapping[str, Scenarios]],
+        reach: Callable[[int], Mapping[str, Reach]],
+    ) -> Mapping[str, Scenarios]:
+        """What `drawn` says, with what `reach` says for the last column not after `column` at which paths are calibrated."""
         at = column - (column - self.past.first) % CALIBRATED_COLUMNS
-        if at != self._calibrated:
-            self._calibrated, self._reach = at, {}
-        if key not in self._reach:
-            self._reach[key] = find(at)
-        return self._reach[key]
+        with self._lock:
+            if (column, key) not in self._drawn:
+                if (at, key) not in self._reach:
+                    _add(self._reach, (at, key), reach(at))
+                _add(self._drawn, (column, key), drawn(self._reach[at, key]))
+            return self._drawn[column, key]
 
     def chances(self, course: Course, threshold: float) -> list[float]:
         """Probability of every host to be over `threshold` for a quarter of an hour within the next hour, VMs standing as now.
@@ -135,17 +137,22 @@ class Shared:
         From paths of an hour in slots of 15 minutes; what a host spends on itself is taken to be its median over two days.
         """
         past, k = course.past, course.column
-        if self._hour[0] != k:
-            reach = self._kept(k, "hour", lambda at: _hourly(past, at).calibrate(HOUR_S))
-            drawn = _hourly(past, k, reach).scenarios(HOUR_S, CHANCE_PATHS, 1)
-            self._hour = (k, drawn["cpu_pct"].values)
+        drawn = self._of(k, "hour", lambda reach: _hourly(past, k, reach).scenarios(HOUR_S, CHANCE_PATHS, 1),
+                         lambda at: _hourly(past, at).calibrate(HOUR_S))  # fmt: skip
+        paths = drawn["cpu_pct"].values
         stands = np.zeros((past.fleet.n_hosts, past.fleet.n_vms))
         stands[course.host_of, np.arange(past.fleet.n_vms)] = past.fleet.cpu_cap_mhz / 100.0
-        paths = self._hour[1]
         use = (stands @ paths.reshape(past.fleet.n_vms, -1)).reshape(-1, *paths.shape[1:])
         own = np.median(past.own[:, max(k - BASE_COLUMNS, 0) : k + 1], axis=1)
         hot = (use + own[:, None, None]) > threshold * past.capacity[:, None, None]
         return [round(float(p), 4) for p in hot.any(axis=2).mean(axis=1)]
+
+
+def _add(kept: dict[Any, Any], key: Any, value: Any) -> None:
+    """Keep it; the oldest goes where there are too many."""
+    while len(kept) >= MOST_KEPT:
+        del kept[next(iter(kept))]
+    kept[key] = value
 
 
 def _hourly(past: Past, column: int, reach: Mapping[str, Reach] | None = None) -> JointForecaster:
