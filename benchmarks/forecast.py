@@ -26,6 +26,7 @@ from pro.forecast.joint import forecast
 from pro.forecast.learned import _features, _size
 from pro.forecast.losses import pinball
 from pro.forecast.marginals import LEVELS, WAYS, ways
+from pro.forecast.together import tied
 from pro.telemetry.grid import Grid
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -125,7 +126,7 @@ def score(
                 losses = [pinball(y, z[..., k], ASKED[k]) for k in (1, 2, 3)]
                 rows.setdefault((method, horizon), []).append([*losses, float(inside[np.isfinite(y)].mean())])
         for seed in range(5):
-            totals.append(host_totals(drawn.values[able], actual, trace.mhz[able], seed))
+            totals.append(host_totals(tied(drawn.values[able], drawn.tie), actual, trace.mhz[able], seed))
         print(f"{name}: origin {number + 1} of {len(cases)}", file=sys.stderr)
     table = {f"{m} @ {h // 3600} h": np.mean(v, axis=0).tolist() for (m, h), v in rows.items()}
     return {

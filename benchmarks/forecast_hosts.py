@@ -19,6 +19,7 @@ import pandas as pd
 
 from pro.forecast.joint import forecast
 from pro.forecast.losses import brier, coverage, crps, pinball
+from pro.forecast.together import tied
 from pro.telemetry.grid import Grid
 from pro.telemetry.store import Store
 
@@ -67,7 +68,12 @@ def models(past: Grid) -> dict[str, Array]:
     ours = forecast({"disk_bps": past}, horizon_s=DAY_S, scenarios=PATHS, seed=0, slot_s=SLOT_S)["disk_bps"]
     whole = slots.shape[1] // PER_DAY * PER_DAY
     days = slots[:, -whole:].reshape(len(slots), -1, PER_DAY)
-    return {"last value": last, "seasonal naive": slots[:, None, -PER_DAY:], "past days": days, "pro": ours.values}
+    return {
+        "last value": last,
+        "seasonal naive": slots[:, None, -PER_DAY:],
+        "past days": days,
+        "pro": tied(ours.values, ours.tie),
+    }
 
 
 def score(name: str, grid: Grid, groups: list[Array], capacities: list[Array], every_s: int) -> None:

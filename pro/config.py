@@ -46,6 +46,9 @@ class PlacementConfig(_Section):
     aggressiveness: int = Field(
         3, ge=1, le=5, description="how little gain is worth a migration: 1 only what hurts, 5 almost any"
     )
+    margin: float = Field(
+        0.05, ge=0, lt=1, description="fraction of capacity: plans aim so far below the threshold, for forecasts err"
+    )
     max_moves: int | None = Field(None, ge=0, description="migrations in one plan; unset: a tenth of the VMs, 2 to 20")
     max_gib: int | None = Field(None, ge=0, description="memory moved in one plan")
     max_moves_per_service: int | None = Field(None, ge=0, description="migrations of VMs of one service (role)")

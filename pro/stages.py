@@ -325,7 +325,8 @@ def policy_of(config: Config, **given: Any) -> Policy:
     from pro.placement.weights import Weights
 
     base: dict[str, Any] = {
-        "threshold": config.heat.threshold, "aggressiveness": config.placement.aggressiveness,
+        "threshold": config.heat.threshold, "margin": config.placement.margin,
+        "aggressiveness": config.placement.aggressiveness,
         "max_moves": config.placement.max_moves, "max_gib": config.placement.max_gib,
         "max_moves_per_service": config.placement.max_moves_per_service,
         "max_moves_per_cluster": config.placement.max_moves_per_cluster,

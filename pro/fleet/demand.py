@@ -69,7 +69,9 @@ def demand(
         )
     base = np.zeros((fleet.n_hosts, len(fleet.resources), paths * slots), dtype=np.int32)
     base[:, r[CPU]] = cpu[:, None]
-    return Demand(use, base, paths, slots, first.cutoff, first.step_s, known, warnings)
+    of = {CPU: "cpu_pct", DISK: "disk_bps", NET: "net_bps"}
+    tie = {name: scenarios[of[name]].tie for name in fleet.resources if of.get(name) in scenarios}
+    return Demand(use, base, paths, slots, first.cutoff, first.step_s, known, warnings, tie)
 
 
 def flat_demand(fleet: Fleet, at: datetime | None = None, step_s: int = 3600) -> Demand:

@@ -222,6 +222,9 @@ class Demand:
         (V,) float32: share of the history that was known; a VM with little is moved with care.
     warnings
         What had to be assumed.
+    tie
+        Resource -> how strongly all VMs move together beyond what the moments show (see `pro.forecast.together`): for pictures of
+        sums. Nothing is decided by it.
     """
 
     use: NDArray[np.int32]
@@ -232,6 +235,7 @@ class Demand:
     step_s: int
     known: NDArray[np.float32]
     warnings: tuple[str, ...] = field(default=(), compare=False)
+    tie: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     @property
     def moments(self) -> int:

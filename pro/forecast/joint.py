@@ -3,7 +3,7 @@
 So what peaked together peaks together in the path, and the sum over a host's VMs of path s is a sample path of the host. Two
 models make an entity's path out of that stretch: `level` (see paths.py), and `learned` (see learned.py) for entities with a
 daily pattern on which it won on held-back days, and lost on none. Where the past is long enough to hold some of it back, the paths
-keep their order, but how far they reach is calibrated (blend.py), and how much they move together (together.py): `blend`.
+keep their order, but how far they reach is calibrated (blend.py): `blend`. How much further their sums go is said beside them (together.py).
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ import numpy as np
 from pro.core.units import COUNTERS
 from pro.forecast.held_back import held_back
 from pro.forecast.history import DAY_S, History, history
-from pro.forecast.impose import impose_ranks, middle_ranks
+from pro.forecast.impose import impose
 from pro.forecast.learned import Learned
 from pro.forecast.marginals import LEVELS, ways
 from pro.forecast.origins import draw_origins, free_share, pooled_strength
 from pro.forecast.paths import LEVEL_S, Draw, draw, level_paths, persistence, widen
 from pro.forecast.scenarios import Scenarios
 from pro.forecast.teaching import bounds_of, teach
-from pro.forecast.together import common, tied
 from pro.telemetry.grid import Grid
 
 if TYPE_CHECKING:
@@ -209,8 +208,7 @@ def _one(
         better = Learned(lesson.trees, frame.per_day, frame.slots).paths(past.values[won], drawn.origins)
         paths[won] = bounds.apply(widen(better, days), won)
     reach = reach or _reach(past, frame, grid.counter)
-    blend, tie = reach.blend, reach.tie
-    factor = common(frame.scenarios, np.random.default_rng(frame.seed + 1))
+    blend = reach.blend
     rest = np.setdiff1d(rows, won)
     each = max(MOST_CELLS // (frame.slots * len(LEVELS)), 1)
     ahead = np.arange(frame.slots)
@@ -220,7 +218,7 @@ def _one(
             paths[part] = bounds.apply(widen(paths[part], days), part)
             continue
         quantiles = blend.apply(ways(past.values[part], paths[part], ahead, frame.per_day), ahead)
-        paths[part] = bounds.apply(impose_ranks(tied(middle_ranks(paths[part]), factor, tie), quantiles), part)
+        paths[part] = bounds.apply(impose(paths[part], quantiles), part)
     if rows.size < entities:
         paths[~known] = np.median(paths[known], axis=0) if rows.size else np.float32(max(bounds.low, 0.0))
     model = np.where(known, LEVEL if blend is None else BLEND, UNKNOWN).astype(object)
@@ -228,5 +226,14 @@ def _one(
     point = np.median(paths, axis=1).astype(np.float32)
     share = past.share
     return Scenarios(
-        grid.counter, grid.entities, frame.cutoff, frame.slot_s, paths, point, share, tuple(model), frame.seed
+        grid.counter,
+        grid.entities,
+        frame.cutoff,
+        frame.slot_s,
+        paths,
+        point,
+        share,
+        tuple(model),
+        frame.seed,
+        reach.tie,
     )

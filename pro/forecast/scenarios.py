@@ -40,6 +40,8 @@ class Scenarios:
         (E,) name of the point model chosen for each entity.
     seed
         Seed of the draws.
+    tie
+        0..1: how strongly all entities move together beyond what the paths show, for whoever adds them up (together.py).
     """
 
     counter: str
@@ -51,6 +53,7 @@ class Scenarios:
     known: NDArray[np.float32]
     model: tuple[str, ...]
     seed: int
+    tie: float = 0.0
 
     def quantile(self, q: float) -> NDArray[np.float32]:
         """(E, T) the q-quantile over paths; of S paths in order, the i-th stands for (i + 1/2) / S (Hazen)."""

@@ -3,7 +3,8 @@
 A week of past holds few distinct days, so sums over a host's machines spread less in replayed days than in the next one: release days,
 month ends, and whatever else lifts many machines at once. One common factor (a one-factor Gaussian copula, Vasicek 1987) is mixed into
 the ranks of all entities, as strong as held-back sums of small groups needed for their actuals to lie where they should. No
-entity's own quantiles change.
+entity's own quantiles change. It says how far a sum may go, not whose: it lifts all hosts alike wherever VMs stand, and drowns who peaks
+with whom. So forecasts carry its strength beside the paths, pictures of sums mix it in, and plans are made without.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pro.forecast.impose import impose_ranks, middle_ranks
+from pro.forecast.impose import impose, in_order, middle_ranks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,6 +27,7 @@ GROUP = 10
 LEAST_GROUPS = 3
 """With fewer sums than this at an instant there is nothing to see in common; the replayed past alone says who moves with whom."""
 ASKED = (0.05, 0.1, 0.9, 0.95)
+SEED = 1
 SURE = 0.01
 """A stronger factor must bring held-back sums closer to their levels by this much."""
 
@@ -35,14 +37,21 @@ def common(paths: int, rng: np.random.Generator) -> NDArray[np.float64]:
     return np.asarray(normal_score((rng.permutation(paths) + 0.5) / paths))
 
 
-def tied(ranks: NDArray[np.float64], factor: NDArray[np.float64], strength: float) -> NDArray[np.float64]:
-    """Ranks (E, S, T) from 0 with the common factor (S,) mixed in, so strongly."""
-    return ranks if strength <= 0 else _mixed(normal_score((ranks + 0.5) / ranks.shape[1]), factor, strength)
+def tied(paths: Floats, strength: float, factor: NDArray[np.float64] | None = None) -> Floats:
+    """`paths` (E, S, T) dealt out anew so that the common `factor` (S,), None: one of its own, shows in their order so strongly."""
+    if strength <= 0:
+        return paths
+    factor = common(paths.shape[1], np.random.default_rng(SEED)) if factor is None else factor
+    return _mixed(paths, _own(paths), strength, factor)
 
 
-def _mixed(own: NDArray[np.float64], factor: NDArray[np.float64], strength: float) -> NDArray[np.float64]:
-    """Ranks of normal scores `own` (E, S, T) with the common factor mixed in."""
-    return middle_ranks((np.sqrt(1 - strength) * own + np.sqrt(strength) * factor[None, :, None]).round(9))
+def _own(paths: Floats) -> NDArray[np.float64]:
+    """(E, S, T) normal scores of each path among its fellows."""
+    return normal_score((middle_ranks(paths) + 0.5) / paths.shape[1])
+
+
+def _mixed(paths: Floats, own: NDArray[np.float64], strength: float, factor: NDArray[np.float64]) -> Floats:
+    return in_order((np.sqrt(1 - strength) * own + np.sqrt(strength) * factor[None, :, None]).round(9), paths)
 
 
 def strength(
@@ -68,11 +77,11 @@ def strength(
     )
     weight = np.concatenate([m[rows] for m, rows in zip(mass, known, strict=True)])
     sums = _Sums(np.concatenate(group), groups, weight)
-    ranks, came = middle_ranks(paths), sums.of(actual)
-    own = normal_score((ranks + 0.5) / ranks.shape[1])
+    laid, came = impose(paths, quantiles), sums.of(actual)
+    own = _own(laid)
     best, kept = np.inf, 0.0
     for candidate in STRENGTHS:
-        values = impose_ranks(_mixed(own, factor, candidate) if candidate > 0 else ranks, quantiles)
+        values = _mixed(laid, own, candidate, factor) if candidate > 0 else laid
         missed = float(np.abs(_below(sums.of(values), came) - np.array(ASKED)).sum())
         if missed < best - SURE:
             best, kept = missed, candidate

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pro.forecast.together import tied
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -20,10 +22,12 @@ def host_fan(
     """(5, T) quantiles 5, 25, 50, 75, 95 % over scenarios of one host's use, as a fraction of its capacity.
 
     `host` is an id; KeyError if there is none. Slot t ends at `demand.start + (t + 1) * demand.step_s`. Quantiles are of
-    the host's sum, never sums of VM quantiles.
+    the host's sum, never sums of VM quantiles, with what all VMs have in common mixed in (`demand.tie`).
     """
     h, r = fleet.host_index(host), fleet.resources.index(resource)
     placed = fleet.host_of if host_of is None else host_of
-    use = demand.base[h, r].astype(np.int64) + demand.use[placed == h, r].sum(axis=0, dtype=np.int64)
-    paths = use.reshape(demand.scenarios, demand.slots) / max(int(fleet.capacity[h, r]), 1)
+    shape = (demand.scenarios, demand.slots)
+    own, asked = demand.base[h, r].reshape(shape), demand.use[placed == h, r].reshape(-1, *shape)
+    use = own + tied(asked.astype(np.float32), demand.tie.get(resource, 0.0)).sum(axis=0, dtype=np.float64)
+    paths = use / max(int(fleet.capacity[h, r]), 1)
     return np.asarray(np.quantile(paths, QUANTILES, axis=0), dtype=np.float64)

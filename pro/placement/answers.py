@@ -23,6 +23,8 @@ ALL_HOSTS = 200
 """Fleets with at most so many hosts have every host told; larger ones those that the plan touches and those that are hot."""
 REMEDIES = 4
 """At most so many things that cannot be had are looked into, broken rules first."""
+WORK = 2.0
+"""Deterministic seconds for all of them together: a plan does not wait for what a person may never ask."""
 
 
 def answers(
@@ -57,10 +59,11 @@ def answers(
         for s in hot["after"]
         if s["resource"] != MEMORY
     ]
+    work = WORK / max(min(len(wanted), REMEDIES), 1)
     return {
         "gains": [asdict(gain) for gain in found],
         "fewer": asdict(fewer(placement, found, len(moved))),
         "hosts": told,
-        "remedies": [asdict(remedy(fleet, question.constraints, w, host_of)) for w in wanted[:REMEDIES]],
+        "remedies": [asdict(remedy(fleet, question.constraints, w, host_of, work=work)) for w in wanted[:REMEDIES]],
         "units": {goal: {"per": per, "unit": unit} for goal, (per, unit) in units(question).items()},
     }

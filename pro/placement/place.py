@@ -17,7 +17,7 @@ from pro.placement.language import Soft, cost
 from pro.placement.moments import fewer_moments, slots_together
 from pro.placement.objectives import Balance, Heat, HostsOn, Moves
 from pro.placement.placement import Placement, TierCost
-from pro.placement.policy import Policy, budget, helpings, migration, percent_hours, rounds, tiers
+from pro.placement.policy import Policy, budget, helpings, migration, percent_hours, rounds, steadied, tiers
 from pro.placement.problem import Problem, Stop, Tier, compile_problem
 from pro.placement.referee import check, require
 from pro.placement.weights import weighed
@@ -68,6 +68,7 @@ class Question:
 
 def prepare(fleet: Fleet, demand: Demand, policy: Policy) -> Question:
     """Compile rules and goals. Raises InputError for an unknown cluster or host."""
+    policy = steadied(policy, fleet, demand)
     constraints = build(
         fleet,
         memory_reserve_mib=policy.memory_reserve_mib,
@@ -306,7 +307,7 @@ def _account(today: list[tuple[str, float, str]], after: list[tuple[str, float, 
 def _figures(question: Question, host_of: Ints) -> list[tuple[str, float, str]]:
     """The lines of the account for `host_of`: what, how much, in which unit."""
     fleet, demand, home = question.fleet, question.demand, question.fleet.host_of
-    heat = Heat(threshold=question.policy.threshold, resources=tuple(r for r in fleet.resources if r != "memory"))
+    heat = Heat(threshold=question.policy.aim, resources=tuple(r for r in fleet.resources if r != "memory"))
 
     def of(objective: Objective, per: float) -> float:
         return round(sum(cost(term, home, host_of) for term in objective.terms(fleet, demand)) / per, 2)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from pro.core.units import CPU, MEMORY
+from pro.fleet.fleet import host_use
 from pro.placement.objectives import Balance, Heat, HostsOn, Moves
 from pro.placement.objectives.common import BILLION
 from pro.placement.weights import Weights, weighed
@@ -43,6 +44,9 @@ class Policy:
         broken rules back into force.
     threshold
         Fraction of capacity from which a host is hot.
+    margin
+        Fraction of capacity: plans aim so far below the threshold, for forecasts err. To balance, only where somebody is
+        expected over it at all: what is merely warm is left alone.
     aggressiveness
         1 (only what hurts badly) .. 5 (almost any gain); see `WORTH`.
     max_moves, max_gib
@@ -75,6 +79,7 @@ class Policy:
 
     goal: Goal = "balance"
     threshold: float = 0.85
+    margin: float = 0.0
     aggressiveness: int = 3
     max_moves: int | None = None
     max_gib: int | None = None
@@ -104,12 +109,21 @@ class Policy:
             raise ValueError(f"workers must be 1 or more, got {self.workers}")
         if not 0 < self.threshold <= 1:
             raise ValueError(f"threshold must be a fraction of capacity in (0, 1], got {self.threshold}")
+        if not 0 <= self.margin < self.threshold:
+            raise ValueError(
+                f"margin must be a fraction of capacity below the threshold {self.threshold}, got {self.margin}"
+            )
         lowest, start, placing = self.ladder
         if not 0 <= lowest <= start <= placing:
             raise ValueError(
                 "reserves of memory must rise: memory_reserve_mib <= memory_start_mib <= memory_placement_mib, "
                 f"got {lowest}, {start}, {placing}"
             )
+
+    @property
+    def aim(self) -> float:
+        """Fraction of capacity that plans bring hosts below."""
+        return self.threshold - self.margin
 
     @property
     def ladder(self) -> tuple[int, int, int]:
@@ -148,6 +162,16 @@ def helpings(policy: Policy) -> int:
     return max(round(HELPINGS * policy.seconds), 8)
 
 
+def steadied(policy: Policy, fleet: Fleet, demand: Demand) -> Policy:
+    """`policy` without its margin where nobody is expected over the threshold, at any moment."""
+    if policy.goal != "balance" or not policy.margin:
+        return policy
+    counted = [r for r, name in enumerate(fleet.resources) if name != MEMORY]
+    use = host_use(demand, fleet.host_of, fleet.n_hosts)[:, counted].max(axis=2, initial=0)
+    hot = (use > policy.threshold * fleet.capacity[:, counted]).any()
+    return policy if hot else replace(policy, margin=0.0)
+
+
 def percent_hours(demand: Demand) -> float:
     """How many units of heat one expected per cent x hour over the threshold on one host is."""
     return 0.01 * BILLION * 3600 / demand.step_s * demand.scenarios
@@ -162,7 +186,7 @@ def tiers(policy: Policy, fleet: Fleet, demand: Demand) -> list[tuple[str, list[
     """The goal as tiers of objectives, in order. Within a tier costs are traded, a migration against its `WORTH`."""
     unit = percent_hours(demand)
     worth = Moves(per_move=migration(policy, demand))
-    heat = Heat(threshold=policy.threshold, resources=tuple(r for r in fleet.resources if r != MEMORY))
+    heat = Heat(threshold=policy.aim, resources=tuple(r for r in fleet.resources if r != MEMORY))
     smaller: tuple[str, list[Objective]] = ("memory moved", [Moves(per_move=0, per_gib=1)])
     if policy.goal == "repair":
         return [("moves", [Moves()]), smaller, ("heat", [heat])]

@@ -148,10 +148,18 @@ def host_cool(
 
 
 def remedy(
-    fleet: Fleet, constraints: Sequence[Constraint], wanted: Wanted, host_of: Ints | None = None, seed: int = 1
+    fleet: Fleet,
+    constraints: Sequence[Constraint],
+    wanted: Wanted,
+    host_of: Ints | None = None,
+    seed: int = 1,
+    work: float | None = None,
 ) -> Remedy:
-    """The smallest sets of rules to relax for `wanted`, while rules that hold under `host_of` (V,; None: today) go on to hold."""
-    from pro.placement.engines.relaxing import smallest
+    """The smallest sets of rules to relax for `wanted`, while rules that hold under `host_of` (V,; None: today) go on to hold.
+
+    `work`: deterministic seconds of search; None: as long as a person who asks would wait.
+    """
+    from pro.placement.engines.relaxing import WORK, smallest
 
     stuck = [v for v in dict.fromkeys(wanted.vms) if not fleet.movable[v]]
     part, whole = _part(fleet, wanted)
@@ -165,7 +173,7 @@ def remedy(
         return _say(fleet, wanted, (), proven=whole, complete=whole, possible=False if whole else None)
     problem = Problem(fleet.host_of, fleet.n_hosts, movable, rows, ())
     hard = [constraints[i].name in HARD for i in names] + [True] * len(stuck)
-    found = smallest(problem, rules, hard, seed=seed)
+    found = smallest(problem, rules, hard, seed=seed, work=WORK if work is None else work)
     ways = []
     for chosen, then in zip(found.sets, found.placements, strict=True):
         refs = [

@@ -180,7 +180,7 @@ class Ours:
         return replace(
             policy_of(
                 self.config, goal=self.spec.goal, aggressiveness=self.spec.aggressiveness, max_moves=budget,
-                threshold=self.threshold - self.rules.margin,
+                threshold=self.threshold, margin=self.rules.margin,
             ),
             steps=self.spec.rounds, seconds=3600.0,
         )  # fmt: skip

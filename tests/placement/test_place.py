@@ -72,6 +72,17 @@ def test_a_quiet_fleet_is_left_alone() -> None:
     assert placement.minimal_moves is True
 
 
+def test_with_a_margin_a_hot_host_is_brought_further_down_and_a_warm_fleet_is_left_alone() -> None:
+    here = fleet("h1: big small | h2: | h3: other")
+    asked = {"big": 6_000, "small": 900, "other": 2_000}
+    careful = Policy(margin=0.05, aggressiveness=1, **QUICK)  # type: ignore[arg-type]
+    for base, moves in ((1_400, 0), (1_700, 1)):  # 83 % is warm, 86 % is hot
+        demand = demand_of(here, asked, {"h1": base}, step_s=36_000)
+        found, question = place(here, demand, careful)
+        assert int((found.host_of != here.host_of).sum()) == moves
+        assert question.policy.aim == pytest.approx(0.80 if moves else 0.85)
+
+
 def test_an_unknown_cluster_is_an_error_that_names_those_there_are() -> None:
     small = fleet("h1: a | h2: b")
     with pytest.raises(InputError, match="unknown cluster"):
@@ -87,7 +98,10 @@ def test_an_evacuation_is_not_held_up_by_the_default_budget() -> None:
     assert budget(Policy(evacuate=("h1",), max_moves=3), 500) == 3
 
 
-@pytest.mark.parametrize("wrong", [{"goal": "win"}, {"aggressiveness": 6}, {"threshold": 0.0}, {"threshold": 1.5}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"goal": "win"}, {"aggressiveness": 6}, {"threshold": 0.0}, {"threshold": 1.5}, {"margin": 0.9}, {"margin": -0.1}],
+)
 def test_a_policy_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="must be"):
         Policy(**wrong)  # type: ignore[arg-type]

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 WORK = 4.0
 """Deterministic seconds for one answer (about as many CPU seconds), so that the same question has the same answer anywhere."""
+LEAST = 0.1
+"""Work that every step of it gets, when that is used up."""
 WALL = 10 * WORK
 HARDER = 10_000
 """What relaxing a rule that nobody can simply lift (memory) weighs against a migration, among sets of the same size."""
@@ -41,15 +43,21 @@ class Smallest:
 
 
 def smallest(
-    problem: Problem, rules: Sequence[Sequence[Row]], hard: Sequence[bool], most: int = 5, seed: int = 1
+    problem: Problem,
+    rules: Sequence[Sequence[Row]],
+    hard: Sequence[bool],
+    most: int = 5,
+    seed: int = 1,
+    work: float = WORK,
 ) -> Smallest:
     """Which of `rules` (each so many rows) to relax so that `problem.rows` can hold. Its tiers are not looked at.
 
-    `hard` (rules,): those that are last to be proposed among sets of the same size. At most `most` sets are looked for.
+    `hard` (rules,): those that are last to be proposed among sets of the same size. At most `most` sets are looked for, in `work`
+    deterministic seconds all together.
     """
-    search = _Switches(replace(problem, tiers=()), rules)
+    search = _Switches(replace(problem, tiers=()), rules, work)
     cp, least = search.cp, search.count()
-    status, solver = search.solve(least, seed)
+    status, solver = search.solve(least, seed, 0.6)
     if status == cp.INFEASIBLE:
         return Smallest((), (), proven=True, complete=True, possible=False)
     if status not in (cp.OPTIMAL, cp.FEASIBLE):
@@ -76,7 +84,8 @@ def smallest(
 class _Switches(Model):
     """`Model`, and rules that a switch turns off."""
 
-    def __init__(self, problem: Problem, rules: Sequence[Sequence[Row]]) -> None:
+    def __init__(self, problem: Problem, rules: Sequence[Sequence[Row]], work: float) -> None:
+        self.left = work
         super().__init__(problem, problem.home)
         self.switch = [self.model.new_bool_var("") for _ in rules]
         whole = self.model
@@ -107,15 +116,17 @@ class _Switches(Model):
                 away.add(x, int(h != self.problem.home[v]))
         return sum(HARDER * s for s, h in zip(self.switch, hard, strict=True) if h) + self._expression(away)
 
-    def solve(self, objective: Any, seed: int) -> tuple[Any, Any]:
-        """The solver's status, and the solver."""
+    def solve(self, objective: Any, seed: int, share: float = 1.0) -> tuple[Any, Any]:
+        """The solver's status, and the solver; within a `share` of the work that is left."""
         self.model.minimize(objective)
         solver = self.cp.CpSolver()
         solver.parameters.num_workers = 1
         solver.parameters.random_seed = seed
-        solver.parameters.max_deterministic_time = WORK
+        solver.parameters.max_deterministic_time = max(share * self.left, LEAST)
         solver.parameters.max_time_in_seconds = WALL
-        return solver.solve(self.model), solver
+        status = solver.solve(self.model)
+        self.left -= solver.response_proto.deterministic_time
+        return status, solver
 
     def on_switches(self, solver: Any) -> tuple[int, ...]:
         """Rules that are relaxed."""
