@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pro.fleet import Demand, Fleet
     from pro.fleet.readiness import Readiness
     from pro.forecast import Scenarios
+    from pro.forecast.joint import Reach
     from pro.forecast.taught import Taught
     from pro.heat import Hotspot
     from pro.heat.baselines import Comparison
@@ -76,15 +77,36 @@ def believed(grid: Grid) -> Grid:
     return replace(grid, values=np.where(wrong, np.float32(np.nan), grid.values)) if wrong.any() else grid
 
 
-def draw_scenarios(history: Mapping[str, Grid], config: Config, taught: Taught | None = None) -> dict[str, Scenarios]:
-    """Joint paths of everything but whole hosts, as the settings say; `taught`: what `pro train` learned."""
-    from pro.forecast.joint import forecast
+def draw_scenarios(
+    history: Mapping[str, Grid],
+    config: Config,
+    taught: Taught | None = None,
+    reach: Mapping[str, Reach] | None = None,
+) -> dict[str, Scenarios]:
+    """Joint paths of everything but whole hosts, as the settings say; `taught`: what `pro train` learned; `reach`: see `reach_of`."""
+    from pro.forecast.joint import JointForecaster
 
-    slot_s, settings = config.forecast.slot_minutes * 60, config.forecast
-    horizon_s = max(round(settings.horizon_h * 3600 / slot_s), 1) * slot_s
-    asked = {name: grid for name, grid in history.items() if name != "host_cpu_pct"}
-    return forecast(asked, horizon_s=horizon_s, scenarios=settings.scenarios, seed=settings.seed, slot_s=slot_s,
-                    taught=taught)  # fmt: skip
+    horizon_s, slot_s = _ahead(config)
+    forecaster = JointForecaster(slot_s=slot_s, taught=taught, reach=reach).fit(_without_hosts(history))
+    return forecaster.scenarios(horizon_s, config.forecast.scenarios, config.forecast.seed)
+
+
+def reach_of(history: Mapping[str, Grid], config: Config) -> dict[str, Reach]:
+    """How far the paths of `draw_scenarios` reach, where that is not to be found anew each time."""
+    from pro.forecast.joint import JointForecaster
+
+    horizon_s, slot_s = _ahead(config)
+    return JointForecaster(slot_s=slot_s).fit(_without_hosts(history)).calibrate(horizon_s)
+
+
+def _ahead(config: Config) -> tuple[int, int]:
+    """(seconds that paths look ahead, seconds of a slot)."""
+    slot_s = config.forecast.slot_minutes * 60
+    return max(round(config.forecast.horizon_h * 3600 / slot_s), 1) * slot_s, slot_s
+
+
+def _without_hosts(history: Mapping[str, Grid]) -> dict[str, Grid]:
+    return {name: grid for name, grid in history.items() if name != "host_cpu_pct"}
 
 
 def expect(

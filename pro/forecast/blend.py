@@ -48,7 +48,10 @@ class Blend:
         out = np.empty(found.shape[1:], dtype=np.float32)
         for b in np.unique(which):
             mine = which == b
-            mixed = np.einsum("mekl,lm->ekl", found[:, :, mine], self.weights[b], optimize=True)
+            used = np.flatnonzero(self.weights[b].any(axis=0))
+            mixed = np.zeros((found.shape[1], int(mine.sum()), found.shape[3]), dtype=np.float32)
+            for way in used:
+                mixed += found[way][:, mine] * self.weights[b, :, way].astype(np.float32)
             middle = mixed[..., MEDIAN : MEDIAN + 1]
             out[:, mine] = middle + (mixed - middle) * self.stretch[b]
         return np.asarray(np.sort(out, axis=-1))
@@ -80,54 +83,43 @@ def fit(
         if not known.any():
             weights[b] = weights[last] if last >= 0 else 1 / len(names)
             continue
-        q = found[:, :, mine].reshape(len(names), -1, len(LEVELS))[:, known]
-        share = np.repeat(1 / size, int(mine.sum()))[known]
+        q = np.moveaxis(found[:, :, mine].reshape(len(names), -1, len(LEVELS))[:, known], 2, 0).copy()
+        share = np.repeat(1 / size, int(mine.sum()))[known].astype(np.float32)
         bag = np.repeat(group, int(mine.sum()))[known] % BAGS
         for k, level in enumerate(LEVELS):
             weights[b, k] = (
-                paths
-                if far and not TAIL < level < 1 - TAIL
-                else _bagged(q[:, :, k], y[known], level, share, bag, paths)
+                paths if far and not TAIL < level < 1 - TAIL else _bagged((y[known] - q[k]) * share, level, bag, paths)
             )
-        mixed = np.einsum("mnl,lm->nl", q, weights[b])
+        mixed = np.einsum("lmn,lm->ln", q, weights[b])
         stretch[b] = [
-            1 + HALF * (_covering(mixed[:, MEDIAN], mixed[:, k], y[known], level) - 1) for k, level in enumerate(LEVELS)
+            1 + HALF * (_covering(mixed[MEDIAN], mixed[k], y[known], level) - 1) for k, level in enumerate(LEVELS)
         ]
         last = b
     return Blend(names, edges, weights, stretch)
 
 
-def _bagged(
-    found: NDArray[np.floating],
-    actual: Floats,
-    level: float,
-    share: NDArray[np.float64],
-    bag: Ints,
-    paths: NDArray[np.float64],
-) -> NDArray[np.float64]:
+def _bagged(gap: Floats, level: float, bag: Ints, paths: NDArray[np.float64]) -> NDArray[np.float64]:
     """(M,) mean over bags, each of which is left out once, of the weights that greedy selection finds without it."""
-    gap = actual - found
-    chosen = []
     bags = np.unique(bag)
-    for left_out in bags if bags.size > 1 else [-1]:
-        chosen.append(_greedy(gap[:, bag != left_out], level, share[bag != left_out], PRIOR * paths))
-    return np.asarray(np.mean(chosen, axis=0))
+    kept = [bag != left_out for left_out in bags] if bags.size > 1 else [np.ones(bag.size, dtype=np.bool_)]
+    return np.asarray(np.mean([_greedy(gap[:, rows], level, PRIOR * paths) for rows in kept], axis=0))
 
 
-def _greedy(
-    gap: NDArray[np.floating], level: float, share: NDArray[np.float64], prior: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _greedy(gap: Floats, level: float, prior: NDArray[np.float64]) -> NDArray[np.float64]:
     """(M,) weights of the average with the least pinball loss that single additions to the prior reach.
 
-    `gap` (M, n) is actual minus quantile.
+    `gap` (M, n) is actual minus quantile, in parts of the entity's size. The loss max(level * x, (level - 1) * x) is
+    |x| / 2 + (level - 1/2) * x, and the second part of a sum of gaps is the sum of the parts.
     """
     count = prior.copy()
-    total = prior @ gap
-    for chosen in range(PRIOR + 1, PRIOR + ROUNDS + 1):
-        mixed = (total + gap) / chosen
-        losses = (np.maximum(level * mixed, (level - 1) * mixed) * share).sum(axis=1)
-        pick = int(losses.argmin())
-        total = total + gap[pick]
+    each = gap.sum(axis=1, dtype=np.float64)
+    total, whole = prior.astype(np.float32) @ gap, float(prior @ each)
+    trial = np.empty_like(gap)
+    for _ in range(ROUNDS):
+        np.abs(np.add(gap, total, out=trial), out=trial)
+        pick = int((0.5 * trial.sum(axis=1) + (level - 0.5) * (whole + each)).argmin())
+        total += gap[pick]
+        whole += each[pick]
         count[pick] += 1
     return np.asarray(count / count.sum())
 

@@ -24,24 +24,40 @@ def impose(paths: Floats, quantiles: Floats) -> Floats:
     Where the two agree, nothing changes: a machine that is either idle or busy is not made half busy, as it would be by straight
     lines between a few levels. Between levels the move is straight; beyond the outermost it stays what it is there.
     """
-    ranks = middle_ranks(paths)
-    level = (ranks + 0.5) / ranks.shape[1]
-    at = np.interp(level, LEVELS, np.arange(len(LEVELS)))
+    n = paths.shape[1]
+    order, ordered, middle = _ranked(paths)
+    at = np.interp((np.arange(2 * n - 1) / 2 + 0.5) / n, LEVELS, np.arange(len(LEVELS)))
     low = np.minimum(at.astype(np.int64), len(LEVELS) - 2)
-    away = np.moveaxis(quantiles - levels_of(np.moveaxis(paths, 1, 2)), 2, 1)
-    below, above = np.take_along_axis(away, low, axis=1), np.take_along_axis(away, low + 1, axis=1)
-    return in_order(ranks, paths + below + (above - below) * (at - low).astype(np.float32))
+    part = (at - low).astype(np.float32)
+    half = (2 * middle).astype(np.int64)
+    away = quantiles - levels_of(ordered)
+    below, step = (np.take_along_axis(x, low[half], axis=2) for x in (away, np.diff(away, axis=2)))
+    return _dealt(order, ordered + below + step * part[half])
 
 
 def in_order(ranks: NDArray[np.float64], values: Floats) -> Floats:
     """`values` (E, S, T) dealt out anew at each entity and moment: the smallest to the lowest of `ranks` (E, S, T)."""
-    out = np.empty_like(values)
-    np.put_along_axis(out, np.argsort(ranks, axis=1, kind="stable"), np.sort(values, axis=1), axis=1)
-    return out
+    across = np.ascontiguousarray(np.moveaxis(ranks, 1, 2))
+    return _dealt(np.argsort(across, axis=2, kind="stable"), np.moveaxis(values, 1, 2))
 
 
 def middle_ranks(paths: NDArray[np.floating]) -> NDArray[np.float64]:
     """(E, S, T) rank from 0 of each path at each moment, the mean rank among equals."""
+    order, _, middle = _ranked(paths)
+    out = np.empty(middle.shape)
+    np.put_along_axis(out, order, middle, axis=2)
+    return np.ascontiguousarray(np.moveaxis(out, 2, 1))
+
+
+def _dealt(order: NDArray[np.int64], values: Floats) -> Floats:
+    """(E, S, T) of `values` (E, T, S): the smallest to the path that comes first in `order` (E, T, S), and so on."""
+    out = np.empty(values.shape, dtype=np.float32)
+    np.put_along_axis(out, order, np.sort(values, axis=2), axis=2)
+    return np.ascontiguousarray(np.moveaxis(out, 2, 1))
+
+
+def _ranked(paths: NDArray[np.floating]) -> tuple[NDArray[np.int64], NDArray[np.floating], NDArray[np.float64]]:
+    """(E, T, S) order of the paths at each moment, their values in that order, and the mean rank among equals of each."""
     across = np.ascontiguousarray(np.moveaxis(paths, 1, 2))
     order = np.argsort(across, axis=2, kind="stable")
     ordered = np.take_along_axis(across, order, axis=2)
@@ -56,6 +72,4 @@ def middle_ranks(paths: NDArray[np.floating]) -> NDArray[np.float64]:
         ends[..., :-1] = ~same[..., 1:]
         last = np.minimum.accumulate(np.where(ends, place, n)[..., ::-1], axis=2)[..., ::-1]
         middle = (first + last) / 2
-    out = np.empty(across.shape)
-    np.put_along_axis(out, order, middle, axis=2)
-    return np.ascontiguousarray(np.moveaxis(out, 2, 1))
+    return order, ordered, middle

@@ -8,7 +8,7 @@ keep their order, but how far they reach is calibrated (blend.py): `blend`. How 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pro.forecast.base import Forecaster
+    from pro.forecast.blend import Blend
     from pro.forecast.taught import Taught
 
     Floats = NDArray[np.float32]
@@ -77,11 +78,29 @@ def forecast(
     return forecaster.fit(grids).scenarios(horizon_s, scenarios, seed)
 
 
-class JointForecaster:
-    """The `Forecaster` PRO uses. `slot_s`, `cutoff` and `taught` as in `forecast`."""
+@dataclass(frozen=True)
+class Reach:
+    """How far one counter's paths reach (`blend`; None: the past is too short to hold some back), and how much they move together."""
 
-    def __init__(self, *, slot_s: int = 1800, cutoff: datetime | None = None, taught: Taught | None = None) -> None:
-        self.slot_s, self._until, self._taught = slot_s, cutoff, taught
+    blend: Blend | None
+    tie: float
+
+
+class JointForecaster:
+    """The `Forecaster` PRO uses. `slot_s`, `cutoff` and `taught` as in `forecast`.
+
+    `reach`: what `calibrate` found, for paths of the same length and slots, not long ago; None: found anew for each forecast.
+    """
+
+    def __init__(
+        self,
+        *,
+        slot_s: int = 1800,
+        cutoff: datetime | None = None,
+        taught: Taught | None = None,
+        reach: Mapping[str, Reach] | None = None,
+    ) -> None:
+        self.slot_s, self._until, self._taught, self._reach = slot_s, cutoff, taught, reach
         self._grids: dict[str, Grid] = {}
 
     def fit(self, grids: Mapping[str, Grid]) -> JointForecaster:
@@ -91,28 +110,39 @@ class JointForecaster:
 
     def scenarios(self, horizon_s: int, n: int, seed: int) -> dict[str, Scenarios]:
         """`n` joint paths per counter over `horizon_s` seconds."""
-        if horizon_s <= 0 or horizon_s % self.slot_s:
-            raise ValueError(f"horizon_s {horizon_s} must be a positive multiple of slot_s {self.slot_s}")
         if n < 1:
             raise ValueError(f"scenarios must be at least 1, got {n}")
+        self._check(horizon_s)
         if not self._grids:
             return {}
-        frame = _Frame(
-            cutoff=self._until or max(g.cutoff for g in self._grids.values()),
-            slot_s=self.slot_s,
-            slots=horizon_s // self.slot_s,
-            scenarios=n,
-            seed=seed,
-        )
+        frame, pasts = self._frame(horizon_s, n, seed)
+        longest = next(iter(pasts.values())).values.shape[1]
+        rng = np.random.default_rng(seed)
+        drawn = draw(draw_origins(longest, frame.slots, n, frame.per_day, frame.free, rng), rng)
+        reach = self._reach or {}
+        return {c: _one(self._grids[c], p, frame, drawn, self._taught, reach.get(c)) for c, p in pasts.items()}
+
+    def calibrate(self, horizon_s: int) -> dict[str, Reach]:
+        """How far the paths of every counter reach, and how much they move together: most of what a small forecast costs."""
+        self._check(horizon_s)
+        if not self._grids:
+            return {}
+        frame, pasts = self._frame(horizon_s, 1, 0)
+        return {c: _reach(past, frame, c) for c, past in pasts.items()}
+
+    def _frame(self, horizon_s: int, n: int, seed: int) -> tuple[_Frame, dict[str, History]]:
+        """What all counters share, and the past of each, all of one length."""
+        cutoff = self._until or max(g.cutoff for g in self._grids.values())
         least_s = horizon_s + DAY_S
-        pasts = {c: history(g, frame.cutoff, self.slot_s, least_s) for c, g in self._grids.items()}
+        pasts = {c: history(g, cutoff, self.slot_s, least_s) for c, g in self._grids.items()}
         longest = max(p.values.shape[1] for p in pasts.values())
         pasts = {c: p.lengthened(longest) for c, p in pasts.items()}
         free = free_share(pooled_strength(tuple(pasts.values())))
-        frame = replace(frame, free=free)
-        rng = np.random.default_rng(seed)
-        drawn = draw(draw_origins(longest, frame.slots, n, frame.per_day, free, rng), rng)
-        return {c: _one(self._grids[c], past, frame, drawn, self._taught) for c, past in pasts.items()}
+        return _Frame(cutoff, self.slot_s, horizon_s // self.slot_s, n, seed, free), pasts
+
+    def _check(self, horizon_s: int) -> None:
+        if horizon_s <= 0 or horizon_s % self.slot_s:
+            raise ValueError(f"horizon_s {horizon_s} must be a positive multiple of slot_s {self.slot_s}")
 
 
 @dataclass(frozen=True)
@@ -146,8 +176,18 @@ def cut(grid: Grid, until: datetime | None) -> Grid:
     return Grid(grid.counter, grid.entities, grid.start, grid.step_s, grid.values[:, :points])
 
 
-def _one(grid: Grid, past: History, frame: _Frame, drawn: Draw, taught: Taught | None) -> Scenarios:
-    entities, free = len(grid.entities), frame.free
+def _reach(past: History, frame: _Frame, counter: str) -> Reach:
+    trial = held_back(past, frame.slots, frame.free, COUNTERS[counter].unit != "%")
+    if trial is None:
+        return Reach(None, 0.0)
+    blend = trial.blend()
+    return Reach(blend, trial.strength(blend))
+
+
+def _one(
+    grid: Grid, past: History, frame: _Frame, drawn: Draw, taught: Taught | None, reach: Reach | None
+) -> Scenarios:
+    entities = len(grid.entities)
     bounds = bounds_of(grid)
     known = past.seen.any(axis=1)
     keep = persistence(past.values[known], frame.slots, frame.span)
@@ -167,9 +207,8 @@ def _one(grid: Grid, past: History, frame: _Frame, drawn: Draw, taught: Taught |
     if lesson is not None and won.size:
         better = Learned(lesson.trees, frame.per_day, frame.slots).paths(past.values[won], drawn.origins)
         paths[won] = bounds.apply(widen(better, days), won)
-    trial = held_back(past, frame.slots, free, COUNTERS[grid.counter].unit != "%")
-    blend = trial.blend() if trial is not None else None
-    tie = trial.strength(blend) if trial is not None and blend is not None else 0.0
+    reach = reach or _reach(past, frame, grid.counter)
+    blend = reach.blend
     rest = np.setdiff1d(rows, won)
     each = max(MOST_CELLS // (frame.slots * len(LEVELS)), 1)
     ahead = np.arange(frame.slots)
@@ -187,5 +226,14 @@ def _one(grid: Grid, past: History, frame: _Frame, drawn: Draw, taught: Taught |
     point = np.median(paths, axis=1).astype(np.float32)
     share = past.share
     return Scenarios(
-        grid.counter, grid.entities, frame.cutoff, frame.slot_s, paths, point, share, tuple(model), frame.seed, tie
+        grid.counter,
+        grid.entities,
+        frame.cutoff,
+        frame.slot_s,
+        paths,
+        point,
+        share,
+        tuple(model),
+        frame.seed,
+        reach.tie,
     )

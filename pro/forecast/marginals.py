@@ -65,16 +65,16 @@ def _from_level(values: Floats, span: int, ahead: Ints) -> Floats:
     far = int(ahead.max()) + 1
     knots = [d for d in DISTANCES if d < far] + [far]
     table: list[Floats] = []
+    level = ((sums[:, span:] - sums[:, : n + 1 - span]) / span).astype(np.float32)
     for distance in knots:
-        ends = np.arange(span, n - distance + 1)
-        if ends.size == 0:
+        count = n - distance + 1 - span
+        if count <= 0:
             table.append(table[-1] if table else np.zeros((values.shape[0], len(LEVELS)), np.float32))
             continue
-        ends = ends[:: -(-ends.size // INSTANTS)]
-        level = (sums[:, ends] - sums[:, ends - span]) / span
-        table.append(levels_of((values[:, ends + distance - 1] - level).astype(np.float32)))
+        each = -(-count // INSTANTS)
+        table.append(levels_of(values[:, span + distance - 1 :: each] - level[:, :count:each]))
     spread = np.stack(table, axis=1)
-    now = ((sums[:, n] - sums[:, n - span]) / span).astype(np.float32)
+    now = level[:, -1]
     at = np.interp(ahead + 1, knots, np.arange(len(knots)))
     low = np.floor(at).astype(np.int64)
     part = (at - low).astype(np.float32)[None, :, None]

@@ -23,6 +23,8 @@ LEVEL_S = 1800
 PRIOR = 20.0
 """Weight, in slots of evidence, of all entities' persistence against the entity's own."""
 HALF = 0.5
+BLOCK = 256
+"""Entities at a time whose values fit a processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -86,18 +88,27 @@ def persistence(values: NDArray[np.float32], slots: int, span: int) -> NDArray[n
     keep = np.zeros((entities, slots))
     if starts < 2:
         return keep
+    own = np.zeros(entities)
+    for begin in range(0, entities, BLOCK):
+        rows = slice(begin, begin + BLOCK)
+        own[rows], keep[rows] = _own_products(values[rows], starts, slots, span)
+    total = own.sum()
+    if total == 0:
+        return np.zeros((entities, slots))
+    keep = (keep + PRIOR * keep.sum(axis=0) / total) / (own[:, None] + PRIOR)
+    return np.asarray(np.clip(np.minimum.accumulate(keep, axis=1), 0.0, 1.0).round(9))
+
+
+def _own_products(
+    values: NDArray[np.float32], starts: int, slots: int, span: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(E,) sum of squares of the standardised level, (E, T) of its products with the value t slots later."""
     usual = values.mean(axis=1, dtype=np.float64, keepdims=True)
     size = values.std(axis=1, dtype=np.float64, keepdims=True)
     z = np.divide(values - usual, size, out=np.zeros(values.shape), where=size > 1e-6 * np.abs(usual) + 1e-9)
-    level = np.mean([z[:, k : k + starts] for k in range(span)], axis=0)
-    own = np.square(level).sum(axis=1)
-    total = own.sum()
-    if total == 0:
-        return keep
-    for t in range(slots):
-        shared = (level * z[:, span + t : span + t + starts]).sum(axis=1)
-        keep[:, t] = (shared + PRIOR * shared.sum() / total) / (own + PRIOR)
-    return np.asarray(np.clip(np.minimum.accumulate(keep, axis=1), 0.0, 1.0).round(9))
+    level = z[:, :starts] if span == 1 else np.mean([z[:, k : k + starts] for k in range(span)], axis=0)
+    later = [np.einsum("en,en->e", level, z[:, span + t : span + t + starts]) for t in range(slots)]
+    return np.einsum("en,en->e", level, level), np.stack(later, axis=1)
 
 
 def widen(paths: NDArray[np.float32], days: int) -> NDArray[np.float32]:

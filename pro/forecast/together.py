@@ -9,6 +9,7 @@ with whom. So forecasts carry its strength beside the paths, pictures of sums mi
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,7 +42,15 @@ def tied(paths: Floats, strength: float, factor: NDArray[np.float64] | None = No
     if strength <= 0:
         return paths
     factor = common(paths.shape[1], np.random.default_rng(SEED)) if factor is None else factor
-    own = normal_score((middle_ranks(paths) + 0.5) / paths.shape[1])
+    return _mixed(paths, _own(paths), strength, factor)
+
+
+def _own(paths: Floats) -> NDArray[np.float64]:
+    """(E, S, T) normal scores of each path among its fellows."""
+    return normal_score((middle_ranks(paths) + 0.5) / paths.shape[1])
+
+
+def _mixed(paths: Floats, own: NDArray[np.float64], strength: float, factor: NDArray[np.float64]) -> Floats:
     return in_order((np.sqrt(1 - strength) * own + np.sqrt(strength) * factor[None, :, None]).round(9), paths)
 
 
@@ -54,32 +63,53 @@ def strength(
     """
     if min((len(actual) for _, _, actual in trials), default=0) < LEAST_GROUPS * GROUP:
         return 0.0
+    known = [np.isfinite(actual).all(axis=1) for _, _, actual in trials]
+    group, groups = [], 0
+    for rows in known:
+        count = int(rows.sum())
+        here = max(count // GROUP, min(count, 1))
+        group.append(groups + np.arange(count) % max(here, 1))
+        groups += here
+    if groups == 0:
+        return 0.0
+    paths, quantiles, actual = (
+        np.concatenate([trial[k][rows] for trial, rows in zip(trials, known, strict=True)]) for k in range(3)
+    )
+    weight = np.concatenate([m[rows] for m, rows in zip(mass, known, strict=True)])
+    sums = _Sums(np.concatenate(group), groups, weight)
+    laid, came = impose(paths, quantiles), sums.of(actual)
+    own = _own(laid)
     best, kept = np.inf, 0.0
-    laid = [impose(paths, quantiles) for paths, quantiles, _ in trials]
     for candidate in STRENGTHS:
-        below: list[NDArray[np.float64]] = []
-        for (_, _, actual), values, weight in zip(trials, laid, mass, strict=True):
-            below.append(_below(tied(values, candidate, factor), actual, weight))
-        missed = float(np.abs(np.concatenate(below).mean(axis=0) - np.array(ASKED)).sum())
+        values = _mixed(laid, own, candidate, factor) if candidate > 0 else laid
+        missed = float(np.abs(_below(sums.of(values), came) - np.array(ASKED)).sum())
         if missed < best - SURE:
             best, kept = missed, candidate
     return kept
 
 
-def _below(values: Floats, actual: Floats, weight: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n, A) whether sums of groups lie below their quantiles `ASKED`; ties count as half."""
-    known = np.isfinite(actual).all(axis=1)
-    values, actual, weight = values[known], actual[known], weight[known]
-    groups = max(len(values) // GROUP, 1)
-    of = np.arange(len(values)) % groups
-    total = np.zeros((groups, *values.shape[1:]))
-    np.add.at(total, of, values * weight[:, None, None])
-    came = np.zeros((groups, actual.shape[1]))
-    np.add.at(came, of, actual * weight[:, None])
+@dataclass(frozen=True)
+class _Sums:
+    """Rows in groups: `group` (R,) of each, and what one unit of it weighs."""
+
+    group: NDArray[np.int64]
+    groups: int
+    weight: NDArray[np.float64]
+
+    def of(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
+        """(G, ...) weighed sums of `values` (R, ...)."""
+        order = np.argsort(self.group, kind="stable")
+        starts = np.searchsorted(self.group[order], np.arange(self.groups))
+        weighed = values[order] * self.weight[order].reshape(-1, *[1] * (values.ndim - 1))
+        return np.asarray(np.add.reduceat(weighed, starts, axis=0))
+
+
+def _below(total: NDArray[np.float64], came: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(A,) how often sums `came` (G, K) lie below the quantiles `ASKED` of their paths (G, S, K); ties count as half."""
     q = np.quantile(total, ASKED, axis=1, method="hazen")
     dust = 1e-6 * (1 + np.abs(came))
     below = (came < q - dust) + 0.5 * (np.abs(came - q) <= dust)
-    return np.asarray(np.moveaxis(below, 0, -1).reshape(-1, len(ASKED)))
+    return np.asarray(below.reshape(len(ASKED), -1).mean(axis=1))
 
 
 def normal_score(level: NDArray[np.float64]) -> NDArray[np.float64]:

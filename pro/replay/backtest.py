@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -114,17 +115,14 @@ def backtest(
     begin, crew = _restored(folder, mark, past, runners(past, specs, config))
     if not crew:
         crew = runners(past, specs, config)
-    for step in range(begin, len(looks)):
-        until = looks[step + 1] if step + 1 < len(looks) else past.last
-        for runner in crew:
-            if step == 0 or past.at(looks[step]).hour != past.at(looks[step - 1]).hour or every_s >= HOUR_S:
-                runner.note_chances(shared)
-            look(runner, shared, until)
-        if folder is not None and (step + 1) % keep_every == 0:
-            _keep(folder, mark, step + 1, crew)
-        tell((step + 1) / len(looks))
-    if folder is not None:
-        _keep(folder, mark, len(looks), crew)
+    with ThreadPoolExecutor(1) as beside:
+        for first in range(begin, len(looks), keep_every):
+            steps = range(first, min(first + keep_every, len(looks)))
+            others = beside.submit(_go, crew[1::2], shared, looks, steps, every_s)
+            _go(crew[::2], shared, looks, steps, every_s, tell)
+            others.result()
+            if folder is not None:
+                _keep(folder, mark, steps.stop, crew)
     threshold = config.heat.threshold
     rows = tuple(Row(r, account(past, r.course.trail, threshold)) for r in crew)
     return Backtest(past, every_s, threshold, len(looks), rows)
@@ -139,6 +137,25 @@ def fingerprint(past: Past, specs: Sequence[PolicySpec], config: Config, every_s
     said += [[s.model_dump() for s in specs], config.model_dump(mode="json"), repr(past.fleet.rules)]
     digest.update(json.dumps(said, sort_keys=True, default=str).encode())
     return digest.hexdigest()
+
+
+def _go(
+    crew: Sequence[Runner],
+    shared: Shared,
+    looks: Sequence[int],
+    steps: range,
+    every_s: float,
+    tell: Callable[[float], None] = lambda _: None,
+) -> None:
+    """These policies through these looks; policies know nothing of each other, so two crews may go side by side."""
+    past = shared.past
+    for step in steps:
+        until = looks[step + 1] if step + 1 < len(looks) else past.last
+        for runner in crew:
+            if step == 0 or past.at(looks[step]).hour != past.at(looks[step - 1]).hour or every_s >= HOUR_S:
+                runner.note_chances(shared)
+            look(runner, shared, until)
+        tell((step + 1) / len(looks))
 
 
 def verdict(found: Backtest) -> str:

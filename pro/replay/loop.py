@@ -4,36 +4,42 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pro.fleet.entities import unite
+from pro.forecast.joint import JointForecaster
 from pro.remediation.antiflap import Trip
 from pro.replay.classic import HourlyGreedy, Nothing, Pro2008, ThresholdMmt
 from pro.replay.course import Course
 from pro.replay.ours import Ours
 from pro.replay.past import STEP_S
 from pro.replay.view import View
-from pro.stages import believed, draw_scenarios
+from pro.stages import believed, draw_scenarios, reach_of
+from pro.telemetry.grid import Grid
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from numpy.typing import NDArray
+    from collections.abc import Callable, Mapping, Sequence
 
     from pro.config import Config
     from pro.forecast import Scenarios
+    from pro.forecast.joint import Reach
     from pro.replay.past import Past
     from pro.replay.policies import PolicySpec
     from pro.replay.view import Steering
-    from pro.telemetry import Grid
 
 
 HOUR_S = 3600
 CHANCE_DAYS, CHANCE_PATHS = 4, 48
 """History and number of paths behind the hourly probabilities."""
 BASE_COLUMNS = 576
+MOST_KEPT = 48
+"""Forecasts kept at a time: policies that go side by side are up to a day apart."""
+QUARTER_S = 900
+CALIBRATED_COLUMNS = 288
+"""How far paths reach is found once a day, and not anew for each forecast."""
 
 
 def steering(spec: PolicySpec, config: Config) -> Steering:
@@ -89,24 +95,41 @@ class Shared:
     """Forecasts of one instant, drawn once for all policies that ask for the same.
 
     A host that counts its processors as a VM does (no Hyper-V) is in them as it was, wherever the VMs of a replay stand: its row says
-    nothing about a VM, and demand is not read from it.
+    nothing about a VM, and demand is not read from it. How far paths reach is calibrated at the first instant and every 24 hours after it,
+    whenever that is asked for, so that a replay that was interrupted goes on as it would have.
     """
 
     def __init__(self, past: Past) -> None:
         self.past = past
-        self._column = -1
+        self._lock = RLock()
         self._drawn: dict[Any, Mapping[str, Scenarios]] = {}
-        self._hour: tuple[int, NDArray[np.float32]] = (-1, np.zeros((0, 0, 0), np.float32))
+        self._reach: dict[Any, Mapping[str, Reach]] = {}
 
     def scenarios(self, column: int, config: Config) -> Mapping[str, Scenarios]:
         """Joint paths drawn at `column` from what VMs' counters showed up to it."""
-        if column != self._column:
-            self._column, self._drawn = column, {}
-        key = config.forecast
-        if key not in self._drawn:
-            seen = self.past.until(column, key.history_days)
-            self._drawn[key] = draw_scenarios({n: believed(unite(self.past.fleet, g)) for n, g in seen.items()}, config)
-        return self._drawn[key]
+        settings = config.forecast
+        return self._of(column, settings, lambda reach: draw_scenarios(self._seen(column, settings.history_days), config, reach=reach),
+                        lambda at: reach_of(self._seen(at, settings.history_days), config))  # fmt: skip
+
+    def _seen(self, column: int, days: float) -> dict[str, Grid]:
+        """Counters as they were known at `column`."""
+        return {n: believed(unite(self.past.fleet, g)) for n, g in self.past.until(column, days).items()}
+
+    def _of(
+        self,
+        column: int,
+        key: Any,
+        drawn: Callable[[Mapping[str, Reach]], Mapping[str, Scenarios]],
+        reach: Callable[[int], Mapping[str, Reach]],
+    ) -> Mapping[str, Scenarios]:
+        """What `drawn` says, with what `reach` says for the last column not after `column` at which paths are calibrated."""
+        at = column - (column - self.past.first) % CALIBRATED_COLUMNS
+        with self._lock:
+            if (column, key) not in self._drawn:
+                if (at, key) not in self._reach:
+                    _add(self._reach, (at, key), reach(at))
+                _add(self._drawn, (column, key), drawn(self._reach[at, key]))
+            return self._drawn[column, key]
 
     def chances(self, course: Course, threshold: float) -> list[float]:
         """Probability of every host to be over `threshold` for a quarter of an hour within the next hour, VMs standing as now.
@@ -114,27 +137,31 @@ class Shared:
         From paths of an hour in slots of 15 minutes; what a host spends on itself is taken to be its median over two days.
         """
         past, k = course.past, course.column
-        if self._hour[0] != k:
-            self._hour = (k, _next_hour(past, k))
+        drawn = self._of(k, "hour", lambda reach: _hourly(past, k, reach).scenarios(HOUR_S, CHANCE_PATHS, 1),
+                         lambda at: _hourly(past, at).calibrate(HOUR_S))  # fmt: skip
+        paths = drawn["cpu_pct"].values
         stands = np.zeros((past.fleet.n_hosts, past.fleet.n_vms))
         stands[course.host_of, np.arange(past.fleet.n_vms)] = past.fleet.cpu_cap_mhz / 100.0
-        paths = self._hour[1]
         use = (stands @ paths.reshape(past.fleet.n_vms, -1)).reshape(-1, *paths.shape[1:])
         own = np.median(past.own[:, max(k - BASE_COLUMNS, 0) : k + 1], axis=1)
         hot = (use + own[:, None, None]) > threshold * past.capacity[:, None, None]
         return [round(float(p), 4) for p in hot.any(axis=2).mean(axis=1)]
 
 
-def _next_hour(past: Past, column: int) -> NDArray[np.float32]:
-    """(V, S, 4) per cent of every VM's processors over the next hour, drawn from what was known at `column`."""
-    from pro.forecast.joint import forecast
-    from pro.telemetry.grid import Grid
+def _add(kept: dict[Any, Any], key: Any, value: Any) -> None:
+    """Keep it; the oldest goes where there are too many."""
+    while len(kept) >= MOST_KEPT:
+        del kept[next(iter(kept))]
+    kept[key] = value
 
+
+def _hourly(past: Past, column: int, reach: Mapping[str, Reach] | None = None) -> JointForecaster:
+    """Of per cent of every VM's processors in quarters of an hour, fitted to some days as they were known at `column`."""
     begin = max(column + 1 - CHANCE_DAYS * 86_400 // STEP_S, 0)
     cap = np.maximum(past.fleet.cpu_cap_mhz, 1)[:, None]
     values = (100.0 * past.seen(column)[:, begin:] / cap).astype(np.float32)
     grid = believed(Grid("cpu_pct", past.fleet.vms, past.at(begin), STEP_S, values))
-    return forecast({"cpu_pct": grid}, horizon_s=HOUR_S, scenarios=CHANCE_PATHS, seed=1, slot_s=900)["cpu_pct"].values
+    return JointForecaster(slot_s=QUARTER_S, reach=reach).fit({"cpu_pct": grid})
 
 
 @dataclass(frozen=True)

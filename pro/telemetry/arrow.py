@@ -119,7 +119,8 @@ def distinct(columns: Sequence[NDArray[Any]], sizes: Sequence[int]) -> tuple[lis
     """
     combined: NDArray[np.int64] = np.zeros(len(columns[0]), dtype=np.int64)
     for codes_, size in zip(columns, sizes, strict=True):
-        combined = combined * max(size, 1) + codes_
+        if size > 1:
+            combined = combined * size + codes_
     room = math.prod(max(size, 1) for size in sizes)
     if room <= max(4 * len(combined), 65_536):
         used = np.zeros(room, dtype=bool)

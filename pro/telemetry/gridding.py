@@ -19,13 +19,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pro.telemetry.arrow import distinct, numbers
+from pro.telemetry.arrow import as_boolean, distinct, numbers
 from pro.telemetry.grid import Grid
-from pro.telemetry.partitions import ranked
+from pro.telemetry.merge import DAY_US
+from pro.telemetry.partitions import of_day, ranked
 from pro.telemetry.readers.catalogue import GROUP_ORDER
 from pro.telemetry.readers.times import from_us, to_us
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pyarrow as pa
     from numpy.typing import NDArray
 
@@ -33,7 +36,6 @@ if TYPE_CHECKING:
 
 PEAK_S = 900
 """How long the maximum of an aggregated interval is shown."""
-LONGEST_SPAN_S = 86_400
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,16 @@ class Window:
     def first_us(self) -> int:
         return self.last_us - (self.count - 1) * self.step_us
 
+    def by_day(self) -> list[Window]:
+        """The same points in pieces, one for every UTC day there is a point of."""
+        day = (self.first_us + np.arange(self.count, dtype=np.int64) * self.step_us) // DAY_US
+        starts = np.flatnonzero(np.r_[True, day[1:] != day[:-1]])
+        ends = np.r_[starts[1:], self.count]
+        return [
+            Window(self.first_us + (end - 1) * self.step_us, self.step_s, end - start)
+            for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
+        ]
+
     def reach_back(self, counter: Counter) -> datetime:
         """Samples at or before this instant cannot matter to any grid point."""
         return from_us(self.first_us) - timedelta(seconds=counter.carry_s, microseconds=1)
@@ -77,11 +89,74 @@ class _Rows:
     span_s: NDArray[np.int64]
 
     def where(self, mask: NDArray[np.bool_]) -> _Rows:
+        if mask.all():
+            return self
         return _Rows(self.series[mask], self.time_us[mask], self.value[mask], self.span_s[mask])
 
 
-def build(counter: Counter, table: pa.Table, window: Window) -> Grid:
-    """Grid `table` (samples of `counter` and its `_max`, sorted by entity, part, span, time).
+def gridded(root: Path, counter: Counter, window: Window, until: datetime) -> Grid:
+    """`counter` on the points of `window`, from samples not after `until`; memory beside the grid is that of some days' samples.
+
+    A day at a time: its own samples, those before it that are still carried, and averages of intervals that reach back into it. None is
+    longer than a day.
+    """
+    wanted = (counter.name, counter.name + "_max")
+    since = window.reach_back(counter)
+    behind: pa.Table | None = None
+    day, now = since.date(), of_day(root, since.date(), wanted, since, until)
+    blocks = []
+    for block in window.by_day():
+        first = from_us(block.last_us).date()
+        while day < first:
+            behind = _later(_end_to_end(behind, now), block.reach_back(counter))
+            day += timedelta(days=1)
+            now = of_day(root, day, wanted, since, until)
+        after = of_day(root, day + timedelta(days=1), wanted, since, until)
+        blocks.append(build(counter, _end_to_end(behind, now, _averages(after)), block))
+        behind, day, now = _end_to_end(behind, now), day + timedelta(days=1), after
+        behind = _later(
+            behind, from_us(block.last_us + block.step_us) - timedelta(seconds=counter.carry_s, microseconds=1)
+        )
+    return _side_by_side(blocks)
+
+
+def _end_to_end(*tables: pa.Table | None) -> pa.Table | None:
+    import pyarrow as pa
+
+    filled = [table for table in tables if table is not None]
+    return pa.concat_tables(filled) if filled else None
+
+
+def _later(table: pa.Table | None, since: datetime) -> pa.Table | None:
+    """Rows after an instant."""
+    return None if table is None else table.filter(as_boolean(numbers(table.column("time")) > to_us(since)))
+
+
+def _averages(table: pa.Table | None) -> pa.Table | None:
+    """Rows that speak for an interval before them."""
+    return None if table is None else table.filter(as_boolean(numbers(table.column("span_s")) > 0))
+
+
+def _side_by_side(blocks: list[Grid]) -> Grid:
+    """Grids of one counter, each beginning where the one before it ends, as one."""
+    first = blocks[0]
+    if len(blocks) == 1:
+        return first
+    names = tuple(sorted({name for block in blocks for name in block.entities}))
+    row = {name: k for k, name in enumerate(names)}
+    values = np.full((len(names), sum(block.values.shape[1] for block in blocks)), np.nan, dtype=np.float32)
+    at = 0
+    for block in blocks:
+        width = block.values.shape[1]
+        rows = slice(None) if block.entities == names else np.array([row[n] for n in block.entities], dtype=np.int64)
+        values[rows, at : at + width] = block.values
+        at += width
+    values.flags.writeable = False
+    return Grid(first.counter, names, first.start, first.step_s, values)
+
+
+def build(counter: Counter, table: pa.Table | None, window: Window) -> Grid:
+    """Grid `table` (samples of `counter` and its `_max`, each series in the order of time).
 
     Instants after the last grid point are ignored, except that an aggregated interval belongs to the points inside
     it, and those lie before its end.
@@ -101,9 +176,9 @@ def build(counter: Counter, table: pa.Table, window: Window) -> Grid:
     return Grid(counter.name, kept, from_us(window.first_us), window.step_s, grid)
 
 
-def _split(counter: Counter, table: pa.Table) -> tuple[_Rows, _Rows, list[tuple[str, str]]]:
+def _split(counter: Counter, table: pa.Table | None) -> tuple[_Rows, _Rows, list[tuple[str, str]]]:
     """Samples, maxima, and the (entity, part) of every series."""
-    if not table.num_rows:
+    if table is None or not table.num_rows:
         empty = np.zeros(0, dtype=np.int64)
         none = _Rows(empty, empty, empty.astype(np.float64), empty)
         return none, none, []
@@ -124,20 +199,18 @@ def _split(counter: Counter, table: pa.Table) -> tuple[_Rows, _Rows, list[tuple[
 
 def carried(rows: _Rows, count: int, window: Window, carry_s: int) -> NDArray[np.float64]:
     """(count, T) last observation carried forward, at most `carry_s`; NaN where nothing is known. Needs rows sorted by time within a series."""
+    if not len(rows.series):
+        return np.full((count, window.count), np.nan)
     slot = np.maximum(-((window.first_us - rows.time_us) // window.step_us), 0)
-    inside = slot < window.count
-    newest = np.full((count, window.count), -1, dtype=np.int64)
+    inside = np.flatnonzero(slot < window.count)
+    newest = np.full((count, window.count), -1, dtype=np.int32)
     # rows of one series come in time order, so of several in one slot the last written is the newest
-    newest[rows.series[inside], slot[inside]] = np.flatnonzero(inside)
-    newest = np.maximum.accumulate(newest, axis=1)
-    out = np.full((count, window.count), np.nan)
-    seen = newest >= 0
-    if not seen.any():
-        return out
+    newest.reshape(-1)[(rows.series * window.count + slot)[inside]] = inside
+    if (newest < 0).any():
+        newest = np.maximum.accumulate(newest, axis=1)
     points = window.first_us + np.arange(window.count, dtype=np.int64) * window.step_us
-    picked = newest[seen]
-    age = np.broadcast_to(points, newest.shape)[seen] - rows.time_us[picked]
-    out[seen] = np.where(age <= carry_s * 1_000_000, rows.value[picked], np.nan)
+    out = rows.value[newest]
+    out[(newest < 0) | (points - rows.time_us[newest] > carry_s * 1_000_000)] = np.nan
     return out
 
 
@@ -166,13 +239,15 @@ def _peaks(rows: _Rows, peaks: _Rows) -> NDArray[np.float64]:
     """(n,) the maximum known for each aggregated sample; its average where none is."""
     if not len(peaks.series):
         return rows.value
-    # both are sorted by (series, time): one key per row, looked up by bisection
+    # one key per row, looked up by bisection
     origin = min(int(rows.time_us.min()), int(peaks.time_us.min()))
     width = max(int(rows.time_us.max()), int(peaks.time_us.max())) - origin + 1
     have = peaks.series * width + (peaks.time_us - origin)
+    order = np.argsort(have, kind="stable")
+    have, top = have[order], peaks.value[order]
     want = rows.series * width + (rows.time_us - origin)
     at = np.minimum(np.searchsorted(have, want), len(have) - 1)
-    return np.where(have[at] == want, np.maximum(peaks.value[at], rows.value), rows.value)
+    return np.where(have[at] == want, np.maximum(top[at], rows.value), rows.value)
 
 
 def _shape(

@@ -143,12 +143,26 @@ def samples(
     for day in stored_days(root):
         if (since is not None and day < since.date()) or (until is not None and day > until.date()):
             continue
-        piece = read(path_of(root, day), counters)
-        if piece.num_rows:
+        piece = of_day(root, day, counters, since, until)
+        if piece is not None:
             pieces.append(piece)
     if not pieces:
         return samples_schema().empty_table()
     table = pa.concat_tables(pieces)
+    if entities is not None:
+        which, words = codes(table.column("entity"))
+        table = table.filter(as_boolean(np.array([word in entities for word in words], dtype=bool)[which]))
+    return table.take(column(_order(table)))
+
+
+def of_day(
+    root: Path, day: date, counters: Sequence[str], since: datetime | None, until: datetime | None
+) -> pa.Table | None:
+    """Samples of `counters` of one day with since < time <= until, as the partition has them; None where there are none."""
+    path = path_of(root, day)
+    if not path.is_file():
+        return None
+    table = read(path, counters)
     keep = None
     time_us = numbers(table.column("time"))
     if since is not None:
@@ -158,10 +172,7 @@ def samples(
         keep = early if keep is None else keep & early
     if keep is not None and not keep.all():
         table = table.filter(as_boolean(keep))
-    if entities is not None:
-        which, words = codes(table.column("entity"))
-        table = table.filter(as_boolean(np.array([word in entities for word in words], dtype=bool)[which]))
-    return table.take(column(_order(table)))
+    return table if table.num_rows else None
 
 
 def _order(table: pa.Table) -> NDArray[np.int64]:
@@ -180,6 +191,8 @@ def ranked(table: pa.Table, name: str) -> tuple[NDArray[np.int64], list[str]]:
     """Codes of a name column in the order of its words, and the words, sorted."""
     which, words = codes(table.column(name))
     order = sorted(range(len(words)), key=words.__getitem__)
+    if order == list(range(len(words))):
+        return which.astype(np.int64), words
     rank = np.empty(len(words), dtype=np.int64)
     rank[order] = np.arange(len(words))
     return rank[which], [words[k] for k in order]

@@ -98,8 +98,7 @@ class Store:
             The store is empty, or `counter` is unknown.
         """
         from pro.core.units import COUNTERS
-        from pro.telemetry import partitions
-        from pro.telemetry.gridding import Window, build
+        from pro.telemetry.gridding import Window, gridded
 
         if counter not in COUNTERS:
             raise InputError("unknown counter", got=counter, expected=f"one of {', '.join(COUNTERS)}")
@@ -107,10 +106,7 @@ class Store:
         if until is None:
             raise InputError("the store holds no samples", expected="`pro ingest` first", where=self.root)
         window = Window.ending(until, days, step_s)
-        table = partitions.samples(
-            self.root, (counter, counter + "_max"), window.reach_back(COUNTERS[counter]), until, None
-        )
-        return build(COUNTERS[counter], table, window)
+        return gridded(self.root, COUNTERS[counter], window, until)
 
     def coverage(self, until: datetime | None = None, days: float = 8.0) -> list[Coverage]:
         """One row per (counter, entity): first and newest sample, and the share of the grid of 300 s that is known."""

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pro.core.units import COUNTERS
-from pro.forecast.joint import cut, forecast
+from pro.forecast.joint import JointForecaster, cut, forecast
 from tests.conftest import HOSTILE_NAMES
 from tests.forecast.pasts import DAY, HORIZON_S, STEP_S, Values, grid, pasts, rhythmic
 
@@ -118,3 +118,14 @@ def test_nothing_in_nothing_out() -> None:
     assert forecast({}, horizon_s=3600, scenarios=4, seed=0) == {}
     empty = forecast({"cpu_pct": grid(np.zeros((0, DAY)))}, horizon_s=3600, scenarios=4, seed=0)["cpu_pct"]
     assert empty.values.shape == (0, 4, 2)
+
+
+@settings(max_examples=10)
+@given(pasts(), st.integers(0, 3))
+def test_calibrated_beforehand_at_the_same_instant_it_is_the_same_forecast(values: Values, seed: int) -> None:
+    seen = {"cpu_pct": grid(values)}
+    reach = JointForecaster().fit(seen).calibrate(HORIZON_S)
+    at_once = JointForecaster().fit(seen).scenarios(HORIZON_S, 7, seed)["cpu_pct"]
+    kept = JointForecaster(reach=reach).fit(seen).scenarios(HORIZON_S, 7, seed)["cpu_pct"]
+    assert np.array_equal(kept.values, at_once.values)
+    assert kept.model == at_once.model

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pro.forecast.blend import fit
+from pro.forecast.blend import ROUNDS, _greedy, fit
 from pro.forecast.impose import impose, middle_ranks
 from pro.forecast.marginals import LEVELS, WAYS, levels_of, ways
-from pro.forecast.together import ASKED, _below, common, normal_score, strength, tied
+from pro.forecast.together import ASKED, _below, _Sums, common, normal_score, strength, tied
 
 L = np.array(LEVELS)
 
@@ -110,12 +110,36 @@ def test_the_factor_is_as_strong_as_held_back_sums_ask_for() -> None:
     assert found(0.5) >= 0.3
 
 
-def test_below_counts_sums_of_groups() -> None:
-    values = np.broadcast_to(np.arange(24, dtype=np.float32)[None, :, None], (10, 24, 1)).copy()
-    low = _below(values, np.zeros((10, 1), np.float32), np.ones(10))
-    high = _below(values, np.full((10, 1), 99, np.float32), np.ones(10))
-    assert low.tolist() == [[1.0] * len(ASKED)]
-    assert high.tolist() == [[0.0] * len(ASKED)]
+def test_below_counts_sums_that_lie_under_their_quantiles() -> None:
+    totals = np.broadcast_to(np.arange(24.0)[None, :, None], (3, 24, 1)).copy()
+    assert _below(totals, np.full((3, 1), -1.0)).tolist() == [1.0] * len(ASKED)
+    assert _below(totals, np.full((3, 1), 99.0)).tolist() == [0.0] * len(ASKED)
+    assert _below(np.zeros((3, 24, 1)), np.zeros((3, 1))).tolist() == [0.5] * len(ASKED)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(1, 5))
+def test_sums_of_groups_are_those_of_a_plain_loop(seed: int, rows: int, groups: int) -> None:
+    rng = np.random.default_rng(seed)
+    group, weight = rng.permutation(np.arange(max(rows, groups)) % groups), rng.random(max(rows, groups))
+    values = rng.random((group.size, 3, 2))
+    plain = np.zeros((groups, 3, 2))
+    for g, w, v in zip(group, weight, values, strict=True):
+        plain[g] += w * v
+    np.testing.assert_allclose(_Sums(group, groups, weight).of(values), plain)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from(LEVELS))
+def test_greedy_selection_adds_what_lowers_the_pinball_loss_most(seed: int, level: float) -> None:
+    rng = np.random.default_rng(seed)
+    gap, prior = rng.normal(size=(4, 50)).astype(np.float32), np.array([4.0, 0.0, 0.0, 0.0])
+    count = prior.copy()
+    for _ in range(ROUNDS):
+        each = np.array([count + (np.arange(4) == k) for k in range(4)])
+        mixed = each @ gap.astype(np.float64) / (count.sum() + 1)
+        losses = np.maximum(level * mixed, (level - 1) * mixed).mean(axis=1)
+        count = each[int(losses.argmin())]
+    found = _greedy(gap, level, prior)
+    assert np.array_equal(found, count / count.sum())
 
 
 @given(st.floats(0.001, 0.999))

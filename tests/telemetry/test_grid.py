@@ -196,11 +196,16 @@ hourly_rows = st.lists(
     hourly_rows,
     st.sampled_from(["cpu_pct", "disk_bps", "net_bps"]),
     st.integers(0, 500),
-    st.sampled_from([60, 300, 420, 900, 3600]),
-    st.integers(1, 40),
+    st.tuples(st.sampled_from([60, 300, 420, 900, 3600]), st.integers(1, 40)),
+    st.sampled_from([0, 21]),
 )
-def test_grid_agrees_with_the_oracle(tmp_path_factory, raw, hourly, counter, minutes, step_s, points):
+def test_grid_agrees_with_the_oracle(tmp_path_factory, raw, hourly, counter, minutes, shape, late):
+    """`late` hours into the day, so that midnight, where one partition ends, lies before, among or after the samples."""
     folder = tmp_path_factory.mktemp("grid")
+    raw = [[str(float(row[0]) + 60 * late), *row[1:]] for row in raw]
+    hourly = [[str(int(row[0]) + late), *row[1:]] for row in hourly]
+    minutes += 60 * late
+    step_s, points = shape
     store = store_of(folder, raw, hourly)
     samples = {}
     for name in ("raw", "hourly"):
