@@ -1,7 +1,8 @@
 """Joint paths keep who is high together and when; their marginals become what a calibrated quantile function says.
 
 The rank of each path among its fellows at a moment is kept (Schaake shuffle, Clark et al. 2004), so the sum over a host's VMs of path s
-stays a sample path of the host. Equal paths share their middle rank: a machine that is idle in half of the paths stays so in these.
+stays a sample path of the host. Among equal paths chance decides, for each entity anew and for all moments alike: a machine that has
+always been idle is given the spread that such machines had on held-back days.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
+SEED = 5
+
 
 def impose(paths: Floats, quantiles: Floats) -> Floats:
     """`paths` (E, S, T), each moved by how far `quantiles` (E, T, L) at `LEVELS` lie from the paths' own at its level; order kept.
@@ -24,15 +27,17 @@ def impose(paths: Floats, quantiles: Floats) -> Floats:
     Where the two agree, nothing changes: a machine that is either idle or busy is not made half busy, as it would be by straight
     lines between a few levels. Between levels the move is straight; beyond the outermost it stays what it is there.
     """
-    n = paths.shape[1]
-    order, ordered, middle = _ranked(paths)
-    at = np.interp((np.arange(2 * n - 1) / 2 + 0.5) / n, LEVELS, np.arange(len(LEVELS)))
+    entities, n, _ = paths.shape
+    chance = np.random.default_rng(SEED).random((entities, n)).argsort(axis=1)[:, None, :]
+    across = np.take_along_axis(np.moveaxis(paths, 1, 2), chance, axis=2)
+    order = np.argsort(across, axis=2, kind="stable")
+    ordered = np.take_along_axis(across, order, axis=2)
+    at = np.interp((np.arange(n) + 0.5) / n, LEVELS, np.arange(len(LEVELS)))
     low = np.minimum(at.astype(np.int64), len(LEVELS) - 2)
     part = (at - low).astype(np.float32)
-    half = (2 * middle).astype(np.int64)
     away = quantiles - levels_of(ordered)
-    below, step = (np.take_along_axis(x, low[half], axis=2) for x in (away, np.diff(away, axis=2)))
-    return _dealt(order, ordered + below + step * part[half])
+    moved = ordered + away[..., low] + np.diff(away, axis=2)[..., low] * part
+    return _dealt(np.take_along_axis(np.broadcast_to(chance, order.shape), order, axis=2), moved)
 
 
 def in_order(ranks: NDArray[np.float64], values: Floats) -> Floats:
@@ -43,21 +48,6 @@ def in_order(ranks: NDArray[np.float64], values: Floats) -> Floats:
 
 def middle_ranks(paths: NDArray[np.floating]) -> NDArray[np.float64]:
     """(E, S, T) rank from 0 of each path at each moment, the mean rank among equals."""
-    order, _, middle = _ranked(paths)
-    out = np.empty(middle.shape)
-    np.put_along_axis(out, order, middle, axis=2)
-    return np.ascontiguousarray(np.moveaxis(out, 2, 1))
-
-
-def _dealt(order: NDArray[np.int64], values: Floats) -> Floats:
-    """(E, S, T) of `values` (E, T, S): the smallest to the path that comes first in `order` (E, T, S), and so on."""
-    out = np.empty(values.shape, dtype=np.float32)
-    np.put_along_axis(out, order, np.sort(values, axis=2), axis=2)
-    return np.ascontiguousarray(np.moveaxis(out, 2, 1))
-
-
-def _ranked(paths: NDArray[np.floating]) -> tuple[NDArray[np.int64], NDArray[np.floating], NDArray[np.float64]]:
-    """(E, T, S) order of the paths at each moment, their values in that order, and the mean rank among equals of each."""
     across = np.ascontiguousarray(np.moveaxis(paths, 1, 2))
     order = np.argsort(across, axis=2, kind="stable")
     ordered = np.take_along_axis(across, order, axis=2)
@@ -72,4 +62,13 @@ def _ranked(paths: NDArray[np.floating]) -> tuple[NDArray[np.int64], NDArray[np.
         ends[..., :-1] = ~same[..., 1:]
         last = np.minimum.accumulate(np.where(ends, place, n)[..., ::-1], axis=2)[..., ::-1]
         middle = (first + last) / 2
-    return order, ordered, middle
+    out = np.empty(middle.shape)
+    np.put_along_axis(out, order, middle, axis=2)
+    return np.ascontiguousarray(np.moveaxis(out, 2, 1))
+
+
+def _dealt(order: NDArray[np.int64], values: Floats) -> Floats:
+    """(E, S, T) of `values` (E, T, S): the smallest to the path that comes first in `order` (E, T, S), and so on."""
+    out = np.empty(values.shape, dtype=np.float32)
+    np.put_along_axis(out, order, np.sort(values, axis=2), axis=2)
+    return np.ascontiguousarray(np.moveaxis(out, 2, 1))
