@@ -17,7 +17,7 @@ import numpy as np
 
 from pro.placement.engines.budgets import plain_count
 from pro.placement.engines.flat import classes
-from pro.placement.language import Allow, Limit, Linear, Soft, Steps
+from pro.placement.language import NEVER, Allow, Limit, Linear, Soft, Steps, add_by_item
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -65,7 +65,7 @@ def source_bound(
     repair = charge + _usual_price(problem, tier)
     prices = Prices.of(problem, tier, charge, repair)
     sites = Sites(problem, tier, prices)
-    hosts = [h for h in map(sites.hot, range(problem.hosts)) if h is not None]
+    hosts = [sites.at(h) for h in sites.hot()]
     free = prices.stays.copy()
     for h in hosts:
         free[h.vms] = 0
@@ -229,10 +229,17 @@ class Sites:
         self._first = np.searchsorted(problem.home[self._order], np.arange(problem.hosts + 1))
         self.terms = [(t, _by_vm(t, len(problem.home))) for t in terms]
 
-    def hot(self, h: int) -> Site | None:
-        """Host h, if its use costs something today."""
-        site = self.at(h)
-        return site if len(site.use) else None
+    def hot(self) -> list[int]:
+        """Hosts whose use costs something today."""
+        found = np.zeros(self.problem.hosts, bool)
+        for t, weight in self.terms:
+            use = t.base.copy()
+            use.flags.writeable = True
+            add_by_item(use, t.scope[self.problem.home], weight)
+            dear = (use > np.where(t.slopes > 0, t.knots, NEVER).min(axis=0)).any(axis=1)
+            found |= (t.scope >= 0) & dear[np.maximum(t.scope, 0)]
+        hosts: list[int] = np.flatnonzero(found).tolist()
+        return hosts
 
     def at(self, h: int, arriving: Ints | None = None, rewards: Ints | None = None, forced: int = 0) -> Site:
         """Host h; `rewards` (V,): what `arriving` get for coming, and those who stand here are charged for leaving."""
