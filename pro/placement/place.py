@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING
@@ -216,7 +215,7 @@ def _large(
 ) -> tuple[_Answer, Settled]:  # fmt: skip
     """The wide search, failover, and then a bound by what hosts would do alone. `searched` has so many slots `together`."""
     from pro.placement.engines.exact import Settled
-    from pro.placement.engines.sources import source_bound
+    from pro.placement.engines.sources import priced_bound
     from pro.placement.engines.wide import Wide, goal_tier
 
     left, tell, clock = watch
@@ -233,12 +232,16 @@ def _large(
     # What was found for means of moments is judged at all of them: if it is no better than today, today.
     better = together == 1 or problem.costs(found.host_of) <= problem.costs(problem.home)
     answer = _Answer(found.host_of if better else problem.home, _said(engine.name, found, late=late))
-    answer, _ = _held(question, answer, Settled(None, None), engine, tell, left)
+
+    def in_time() -> float:
+        # What was begun takes a while to finish.
+        return left() - HOLD_SHARE * policy.seconds
+
+    answer, _ = _held(question, answer, Settled(None, None), engine, tell, in_time)
     bound = None
     if prove and goal_tier(problem) == 1 and left() > 0:
         tell("lower bound")
-        with ThreadPoolExecutor(policy.workers) as pool:
-            low = source_bound(seen, answer.host_of, 1, found.price, each=pool.map, left=left)
+        low = priced_bound(seen, answer.host_of, 1, found.price, left)
         # Prices of migrations and hosts are rounded, by less than 1 each.
         slack = 0 if together == 1 else len(problem.home) + problem.hosts
         bound = None if low is None else max(together * (low.value - slack), 0)

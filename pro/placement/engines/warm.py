@@ -26,8 +26,10 @@ def warm_wide() -> None:
     from ortools.sat.python import cp_model  # noqa: F401
 
     import pro.placement.engines.restart_kernels  # noqa: F401
+    from pro.placement.engines.sources import source_bound
     from pro.placement.engines.wide import Wide
 
+    source_bound(_two(), _two().home, 1)
     engine = Wide(tries=1)
     engine.improve(_two(), _two().home, Stop(seconds=3600, steps=1), np.random.default_rng(1))
 

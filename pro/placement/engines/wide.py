@@ -120,12 +120,11 @@ class _Run:
         if not active:
             return
         active.sort(key=lambda s: -s.gain)
-        done, number = 0, -1
-        counted = self.stop.steps < Stop().steps
+        done, number, took, clock = 0, -1, 0.0, _Schedule(self.stop, self.left)
         while done < self.stop.steps:
-            spent = 1 - self.left() / self.stop.seconds
-            reached = done / self.stop.steps if counted else spent
-            if spent >= PASSES[-1][1] or reached >= PASSES[-1][1]:
+            reached = clock.reached(done, took)
+            # A helping is not begun that would end too late.
+            if reached >= PASSES[-1][1] or self.left() - took < (1 - PASSES[-1][1]) * self.stop.seconds:
                 break
             if number < 0 or reached >= PASSES[number][1]:
                 number += 1
@@ -136,7 +135,9 @@ class _Run:
             at = (reached - since) / (until - since)
             warmth = int(warm * (cold / warm) ** at * self._scale())
             helpings = [max(self.engine.tries * s.gain // total, 500) for s in active]
+            before = self.left()
             list(each(_Search.wander, active, [self.price] * len(active), [warmth] * len(active), helpings))
+            took = before - self.left()
             done += 1
         self._deal(restart=True)
 
@@ -167,6 +168,25 @@ class _Run:
             if s.begun:
                 found[s.part.vms] = s.part.hosts[s.placements[s.chosen]]
         return found
+
+
+class _Schedule:
+    """How much of the annealing is over: by steps, as long as there is time for all of them; from then on by what is left of the time,
+    so that it ends cold."""
+
+    def __init__(self, stop: Stop, left: Callable[[], float]) -> None:
+        self._stop, self._left = stop, left
+        self._since = (0.0, left()) if stop.steps >= Stop().steps else None
+
+    def reached(self, done: int, took: float) -> float:
+        """0 to 1; the last of `done` steps `took` so many seconds."""
+        if self._since is None:
+            share = done / self._stop.steps
+            if (self._stop.steps - done) * took <= self._left():
+                return share
+            self._since = (share, self._left())
+        share, left = self._since
+        return share + (1 - share) * (1 - max(self._left(), 0) / max(left, 1e-9))
 
 
 class _Search:
