@@ -56,7 +56,7 @@ HOLD_SHARE = 0.05
 READINGS = 2
 """A bound gets its share of the time beyond so many readings of the fleet."""
 
-LEAST_SHARE = 0.05
+LEAST_SHARE = 0.15
 """Share of the time that the search gets even where reading the fleet has taken all of it."""
 
 

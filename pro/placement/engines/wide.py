@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 UNSEEN = np.iinfo(np.int64).max
 STEPS_AT_ONCE = 16
-LEAST_SHARE = 0.1
+LEAST_SHARE = 0.5
 """Share of the time for moving VMs even where reading the parts has taken longer than there was."""
 JUDGED = 2.0
 """Looks at a placement that the end of a search takes."""
@@ -236,10 +236,11 @@ class _Search:
             self._begin()
         while again:
             self._state[:] = 2
-            done = STEPS_AT_ONCE
-            while done == STEPS_AT_ONCE and left() > 0:
+            going = True
+            while going:
                 done = self._work(STEEPEST, price, STEPS_AT_ONCE)
                 self.gain += done
+                going = done == STEPS_AT_ONCE and left() > 0
             before = self._charged(price)
             if left() > 0:
                 self._work(GATHER, price, 0)
