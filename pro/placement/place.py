@@ -65,7 +65,7 @@ class Question:
     """A placement problem with its rules still in words: what the referee, `explain` and the planner need beside it.
 
     `preferences` are rules that may be broken, at a price. `failover`: the rule that hosts may fail, apart from the others
-    because it is made of them; None: not asked for.
+    because it is made of them; None: not asked for. `heat`: the terms of heat, which are large and wanted again for the account.
     """
 
     fleet: Fleet
@@ -75,6 +75,7 @@ class Question:
     problem: Problem
     preferences: tuple[Constraint, ...] = ()
     failover: Failover | None = None
+    heat: tuple[Term, ...] = ()
 
 
 def prepare(fleet: Fleet, demand: Demand, policy: Policy) -> Question:
@@ -89,10 +90,12 @@ def prepare(fleet: Fleet, demand: Demand, policy: Policy) -> Question:
         evacuate=policy.evacuate,
     )
     rows = [row for rule in constraints for row in rule.rows(fleet)]
-    wanted = [
-        Tier(name, tuple(term for objective in objectives for term in objective.terms(fleet, demand)))
-        for name, objectives in tiers(policy, fleet, demand)
-    ]
+    wanted: list[Tier] = []
+    heat: tuple[Term, ...] = ()
+    for name, objectives in tiers(policy, fleet, demand):
+        terms_of = [(objective.name, tuple(objective.terms(fleet, demand))) for objective in objectives]
+        wanted.append(Tier(name, tuple(term for _, terms in terms_of for term in terms)))
+        heat = heat or next((terms for what, terms in terms_of if what == Heat.name), ())
     wished = preferences(fleet)
     goal, terms = wanted[0].name, [*wanted[0].terms]
     for wish in wished:
@@ -107,7 +110,7 @@ def prepare(fleet: Fleet, demand: Demand, policy: Policy) -> Question:
         problem = _guarded(problem, fleet, headroom)
     # Restarts keep to what binds; what is only wished for they may break.
     stand_by = failover_of(policy, constraints)
-    return Question(fleet, demand, policy, tuple(constraints), problem, tuple(soft), stand_by)
+    return Question(fleet, demand, policy, tuple(constraints), problem, tuple(soft), stand_by, heat)
 
 
 def _guarded(problem: Problem, fleet: Fleet, headroom: Headroom) -> Problem:
@@ -350,14 +353,13 @@ class _Line:
 
 def _lines(question: Question) -> list[_Line]:
     fleet, demand = question.fleet, question.demand
-    heat = Heat(threshold=question.policy.threshold, resources=tuple(r for r in fleet.resources if r != "memory"))
 
     def line(name: str, objective: Objective, per: float, unit: str) -> _Line:
         return _Line(name, tuple(objective.terms(fleet, demand)), per, unit)
 
     also = [] if question.policy.goal == "repair" else weighed(question.policy.weights, fleet, demand, 1)
     return [
-        line("heat", heat, percent_hours(demand), "expected % x hours over the threshold, with margin"),
+        _Line("heat", question.heat, percent_hours(demand), "expected % x hours over the threshold, with margin"),
         line("migrations", Moves(), 1, "count"),
         line("hosts on", HostsOn(), 1, "hosts"),
         line("balance", Balance(), 1e7, "% of a host over its cluster's mean, weighted"),

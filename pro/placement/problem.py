@@ -97,7 +97,10 @@ def members(row: Row) -> Ints:
 class Engine(Protocol):
     """Improves a placement. Never returns one that is infeasible or costs more than `start`; engines chain."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What people call the engine."""
+        ...
 
     def improve(self, problem: Problem, start: Ints, stop: Stop, rng: np.random.Generator) -> Ints:
         """(V,) a placement at least as good as `start`."""

@@ -78,6 +78,7 @@ class Reach:
             for k, v in enumerate(row.vms.tolist()):
                 self._at.setdefault(v, []).append((i, k))
         self._known: dict[int, frozenset[int]] = {}
+        self._sets: dict[frozenset[int], frozenset[int]] = {}
         self._peaks = [_peaks(t, w, problem) for t, w in sites.terms]
         self._sites = sites
 
@@ -91,7 +92,9 @@ class Reach:
                 row, always = self._limits[i]
                 no = (row.scope >= 0) & ((always + row.weight[k] > row.upper).any(axis=1))[np.maximum(row.scope, 0)]
                 may &= ~no | (row.scope == row.scope[home])
-            self._known[v] = frozenset(np.flatnonzero(may).tolist())
+            found = frozenset(np.flatnonzero(may).tolist())
+            # Most VMs of a host may go to the same hosts: one set for all of them.
+            self._known[v] = self._sets.setdefault(found, found)
         return self._known[v]
 
     def arrival(self, v: int) -> dict[int, int]:

@@ -166,7 +166,7 @@ class _Undo:
                 amounts[v] = self._amount(self.without([v]))
         # Costs of a large fleet take long: only those of the best are asked for.
         for least in sorted({amount for amount in amounts.values() if amount < self.most}):
-            ranks = []
+            ranks: list[tuple[tuple[int, ...], int]] = []
             for v, amount in amounts.items():
                 if amount == least and (left() > 0 or not ranks) and (costs := self._costs([v])) is not None:
                     ranks.append((costs, v))
@@ -176,11 +176,13 @@ class _Undo:
 
     def all(self) -> Ints | None:
         """All of them undone, or all that can be one by one; None where that does not help."""
-        for some in (lambda: self.near, lambda: [v for v in self.near if self._costs([v]) is not None]):
-            vms = some()
-            if self._costs(vms) is not None and self._amount(self.without(vms)) < self.most:
-                return self.without(vms)
-        return None
+        if self._helps(self.near):
+            return self.without(self.near)
+        vms = [v for v in self.near if self._costs([v]) is not None]
+        return self.without(vms) if self._helps(vms) else None
+
+    def _helps(self, vms: Sequence[int]) -> bool:
+        return self._costs(vms) is not None and self._amount(self.without(vms)) < self.most
 
 
 def _about(problem: Problem, current: Ints, vms: NDArray[np.bool_]) -> Problem:
