@@ -97,8 +97,8 @@ def _linked(problem: Problem, cls: Ints, allowed: Ints) -> Ints:
     """(H,) a label for every host; equal for hosts of one part."""
     label = np.arange(problem.hosts)
     used = np.unique(cls[problem.movable])
-    for mask in allowed[used]:
-        _join(label, np.flatnonzero(mask))
+    for c in used.tolist():
+        _join(label, np.flatnonzero(allowed[c]))
     while True:
         before = label.copy()
         for row in problem.rows:

@@ -71,7 +71,8 @@ class Reach:
     def __init__(self, problem: Problem, sites: Sites) -> None:
         self._problem = problem
         rows = [r for r in problem.rows if isinstance(r, Allow)]
-        self._class, self._allowed = classes(rows, len(problem.home), problem.hosts)
+        self._class, allowed = classes(rows, len(problem.home), problem.hosts)
+        self._allowed = allowed.astype(bool)
         self._limits = [(r, _always(r, problem)) for r in problem.rows if isinstance(r, Limit) and _grows(r)]
         self._at: dict[int, list[tuple[int, int]]] = {}
         for i, (row, _) in enumerate(self._limits):
@@ -86,7 +87,7 @@ class Reach:
         """Hosts."""
         if v not in self._known:
             home = int(self._problem.home[v])
-            may = self._allowed[self._class[v]].astype(bool)
+            may = self._allowed[self._class[v]].copy()
             may[home] = False
             for i, k in self._at.get(v, ()):
                 row, always = self._limits[i]
