@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 When = Literal["after", "during", "moved"]
 
+MANY = 100_000
+"""So many numbers are added up faster as a sparse product."""
+
+NEVER = np.iinfo(np.int64).max
+
 
 def _freeze(row: object, **dtypes: type) -> None:
     for name, dtype in dtypes.items():
@@ -230,11 +235,26 @@ def counted(row: Limit, home: Ints, host_of: Ints) -> Ints:
     here = new >= 0
     if row.when == "moved":
         here &= moved
-    np.add.at(use, new[here], row.weight[here])
+    add_by_item(use, np.where(here, new, -1), row.weight)
     if row.when == "during":
         leaving = moved & (old >= 0) & (old != new)
         np.add.at(use, old[leaving], row.weight[leaving])
     return use
+
+
+def add_by_item(use: Ints, item: Ints, weight: Ints) -> None:
+    """Add row i of `weight` (n, D) to row `item[i]` of `use` (S, D), in place; -1: to none."""
+    here = item >= 0
+    if not here.all():
+        item, weight = item[here], weight[here]
+    if weight.size < MANY:
+        np.add.at(use, item, weight)
+        return
+    from scipy.sparse import csr_array
+
+    # Several times as fast as `np.add.at`, and exact: integers.
+    ones = np.ones(len(item), np.int64)
+    use += csr_array((ones, item, np.arange(len(item) + 1)), shape=(len(item), len(use))).T @ weight
 
 
 def broken(row: Row, home: Ints, host_of: Ints) -> int:
@@ -272,9 +292,11 @@ def cost(term: Term, home: Ints, host_of: Ints) -> int:
         case Steps():
             use = term.base.copy()
             use.flags.writeable = True
-            at = term.scope[host_of[term.vms]]
-            np.add.at(use, at[at >= 0], term.weight[at >= 0])
-            return int((term.slopes * np.maximum(use[None] - term.knots, 0)).sum())
+            add_by_item(use, term.scope[host_of[term.vms]], term.weight)
+            # Most scope items are under their lowest knot: only the others are looked at moment by moment.
+            dear = (use > term.knots.min(axis=0, initial=NEVER)).any(axis=1)
+            over = use[None, dear] - term.knots[:, dear]
+            return int((term.slopes[:, dear] * np.maximum(over, 0)).sum())
         case Opened(scope, price, _, vms):
             items = np.unique(scope[host_of if vms is None else host_of[vms]])
             return int(price[items[items >= 0]].sum())

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from math import inf
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
     from pro.fleet import Demand, Fleet
     from pro.placement.engines.exact import Settled
+    from pro.placement.engines.wide import Found
     from pro.placement.failover import Failover
+    from pro.placement.language import Term
     from pro.placement.problem import Engine, Objective
     from pro.placement.rules import Constraint, Violation
 
@@ -48,13 +50,22 @@ BOUND_SHARE = 0.2
 AFTER_ENGINES = 2.5
 """How much longer the referee and the account take than a look at today's placement."""
 
+HOLD_SHARE = 0.05
+"""Share that is kept for undoing migrations of a large fleet that failover forbids."""
+
+READINGS = 2
+"""A bound gets its share of the time beyond so many readings of the fleet."""
+
+LEAST_SHARE = 0.15
+"""Share of the time that the search gets even where reading the fleet has taken all of it."""
+
 
 @dataclass(frozen=True)
 class Question:
     """A placement problem with its rules still in words: what the referee, `explain` and the planner need beside it.
 
     `preferences` are rules that may be broken, at a price. `failover`: the rule that hosts may fail, apart from the others
-    because it is made of them; None: not asked for.
+    because it is made of them; None: not asked for. `heat`: the terms of heat, which are large and wanted again for the account.
     """
 
     fleet: Fleet
@@ -64,6 +75,7 @@ class Question:
     problem: Problem
     preferences: tuple[Constraint, ...] = ()
     failover: Failover | None = None
+    heat: tuple[Term, ...] = ()
 
 
 def prepare(fleet: Fleet, demand: Demand, policy: Policy) -> Question:
@@ -79,10 +91,12 @@ def prepare(fleet: Fleet, demand: Demand, policy: Policy) -> Question:
         evacuate=policy.evacuate,
     )
     rows = [row for rule in constraints for row in rule.rows(fleet)]
-    wanted = [
-        Tier(name, tuple(term for objective in objectives for term in objective.terms(fleet, demand)))
-        for name, objectives in tiers(policy, fleet, demand)
-    ]
+    wanted: list[Tier] = []
+    heat: tuple[Term, ...] = ()
+    for name, objectives in tiers(policy, fleet, demand):
+        terms_of = [(objective.name, tuple(objective.terms(fleet, demand))) for objective in objectives]
+        wanted.append(Tier(name, tuple(term for _, terms in terms_of for term in terms)))
+        heat = heat or next((terms for what, terms in terms_of if what == Heat.name), ())
     wished = preferences(fleet)
     goal, terms = wanted[0].name, [*wanted[0].terms]
     for wish in wished:
@@ -97,7 +111,7 @@ def prepare(fleet: Fleet, demand: Demand, policy: Policy) -> Question:
         problem = _guarded(problem, fleet, headroom)
     # Restarts keep to what binds; what is only wished for they may break.
     stand_by = failover_of(policy, constraints)
-    return Question(fleet, demand, policy, tuple(constraints), problem, tuple(soft), stand_by)
+    return Question(fleet, demand, policy, tuple(constraints), problem, tuple(soft), stand_by, heat)
 
 
 def _guarded(problem: Problem, fleet: Fleet, headroom: Headroom) -> Problem:
@@ -136,19 +150,26 @@ def place(
     _ready(question, tell)
     searched, together = _searched(question)
     begun = clock()
-    today = _figures(question, fleet.host_of)
+    lines = _lines(question)
+    today = _figures(question, lines, fleet.host_of, check(fleet, question.constraints, fleet.host_of))
     # Engines leave the referee and the account as long as a look at today's placement took.
-    after_engines = AFTER_ENGINES * (clock() - begun)
-    found, proof = _run(searched, max(policy.seconds - after_engines, policy.seconds / 2), tell, clock, prove=prove)
+    until = begun + policy.seconds - AFTER_ENGINES * (clock() - begun)
+
+    def left() -> float:
+        return until - clock()
+
     problem = question.problem
-    if together > 1:
-        found, proof = _at_all_moments(problem, found, proof, together)
-    found, proof = _held(question, found, proof, tell)
+    if large(problem):
+        found, proof = _large(question, searched, together, (left, tell, clock), prove=prove)
+    else:
+        from pro.placement.engines import Local
+
+        found, proof = _held(question, *_small(question, tell, prove=prove), Local(), tell)
     verdict = require(fleet, question.constraints, found.host_of)
     after = problem.costs(found.host_of)
     return Placement(
         host_of=found.host_of,
-        tiers=_account(today, _figures(question, found.host_of)),
+        tiers=_account(today, _figures(question, lines, found.host_of, verdict.still)),
         violations=verdict.still,
         bound=proof.bound,
         gap=None if proof.bound is None else round((after[1] - proof.bound) / max(after[1], 1), 6),
@@ -176,17 +197,6 @@ def _searched(question: Question) -> tuple[Question, int]:
     return prepare(question.fleet, fewer_moments(question.demand, together), question.policy), together
 
 
-def _at_all_moments(problem: Problem, found: _Answer, proof: Settled, together: int) -> tuple[_Answer, Settled]:
-    """What was found with `together` slots as one, for the question as it was asked: if it is no better than today, today."""
-    if problem.costs(found.host_of) > problem.costs(problem.home):
-        found = replace(found, host_of=problem.home)
-    if proof.bound is None:
-        return found, proof
-    # Prices of migrations and hosts are rounded, by less than 1 each.
-    bound = together * (proof.bound - len(problem.home) - problem.hosts)
-    return found, replace(proof, bound=max(bound, 0))
-
-
 def large(problem: Problem) -> bool:
     """Whether so many VMs could go to so many hosts that a look at every pair is too long a step."""
     return len(problem.home) * problem.hosts > LARGE
@@ -203,39 +213,64 @@ def _ready(question: Question, tell: Callable[[str], None]) -> None:
         warm()
 
 
-def _run(
-    question: Question, seconds: float, tell: Callable[[str], None], clock: Callable[[], float], *, prove: bool
-) -> tuple[_Answer, Settled]:
-    """Wide search where the fleet is large, in so many seconds; else greedy, local search, and whatever proves something."""
-    if large(question.problem):
-        return _large(question, seconds, tell, clock, prove=prove)
-    return _small(question, tell, prove=prove)
-
-
 def _large(
-    question: Question, seconds: float, tell: Callable[[str], None], clock: Callable[[], float], *, prove: bool
-) -> tuple[_Answer, Settled]:
-    """The wide search, and then a bound by what hosts would do alone."""
+    question: Question, searched: Question, together: int,
+    watch: tuple[Callable[[], float], Callable[[str], None], Callable[[], float]], *, prove: bool,
+) -> tuple[_Answer, Settled]:  # fmt: skip
+    """The wide search, failover, and then a bound by what hosts would do alone. `searched` has so many slots `together`."""
     from pro.placement.engines.exact import Settled
-    from pro.placement.engines.sources import source_bound
+    from pro.placement.engines.sources import priced_bound
     from pro.placement.engines.wide import Wide, goal_tier
 
-    problem, policy, begun = question.problem, question.policy, clock()
+    left, tell, clock = watch
+    policy, problem, seen = question.policy, question.problem, searched.problem
     engine = Wide(workers=policy.workers, clock=clock)
     tell(engine.name)
     steps = helpings(policy) if policy.steps is None else policy.steps
-    stop = Stop(seconds * (1 - BOUND_SHARE * prove), steps)
-    found = engine.search(problem, problem.home, stop, np.random.default_rng(policy.seed))
+    rest = left() - _drill_takes(question, clock)
+    # The more time there is beyond reading the fleet, the more of it is left for failover and the bound.
+    kept = HOLD_SHARE * rest + BOUND_SHARE * prove * max(rest - READINGS * (policy.seconds - left()), 0)
+    stop = Stop(max(rest - kept, LEAST_SHARE * policy.seconds), steps)
+    late = rest <= 0
+    found = engine.search(seen, seen.home, stop, np.random.default_rng(policy.seed))
+    # What was found for means of moments is judged at all of them: if it is no better than today, today.
+    better = together == 1 or problem.costs(found.host_of) <= problem.costs(problem.home)
+    answer = _Answer(found.host_of if better else problem.home, _said(engine.name, found, late=late))
+
+    def in_time() -> float:
+        # What was begun takes a while to finish.
+        return left() - HOLD_SHARE * policy.seconds
+
+    answer, _ = _held(question, answer, Settled(None, None), engine, tell, in_time)
     bound = None
-    if prove and goal_tier(problem) == 1:
+    if prove and goal_tier(problem) == 1 and left() > 0:
         tell("lower bound")
-        with ThreadPoolExecutor(policy.workers) as pool:
-            bound = source_bound(
-                problem, found.host_of, 1, found.price,
-                each=pool.map, left=lambda: seconds - (clock() - begun),
-            )  # fmt: skip
-    fewest = not (found.host_of != problem.home).any() or None
-    return _Answer(found.host_of, engine.name), Settled(None if bound is None else bound.value, fewest)
+        low = priced_bound(seen, answer.host_of, 1, found.price, left)
+        # Prices of migrations and hosts are rounded, by less than 1 each.
+        slack = 0 if together == 1 else len(problem.home) + problem.hosts
+        bound = None if low is None else max(together * (low.value - slack), 0)
+    fewest = not (answer.host_of != problem.home).any() or None
+    return answer, Settled(bound, fewest)
+
+
+def _drill_takes(question: Question, clock: Callable[[], float]) -> float:
+    """Seconds that it will take to look at failover where something moved: by what the largest cluster takes as it is."""
+    rule, fleet = question.failover, question.fleet
+    if rule is None or not (drill := rule.drill(fleet)).clusters:
+        return 0.0
+    size = np.bincount(drill.cluster[drill.cluster >= 0])
+    begun = clock()
+    rule.levels(fleet, fleet.host_of, [int(np.argmax(size))])
+    return 3 * (clock() - begun) * float((size.astype(float) ** 2).sum()) / float(size.max()) ** 2
+
+
+def _said(name: str, found: Found, *, late: bool) -> str:
+    """The engine's name, and what it had no time for."""
+    if late:
+        name += ", reading the fleet took all the time there was"
+    if found.finished == found.parts:
+        return name
+    return f"{name}, time for {found.finished:,} of {found.parts:,} independent parts, the hottest first"
 
 
 def _small(question: Question, tell: Callable[[str], None], *, prove: bool) -> tuple[_Answer, Settled]:
@@ -272,11 +307,12 @@ def _small(question: Question, tell: Callable[[str], None], *, prove: bool) -> t
     return _Answer(proof.host_of, " + ".join([*names, exact.name])), Settled(proof.bounds[1], fewest)
 
 
-def _held(question: Question, found: _Answer, proof: Settled, tell: Callable[[str], None]) -> tuple[_Answer, Settled]:
+def _held(
+    question: Question, found: _Answer, proof: Settled, engine: Engine,
+    tell: Callable[[str], None], left: Callable[[], float] = lambda: inf,
+) -> tuple[_Answer, Settled]:  # fmt: skip
     """The answer without what would make it worse in failover than today."""
-    from pro.placement.engines import Local
-
-    kept = hold(question, found.host_of, Local(), tell)
+    kept = hold(question, found.host_of, engine, tell, left)
     if kept is found.host_of:
         return found, proof
     moved = bool((kept != question.fleet.host_of).any())
@@ -297,30 +333,52 @@ def _movable(fleet: Fleet, policy: Policy) -> NDArray[np.bool_]:
 
 def account(question: Question, host_of: Ints) -> tuple[TierCost, ...]:
     """The answer in people's units, most important first: what it was and what it will be."""
-    return _account(_figures(question, question.fleet.host_of), _figures(question, host_of))
+    lines, fleet = _lines(question), question.fleet
+    was, will = (_figures(question, lines, x, check(fleet, question.constraints, x)) for x in (fleet.host_of, host_of))
+    return _account(was, will)
 
 
 def _account(today: list[tuple[str, float, str]], after: list[tuple[str, float, str]]) -> tuple[TierCost, ...]:
     return tuple(TierCost(name, was, will, unit) for (name, was, unit), (_, will, _) in zip(today, after, strict=True))
 
 
-def _figures(question: Question, host_of: Ints) -> list[tuple[str, float, str]]:
-    """The lines of the account for `host_of`: what, how much, in which unit."""
-    fleet, demand, home = question.fleet, question.demand, question.fleet.host_of
-    heat = Heat(threshold=question.policy.aim, resources=tuple(r for r in fleet.resources if r != "memory"))
+@dataclass(frozen=True)
+class _Line:
+    """A line of the account: the cost of `terms`, in units of `per`."""
 
-    def of(objective: Objective, per: float) -> float:
-        return round(sum(cost(term, home, host_of) for term in objective.terms(fleet, demand)) / per, 2)
+    name: str
+    terms: tuple[Term, ...]
+    per: float
+    unit: str
 
-    wishes = [("preferences not kept", sum(v.amount for v in unkept(question, host_of)), "violations")]
+
+def _lines(question: Question) -> list[_Line]:
+    fleet, demand = question.fleet, question.demand
+
+    def line(name: str, objective: Objective, per: float, unit: str) -> _Line:
+        return _Line(name, tuple(objective.terms(fleet, demand)), per, unit)
+
     also = [] if question.policy.goal == "repair" else weighed(question.policy.weights, fleet, demand, 1)
     return [
-        ("broken rules", sum(v.amount for v in check(fleet, question.constraints, host_of)), "violations"),
-        *(wishes if question.preferences else []),
-        ("heat", of(heat, percent_hours(demand)), "expected % x hours over the threshold, with margin"),
-        ("migrations", of(Moves(), 1), "count"),
-        ("memory moved", round(float(fleet.memory_mib[host_of != home].sum()) / 1024, 2), "GiB"),
-        ("hosts on", of(HostsOn(), 1), "hosts"),
-        ("balance", of(Balance(), 1e7), "% of a host over its cluster's mean, weighted"),
-        *((one.plain.name, of(one.plain, one.per), one.unit) for one in also),
+        _Line("heat", question.heat, percent_hours(demand), "expected % x hours over the threshold, with margin"),
+        line("migrations", Moves(), 1, "count"),
+        line("hosts on", HostsOn(), 1, "hosts"),
+        line("balance", Balance(), 1e7, "% of a host over its cluster's mean, weighted"),
+        *(line(one.plain.name, one.plain, one.per, one.unit) for one in also),
     ]
+
+
+def _figures(
+    question: Question, lines: Sequence[_Line], host_of: Ints, broken: Sequence[Violation]
+) -> list[tuple[str, float, str]]:
+    """The lines of the account for `host_of`: what, how much, in which unit. `broken`: the rules it breaks."""
+    fleet, home = question.fleet, question.fleet.host_of
+    wishes = [("preferences not kept", sum(v.amount for v in unkept(question, host_of)), "violations")]
+    found = [
+        (line.name, round(sum(cost(t, home, host_of) for t in line.terms) / line.per, 2), line.unit) for line in lines
+    ]
+    moved = ("memory moved", round(float(fleet.memory_mib[host_of != home].sum()) / 1024, 2), "GiB")
+    return [
+        ("broken rules", sum(v.amount for v in broken), "violations"),
+        *(wishes if question.preferences else []), *found[:2], moved, *found[2:],
+    ]  # fmt: skip

@@ -81,15 +81,26 @@ class Problem:
 
     def feasible(self, host_of: Ints) -> bool:
         """Whether every row holds and nothing immovable moved."""
-        return not np.any((host_of != self.home) & ~self.movable) and all(
-            broken(r, self.home, host_of) == 0 for r in self.rows
-        )
+        moved = host_of != self.home
+        if np.any(moved & ~self.movable):
+            return False
+        still = not moved.any()
+        # Where no member moved, a row holds as it does at home.
+        return all(broken(r, self.home, host_of) == 0 for r in self.rows if still or moved[members(r)].any())
+
+
+def members(row: Row) -> Ints:
+    """(n,) the VMs that `row` speaks of."""
+    return np.concatenate([row.a, row.b]) if isinstance(row, Near) else row.vms
 
 
 class Engine(Protocol):
     """Improves a placement. Never returns one that is infeasible or costs more than `start`; engines chain."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What people call the engine."""
+        ...
 
     def improve(self, problem: Problem, start: Ints, stop: Stop, rng: np.random.Generator) -> Ints:
         """(V,) a placement at least as good as `start`."""

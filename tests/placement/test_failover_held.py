@@ -158,6 +158,8 @@ def test_a_search_goes_on_without_the_migration_that_was_undone() -> None:
     assert not question.failover.worse(found, kept)
     assert question.problem.costs(kept) < question.problem.costs(found.host_of)
     assert found.hosts[kept[found.vm_index("hot")]] != "h2"
+    hurried = hold(question, to_h2, Local(), left=lambda: 0.0)
+    assert np.array_equal(hurried, found.host_of)
 
 
 def test_a_broken_rule_is_repaired_although_a_host_less_may_fail() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pro.placement.engines.budgets import UNSEEN, deal
-from pro.placement.engines.sources import source_bound
+from pro.placement.engines.sources import priced_bound, source_bound
 from pro.placement.engines.split import split
 from pro.placement.engines.wide import Wide, goal_tier
 from pro.placement.engines.wide_form import form, stand
@@ -139,6 +139,31 @@ def test_a_bound_by_sources_is_never_above_the_best(problem: Problem, price: int
     if bound is not None:
         assert bound.value <= best[tier]
         assert bound.proven <= bound.hosts
+        searched = priced_bound(problem, placed, tier, price, (lambda: 0.0) if hurry else (lambda: 1.0))
+        assert searched is not None
+        assert searched.value <= best[tier]
+
+
+@given(st.integers(0, 2**16), st.integers(0, 6), st.integers(0, 4))
+def test_who_leaves_a_host_is_the_best_choice_there_is(seed: int, vms: int, limit: int) -> None:
+    from pro.placement.engines.source_kernels import least_leaving
+
+    rng = np.random.default_rng(seed)
+    columns, bends = rng.integers(1, 5), rng.integers(1, 4)
+    weight, price = rng.integers(0, 9, (vms, columns)), rng.integers(1, 15, vms)
+    use = weight.sum(axis=0) + rng.integers(0, 5, columns)
+    knots, slopes = rng.integers(0, 15, (bends, columns)), rng.integers(0, 5, (bends, columns))
+
+    def cost(leaves: np.ndarray) -> int:
+        rest = use - weight[leaves].sum(axis=0)
+        return int((slopes * np.maximum(rest - knots, 0)).sum() + price[leaves].sum())
+
+    best = min(cost(np.array(leaves, bool)) for leaves in product((0, 1), repeat=vms))
+    found = np.zeros(vms, np.int64)
+    assert least_leaving(use, weight, knots, slopes, price, 1_000, found) == (best, best)
+    assert cost(found > 0) == best
+    value, low = least_leaving(use, weight, knots, slopes, price, limit, found)
+    assert low <= best <= value == cost(found > 0)
 
 
 def test_the_bound_is_met_where_leaving_is_all_that_costs() -> None:

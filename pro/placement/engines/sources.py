@@ -1,8 +1,8 @@
 """A lower bound for problems of any size: what every host would do alone, if whoever leaves it cost nothing where they go.
 
 Whoever arrives can only raise a cost of use, and whoever leaves pays at least for the migration. So a host costs at least as
-much as its best choice of who leaves, and the sum over hosts is a bound. Such a choice has a few VMs and is solved by CP-SAT;
-where there is no time for that, a convex cost falls by at most the sum of what it falls by for each VM that leaves alone. A
+much as its best choice of who leaves, and the sum over hosts is a bound. Such a choice has a few VMs and is found by branch and
+bound (source_kernels.py); where there is no time for that, its first bound counts. A
 budget of migrations is charged at `price` each (Lagrange), and so are repairs: staying where it breaks a rule. A VM that no
 host takes for nothing pays for that as well (takers.py). The bound is tight where somebody takes each VM that leaves, and loose
 where whole clusters are full and it takes several VMs to fill a host.
@@ -17,7 +17,7 @@ import numpy as np
 
 from pro.placement.engines.budgets import plain_count
 from pro.placement.engines.flat import classes
-from pro.placement.language import Allow, Limit, Linear, Soft, Steps
+from pro.placement.language import NEVER, Allow, Limit, Linear, Soft, Steps, add_by_item
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,8 +30,11 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Bools = NDArray[np.bool_]
 
-EFFORT = 0.2
-"""Deterministic seconds that CP-SAT gets for one host."""
+NODES = 20_000
+"""Nodes that branch and bound gets for one host."""
+
+NARROW = 1.2
+"""Prices of a migration that differ by less are not told apart."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +55,13 @@ def source_bound(
     *,
     each: Callable[..., Iterable[Any]] = map,
     left: Callable[[], float] = lambda: 1.0,
+    takers: bool = True,
 ) -> SourceBound | None:
     """What `tier` costs at least, of all placements for which the tiers before it cost no more than for `found` (V,).
 
     `price`: what one migration of the budget is taken to be worth; any number gives a bound. None: some cost of the tier may
-    fall when VMs arrive. `each` maps a function over hosts, for example that of a pool.
+    fall when VMs arrive. `each` maps a function over hosts, for example that of a pool. Without `takers`, whoever leaves costs nothing
+    where he goes: quick, and lower.
     """  # fmt: skip
     if not all(_rises(t) for t in problem.tiers[tier].terms):
         return None
@@ -65,18 +70,49 @@ def source_bound(
     repair = charge + _usual_price(problem, tier)
     prices = Prices.of(problem, tier, charge, repair)
     sites = Sites(problem, tier, prices)
-    hosts = [h for h in map(sites.hot, range(problem.hosts)) if h is not None]
+    hosts = [sites.at(h) for h in sites.hot()]
     free = prices.stays.copy()
     for h in hosts:
         free[h.vms] = 0
     total = int(np.minimum(free, np.where(problem.movable, prices.leaves, free)).sum())
     solved = list(each(lambda h: h.least(left), hosts))
-    from pro.placement.engines.takers import with_takers
+    if takers:
+        from pro.placement.engines.takers import with_takers
 
-    solved = with_takers(problem, sites, hosts, solved, each, left)
+        solved = with_takers(problem, sites, hosts, solved, each, left)
     total += sum(value for value, _ in solved)
     value = total - charge * (count or 0) - repair * sum(problem.costs(found)[:tier])
     return SourceBound(max(value, 0), len(hosts), sum(done for _, done in solved))
+
+
+def priced_bound(
+    problem: Problem, found: Ints, tier: int, price: int, left: Callable[[], float] = lambda: 1.0
+) -> SourceBound | None:
+    """The greatest `source_bound` over prices of a migration near `price`, as far as there is time.
+
+    The bound is concave in the price, but for what branch and bound leaves open: quick bounds say where to begin, then one climbs.
+    """
+    quick: dict[int, SourceBound] = {}
+    for charge in sorted({price >> shift for shift in range(4)}, reverse=True):
+        if quick and left() <= 0:
+            break
+        bound = source_bound(problem, found, tier, charge, left=left, takers=False)
+        if bound is None:
+            return None
+        quick[charge] = bound
+    at = max(quick, key=lambda charge: quick[charge].value)
+    best, factor, tried = quick[at], 2.0, set[int]()
+    climbs = [at]
+    while climbs and left() > 0:
+        charge = climbs.pop(0)
+        tried.add(charge)
+        bound = source_bound(problem, found, tier, charge, left=left)
+        if bound is not None and bound.value > best.value:
+            best, at, climbs = bound, charge, []
+        while not climbs and factor > NARROW and at:
+            climbs = [c for c in (round(at * factor), round(at / factor)) if c not in tried]
+            factor = factor if climbs else factor**0.5
+    return best
 
 
 def _rises(term: Term) -> bool:
@@ -145,24 +181,39 @@ class Site:
         """What a host whose use costs nothing costs at least."""
         return self.fixed + int(np.minimum(self.leaving, 0).sum())
 
-    def least(self, left: Callable[[], float], effort: float = EFFORT) -> tuple[int, bool]:
-        """The least cost of any choice of who leaves and who comes, and whether it is the exact one."""
-        over = self.use[None] - self.knots
-        must, most = over + self.arriving[: self.forced].sum(axis=0), over + self.arriving.sum(axis=0)
-        today = int((self.slopes * np.maximum(must, 0)).sum())
+    def least(self, left: Callable[[], float], nodes: int = NODES) -> tuple[int, bool]:
+        """The least cost of any choice of who leaves and who comes, and whether it is the exact one; where not, no more than it."""
+        value, proven, _ = self.choice(nodes if left() > 0 else 1)
+        return value, proven
+
+    def choice(self, nodes: int) -> tuple[int, bool, NDArray[np.bool_]]:
+        """The same, and which of `may` and then of those who might come are not there in a choice as good as any found.
+
+        Whoever might come is there, has the reward, and may leave again for it.
+        """
+        from pro.placement.engines.source_kernels import least_leaving
+
+        use = self.use + self.arriving.sum(axis=0)
+        weight = np.concatenate([self.weight, self.arriving[self.forced :]])
+        price = np.concatenate([self.leaving, self.reward[self.forced :]])
+        known = self.fixed - int(self.reward[self.forced :].sum())
+        gone = price <= 0
+        use, known = use - weight[gone].sum(axis=0), known + int(price[gone].sum())
+        weight, price = weight[~gone], price[~gone]
         # Costs are convex: the fuller the host, the more a departure is worth.
-        full = int((self.slopes * np.maximum(most, 0)).sum())
-        saves = np.array([full - int((self.slopes * np.maximum(most - w, 0)).sum()) for w in self.weight], np.int64)
-        worth = np.flatnonzero(saves > self.leaving)
-        rewards = self.reward[self.forced :]
-        if len(worth) < 2 and not len(rewards):
-            return self.fixed + today - int((saves - self.leaving)[worth].sum()), True
-        if left() <= 0:
-            low = int(np.minimum(self.leaving[worth], 0).sum()) - int(rewards.sum())
-            apart = today - int((saves - self.leaving)[worth].sum()) - int(rewards.sum())
-            return self.fixed + max(apart, low), False
-        value, proven = self._solve(worth, must, most, effort)
-        return self.fixed + value, proven
+        dear = (use > self.knots).any(axis=0)
+        use, knots, slopes, weight = use[dear], self.knots[:, dear], self.slopes[:, dear], weight[:, dear]
+        full = int((slopes * np.maximum(use - knots, 0)).sum())
+        saves = full - (slopes * np.maximum((use - weight)[:, None] - knots, 0)).sum(axis=(1, 2))
+        worth = np.flatnonzero(saves > price)
+        worth = worth[np.argsort(-saves[worth] / price[worth], kind="stable")]
+        leaves = np.zeros(len(worth), np.int64)
+        found, low = least_leaving(
+            *map(np.ascontiguousarray, (use, weight[worth], knots, slopes, price[worth])), nodes, leaves
+        )
+        absent = gone.copy()
+        absent[np.flatnonzero(~gone)[worth[leaves > 0]]] = True
+        return known + low, found == low, absent
 
     def narrow(self, columns: int) -> Site:
         """With its dearest columns alone: costs no more."""
@@ -192,30 +243,6 @@ class Site:
         over = np.maximum(full - at[None] - one.knots, 0)
         return self.fixed + rest + float((np.interp(at, gone, paid) + (one.slopes * over).sum(axis=0)).min())
 
-    def _solve(self, worth: Ints, must: Ints, most: Ints, effort: float) -> tuple[int, bool]:
-        from ortools.sat.python import cp_model
-
-        model = cp_model.CpModel()
-        leaves = [model.new_bool_var("") for _ in worth]
-        comes = [model.new_bool_var("") for _ in self.reward[self.forced :]]
-        terms, prices = [*leaves, *comes], [*self.leaving[worth].tolist(), *(-self.reward[self.forced :]).tolist()]
-        for j, d in zip(*np.nonzero((most > 0) & (self.slopes > 0)), strict=True):
-            rest = model.new_int_var(0, int(most[j, d]), "")
-            weights = [*self.weight[worth, d].tolist(), *(-self.arriving[self.forced :, d]).tolist()]
-            model.add(rest + cp_model.LinearExpr.weighted_sum([*leaves, *comes], weights) >= int(must[j, d]))
-            terms.append(rest)
-            prices.append(int(self.slopes[j, d]))
-        model.minimize(cp_model.LinearExpr.weighted_sum(terms, prices))
-        solver = cp_model.CpSolver()
-        solver.parameters.num_workers = 1
-        solver.parameters.max_deterministic_time = effort
-        status = solver.solve(model)
-        if status == cp_model.OPTIMAL:
-            return round(solver.objective_value), True
-        # The bound is a float; it is rounded down by more than it can be wrong.
-        low = solver.best_objective_bound
-        return int(np.floor(low - 1e-9 * abs(low) - 1e-6)), False
-
 
 class Sites:
     """Every host as a `Site`: what its use costs in the tier, and who stands there."""
@@ -229,10 +256,17 @@ class Sites:
         self._first = np.searchsorted(problem.home[self._order], np.arange(problem.hosts + 1))
         self.terms = [(t, _by_vm(t, len(problem.home))) for t in terms]
 
-    def hot(self, h: int) -> Site | None:
-        """Host h, if its use costs something today."""
-        site = self.at(h)
-        return site if len(site.use) else None
+    def hot(self) -> list[int]:
+        """Hosts whose use costs something today."""
+        found = np.zeros(self.problem.hosts, bool)
+        for t, weight in self.terms:
+            use = t.base.copy()
+            use.flags.writeable = True
+            add_by_item(use, t.scope[self.problem.home], weight)
+            dear = (use > np.where(t.slopes > 0, t.knots, NEVER).min(axis=0)).any(axis=1)
+            found |= (t.scope >= 0) & dear[np.maximum(t.scope, 0)]
+        hosts: list[int] = np.flatnonzero(found).tolist()
+        return hosts
 
     def at(self, h: int, arriving: Ints | None = None, rewards: Ints | None = None, forced: int = 0) -> Site:
         """Host h; `rewards` (V,): what `arriving` get for coming, and those who stand here are charged for leaving."""

@@ -97,8 +97,8 @@ def _linked(problem: Problem, cls: Ints, allowed: Ints) -> Ints:
     """(H,) a label for every host; equal for hosts of one part."""
     label = np.arange(problem.hosts)
     used = np.unique(cls[problem.movable])
-    for mask in np.unique(allowed[used].astype(bool), axis=0) if len(used) else ():
-        _join(label, np.flatnonzero(mask))
+    for c in used.tolist():
+        _join(label, np.flatnonzero(allowed[c]))
     while True:
         before = label.copy()
         for row in problem.rows:
@@ -113,8 +113,8 @@ def _linked(problem: Problem, cls: Ints, allowed: Ints) -> Ints:
 
 
 def _join(label: Ints, hosts: Ints) -> None:
-    found = np.unique(label[hosts])
-    if len(found) > 1:
+    found = label[hosts]
+    if len(found) and (found != found[0]).any():
         label[np.isin(label, found)] = found[0]
 
 
@@ -145,9 +145,10 @@ def _members(row: Row) -> Ints:
 
 def _mixed(scope: Ints, vms: Ints, problem: Problem, label: Ints, none: int = -1) -> bool:
     """Whether VMs of several parts count in one scope item. `none`: what scope item is none."""
-    parts = np.unique(label[problem.home[vms]])
-    if len(parts) < 2:
+    found = label[problem.home[vms]]
+    if not len(found) or (found == found[0]).all():
         return False
+    parts = np.unique(found)
     here = np.isin(label, parts) & (scope != none)
     pairs = np.unique(np.stack([scope[here], label[here]]), axis=1)
     return len(np.unique(pairs[0])) < int(pairs.shape[1])
@@ -162,8 +163,11 @@ def _ties(row: Row, problem: Problem, label: Ints, *, soft: bool = False) -> boo
             return _mixed(row.scope, row.vms, problem, label)
         case AtLeast() | Together() | Near():
             members = _members(row)
-            parts = np.unique(label[problem.home[members]])
-            if len(parts) < 2 or _constant(row.scope, parts, label):
+            found = label[problem.home[members]]
+            if not len(found) or (found == found[0]).all():
+                return False
+            parts = np.unique(found)
+            if _constant(row.scope, parts, label):
                 return False
             none = -1 if isinstance(row, AtLeast) or (isinstance(row, Together) and row.weight is not None) else -2
             return soft or isinstance(row, Near) or _mixed(row.scope, members, problem, label, none)
@@ -197,6 +201,9 @@ class _Cut:
         if not len(vms):
             return
         owner = self.part_of[vms]
+        if (owner == owner[0]).all():
+            yield int(owner[0]), np.arange(len(vms)), self.local_vm[vms]
+            return
         order = np.argsort(owner, kind="stable")
         parts, first = np.unique(owner[order], return_index=True)
         for p, which in zip(parts.tolist(), np.split(order, first[1:]), strict=True):
@@ -205,7 +212,9 @@ class _Cut:
     def _items(self, scope: Ints, p: int) -> tuple[Ints, Ints]:
         """Scope items that part p has hosts in, and the scope of its hosts in terms of these."""
         there = scope[self.hosts[p]]
-        items = np.unique(there[there >= 0])
+        items = there[there >= 0]
+        if (items[1:] <= items[:-1]).any():
+            items = np.unique(items)
         return items, np.where(there >= 0, np.searchsorted(items, there), -1)
 
     def row(self, row: Row) -> Iterator[tuple[int, Row]]:

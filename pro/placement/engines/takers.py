@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Solved = tuple[int, bool]
 
-TAKER_EFFORT = 0.05
-"""Deterministic seconds that CP-SAT gets for one VM on one host."""
+TAKER_NODES = 2_000
+"""Nodes that branch and bound gets for one VM on one host."""
 
 NEVER = np.iinfo(np.int64).max // 8
 COLUMNS = 16
@@ -46,7 +46,7 @@ def with_takers(
     """`solved`, the least cost of each of `hosts`, raised by what those who leave cost where they go."""
     if left() <= 0:
         return list(solved)
-    reach = _Reach(problem, sites)
+    reach = Reach(problem, sites)
     alone = {site.host: value for site, (value, _) in zip(hosts, solved, strict=True)}
     rewards = np.zeros(len(problem.home), np.int64)
     for v in _giants(sites, hosts, reach, left):
@@ -65,19 +65,21 @@ def with_takers(
     return again
 
 
-class _Reach:
+class Reach:
     """On which hosts other than its own a VM may land, as far as that is certain."""
 
     def __init__(self, problem: Problem, sites: Sites) -> None:
         self._problem = problem
         rows = [r for r in problem.rows if isinstance(r, Allow)]
-        self._class, self._allowed = classes(rows, len(problem.home), problem.hosts)
+        self._class, allowed = classes(rows, len(problem.home), problem.hosts)
+        self._allowed = allowed.astype(bool)
         self._limits = [(r, _always(r, problem)) for r in problem.rows if isinstance(r, Limit) and _grows(r)]
         self._at: dict[int, list[tuple[int, int]]] = {}
         for i, (row, _) in enumerate(self._limits):
             for k, v in enumerate(row.vms.tolist()):
                 self._at.setdefault(v, []).append((i, k))
         self._known: dict[int, frozenset[int]] = {}
+        self._sets: dict[frozenset[int], frozenset[int]] = {}
         self._peaks = [_peaks(t, w, problem) for t, w in sites.terms]
         self._sites = sites
 
@@ -85,13 +87,15 @@ class _Reach:
         """Hosts."""
         if v not in self._known:
             home = int(self._problem.home[v])
-            may = self._allowed[self._class[v]].astype(bool)
+            may = self._allowed[self._class[v]].copy()
             may[home] = False
             for i, k in self._at.get(v, ()):
                 row, always = self._limits[i]
                 no = (row.scope >= 0) & ((always + row.weight[k] > row.upper).any(axis=1))[np.maximum(row.scope, 0)]
                 may &= ~no | (row.scope == row.scope[home])
-            self._known[v] = frozenset(np.flatnonzero(may).tolist())
+            found = frozenset(np.flatnonzero(may).tolist())
+            # Most VMs of a host may go to the same hosts: one set for all of them.
+            self._known[v] = self._sets.setdefault(found, found)
         return self._known[v]
 
     def arrival(self, v: int) -> dict[int, int]:
@@ -138,7 +142,7 @@ def _peaks(term: Any, weight: Ints, problem: Problem) -> tuple[Ints, Ints, Ints]
     return np.where(term.scope >= 0, use.max(axis=1)[s], -NEVER), np.where(term.scope >= 0, knot[s], NEVER), use
 
 
-def _giants(sites: Sites, hosts: Sequence[Site], reach: _Reach, left: Callable[[], float]) -> list[int]:
+def _giants(sites: Sites, hosts: Sequence[Site], reach: Reach, left: Callable[[], float]) -> list[int]:
     """VMs on hosts that cost something which might leave, and which no host takes for nothing; the dearest first.
 
     Those that nobody can take at all do not leave: their price says so.
@@ -163,7 +167,7 @@ def _giants(sites: Sites, hosts: Sequence[Site], reach: _Reach, left: Callable[[
 
 
 def _cheapest(
-    v: int, sites: Sites, reach: _Reach, rewards: Ints, alone: dict[int, int],
+    v: int, sites: Sites, reach: Reach, rewards: Ints, alone: dict[int, int],
     each: Callable[..., Iterable[Any]], left: Callable[[], float],
 ) -> int:  # fmt: skip
     """What the cheapest taker asks for v."""
@@ -178,7 +182,7 @@ def _cheapest(
         return sites.at(h, come, rewards, forced=1)
 
     def asks(h: int) -> int:
-        return site(h).narrow(COLUMNS).least(left, TAKER_EFFORT)[0] - idle[h]
+        return site(h).narrow(COLUMNS).least(left, TAKER_NODES)[0] - idle[h]
 
     idle = {h: alone[h] if h in alone else sites.at(h).idle for h in costs}
     # A little less, for it is a float.

@@ -21,10 +21,15 @@ def warm() -> None:
 
 
 def warm_wide() -> None:
-    """The same for the wide search, which is compiled apart: few need it."""
+    """The same for the wide search, which is compiled apart: few need it. What its bound needs takes seconds to load."""
+    import scipy.sparse  # noqa: F401
+    from ortools.sat.python import cp_model  # noqa: F401
+
     import pro.placement.engines.restart_kernels  # noqa: F401
+    from pro.placement.engines.sources import source_bound
     from pro.placement.engines.wide import Wide
 
+    source_bound(_two(), _two().home, 1)
     engine = Wide(tries=1)
     engine.improve(_two(), _two().home, Stop(seconds=3600, steps=1), np.random.default_rng(1))
 

@@ -126,13 +126,19 @@ class Drill:
                     tied[c].append(members)
         return {c: np.unique(np.concatenate(some)) if some else np.zeros(0, np.int64) for c, some in tied.items()}
 
-    def clusters_of(self, host_of: Ints, k: int) -> dict[int, Found]:
-        """For each cluster, what happens when any `k` of its hosts, or fewer, fail while VMs stand at `host_of` (V,)."""
+    def touched(self, host_of: Ints) -> list[int]:
+        """Clusters in which failures may end otherwise at `host_of` (V,) than today: those where some VM moved, or one tied to them."""
+        moved = host_of != self.fleet.host_of
+        near = set(self.cluster[self.fleet.host_of[moved]].tolist()) | set(self.cluster[host_of[moved]].tolist())
+        return [c for c in self.clusters if c in near or moved[self.tied[c]].any()]
+
+    def clusters_of(self, host_of: Ints, k: int, some: Sequence[int] | None = None) -> dict[int, Found]:
+        """For each cluster, or `some`, what happens when any `k` of its hosts, or fewer, fail while VMs stand at `host_of` (V,)."""
         home = self.cluster[self.fleet.host_of]
         astray = bool((self.cluster[host_of] != home).any())
         effort = self.effort
         result = {}
-        for c in self.clusters:
+        for c in self.clusters if some is None else some:
             inside = np.flatnonzero((home == c) | (self.cluster[host_of] == c)) if astray else np.flatnonzero(home == c)
             key = (k, c, host_of.tobytes() if astray else host_of[inside].tobytes() + host_of[self.tied[c]].tobytes())
             if key not in self._known:

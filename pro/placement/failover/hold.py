@@ -9,24 +9,29 @@ would be a poor way to be safe. Where nothing was broken, the last resort is to 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from math import inf
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pro.core.errors import RefereeError
 from pro.placement.failover.rule import Failover
-from pro.placement.language import Allow
-from pro.placement.problem import Stop
+from pro.placement.language import Allow, Limit, Steps
+from pro.placement.problem import Stop, members
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from numpy.typing import NDArray
+
     from pro.placement.place import Question
     from pro.placement.policy import Policy
-    from pro.placement.problem import Engine
+    from pro.placement.problem import Engine, Problem
     from pro.placement.rules import Constraint, Ints
 
 ROUNDS = 3
+MANY = 1_000
+"""VMs of a row or a term from which on it is worth cutting down."""
 SHARE = 0.2
 """Share of the policy's seconds that one search for something else may take."""
 
@@ -36,20 +41,29 @@ def failover_of(policy: Policy, constraints: Sequence[Constraint]) -> Failover |
     return Failover(policy.failover, constraints, policy.take_restarts) if policy.failover else None
 
 
-def hold(question: Question, host_of: Ints, engine: Engine, tell: Callable[[str], None] = lambda _: None) -> Ints:
+def hold(
+    question: Question,
+    host_of: Ints,
+    engine: Engine,
+    tell: Callable[[str], None] = lambda _: None,
+    left: Callable[[], float] = lambda: inf,
+) -> Ints:
     """(V,) `host_of`, or what is left of it where it is worse in failover than today; feasible, costs no more than today, and breaks
     no more rules than `host_of`.
 
-    `engine` looks for other migrations instead of those that had to be undone.
+    `engine` looks for other migrations instead of those that had to be undone. Where no seconds are `left`, all migrations of a
+    cluster are undone at once, and no others are looked for.
     """
     rule = question.failover
     if rule is None or np.array_equal(host_of, question.fleet.host_of) or not rule.worse(question.fleet, host_of):
         return host_of
     tell(rule.name)
-    kept, cuts = _retreat(question, rule, host_of)
+    kept, cuts = _retreat(question, rule, host_of, left)
     for _ in range(ROUNDS):
-        found = _again(question, kept, cuts, engine)
-        mended, more = _retreat(question, rule, found)
+        if left() <= 0:
+            break
+        found = _again(question, kept, cuts, engine, left)
+        mended, more = _retreat(question, rule, found, left)
         if _better(question, rule, mended, kept):
             kept = mended
         if not more:
@@ -73,7 +87,7 @@ def _better(question: Question, rule: Failover, new: Ints, old: Ints) -> bool:
     return safe and question.problem.costs(new) < question.problem.costs(old)
 
 
-def _again(question: Question, kept: Ints, cuts: Sequence[Allow], engine: Engine) -> Ints:
+def _again(question: Question, kept: Ints, cuts: Sequence[Allow], engine: Engine, left: Callable[[], float]) -> Ints:
     """What the engine makes of `kept` without the migrations that `cuts` forbid; in the clusters these are about."""
     fleet, policy = question.fleet, question.policy
     groups = fleet.host_groups.get("cluster")
@@ -83,11 +97,13 @@ def _again(question: Question, kept: Ints, cuts: Sequence[Allow], engine: Engine
     inside = np.isin(groups.code[fleet.host_of], about)
     problem = replace(question.problem, rows=(*question.problem.rows, *cuts), movable=question.problem.movable & inside)
     steps = policy.steps if policy.steps is not None else 20
-    found = engine.improve(problem, kept, Stop(policy.seconds * SHARE, steps), np.random.default_rng(policy.seed))
+    found = engine.improve(
+        problem, kept, Stop(min(policy.seconds * SHARE, left()), steps), np.random.default_rng(policy.seed)
+    )
     return found if question.problem.feasible(found) else kept
 
 
-def _retreat(question: Question, rule: Failover, host_of: Ints) -> tuple[Ints, list[Allow]]:
+def _retreat(question: Question, rule: Failover, host_of: Ints, left: Callable[[], float]) -> tuple[Ints, list[Allow]]:
     """`host_of` with as few migrations undone as a greedy choice finds, and those migrations as rows that forbid them.
 
     Cluster by cluster: the one migration whose undoing helps most, again and again; where none helps alone, all of the cluster's but
@@ -97,7 +113,7 @@ def _retreat(question: Question, rule: Failover, host_of: Ints) -> tuple[Ints, l
     home, current, given_up = fleet.host_of, host_of.copy(), set[int]()
     while worse := [c for c in rule.worse(fleet, current) if c not in given_up]:
         undo = _Undo(question, rule, current, worse[0])
-        better = undo.one()
+        better = undo.one(left)
         if better is None:
             better = undo.all()
         if better is None:
@@ -118,15 +134,15 @@ class _Undo:
         self.question, self.rule, self.current, self.c = question, rule, current, c
         self.home = question.fleet.host_of
         self.most = self._amount(current)
-        self.repaired = question.problem.costs(current)[0]
         drill = rule.drill(question.fleet)
         touched = (drill.cluster[self.home] == c) | (drill.cluster[current] == c)
         touched[drill.tied[c]] = True
         self.near: list[int] = np.flatnonzero(touched & (current != self.home)).tolist()
-        self.single = {v: self._rank([v]) for v in self.near}
+        self.problem = _about(question.problem, current, touched)
+        self.repaired = self.problem.costs(current)[0]
 
     def _amount(self, host_of: Ints) -> int:
-        return self.rule.levels(self.question.fleet, host_of)[self.c].amount
+        return self.rule.levels(self.question.fleet, host_of, [self.c])[self.c].amount
 
     def without(self, vms: Sequence[int]) -> Ints:
         """`current` without the migrations of these VMs."""
@@ -134,24 +150,57 @@ class _Undo:
         trial[vms] = self.home[vms]
         return trial
 
-    def _rank(self, vms: Sequence[int]) -> tuple[int, tuple[int, ...]] | None:
-        """VMs without a place, then costs; None where a rule or a repair forbids it."""
-        trial = self.without(vms)
-        problem = self.question.problem
+    def _costs(self, vms: Sequence[int]) -> tuple[int, ...] | None:
+        """Costs without the migrations of these VMs; None where a rule or a repair forbids that."""
+        trial, problem = self.without(vms), self.problem
         if not vms or not problem.feasible(trial):
             return None
         costs = problem.costs(trial)
-        return None if costs[0] > self.repaired else (self._amount(trial), costs)
+        return None if costs[0] > self.repaired else costs
 
-    def one(self) -> Ints | None:
-        """The best single migration undone; None where none helps."""
-        ranks = [(*rank, v) for v, rank in self.single.items() if rank is not None and rank[0] < self.most]
-        return self.without([min(ranks)[-1]]) if ranks else None
+    def one(self, left: Callable[[], float]) -> Ints | None:
+        """The best single migration undone; None where none helps, or where there is no time to tell."""
+        amounts: dict[int, int] = {}
+        for v in self.near:
+            if left() > 0:
+                amounts[v] = self._amount(self.without([v]))
+        # Costs of a large fleet take long: only those of the best are asked for.
+        for least in sorted({amount for amount in amounts.values() if amount < self.most}):
+            ranks: list[tuple[tuple[int, ...], int]] = []
+            for v, amount in amounts.items():
+                if amount == least and (left() > 0 or not ranks) and (costs := self._costs([v])) is not None:
+                    ranks.append((costs, v))
+            if ranks:
+                return self.without([min(ranks)[-1]])
+        return None
 
     def all(self) -> Ints | None:
         """All of them undone, or all that can be one by one; None where that does not help."""
-        for vms in (self.near, [v for v in self.near if self.single[v] is not None]):
-            rank = self._rank(vms)
-            if rank is not None and rank[0] < self.most:
-                return self.without(vms)
-        return None
+        if self._helps(self.near):
+            return self.without(self.near)
+        vms = [v for v in self.near if self._costs([v]) is not None]
+        return self.without(vms) if self._helps(vms) else None
+
+    def _helps(self, vms: Sequence[int]) -> bool:
+        return self._costs(vms) is not None and self._amount(self.without(vms)) < self.most
+
+
+def _about(problem: Problem, current: Ints, vms: NDArray[np.bool_]) -> Problem:
+    """`problem` for placements between its home and `current` (V,) that differ in `vms` (V,) at most: costs less a constant, and the
+    rows that can change. Of what is counted by host, only the hosts where these stand are left."""
+    hosts = np.zeros(problem.hosts, bool)
+    hosts[problem.home[vms]] = hosts[current[vms]] = True
+    there = hosts[problem.home] | hosts[current]
+
+    def alone(row: Any) -> Any:
+        inside = row.scope[row.scope >= 0]
+        if len(row.vms) < MANY or len(np.unique(inside)) < len(inside):
+            return row
+        some = there[row.vms]
+        scope = np.where(hosts, row.scope, -1)
+        return replace(row, vms=row.vms[some], weight=row.weight[some], scope=scope)
+
+    rows = [r for r in problem.rows if vms[members(r)].any()]
+    rows = [alone(r) if isinstance(r, Limit) else r for r in rows]
+    tiers = [replace(t, terms=tuple(alone(x) if isinstance(x, Steps) else x for x in t.terms)) for t in problem.tiers]
+    return replace(problem, rows=tuple(rows), tiers=tuple(tiers))

@@ -53,9 +53,9 @@ class Failover:
         self._drills = [(fleet, drill), *self._drills][:KEPT]
         return drill
 
-    def levels(self, fleet: Fleet, host_of: Ints) -> dict[int, Found]:
-        """What happens in each cluster (code) when hosts fail."""
-        return self.drill(fleet).clusters_of(np.asarray(host_of, np.int64), self.k)
+    def levels(self, fleet: Fleet, host_of: Ints, some: Sequence[int] | None = None) -> dict[int, Found]:
+        """What happens in each cluster (code), or in `some` of them, when hosts fail."""
+        return self.drill(fleet).clusters_of(np.asarray(host_of, np.int64), self.k, some)
 
     def violations(self, fleet: Fleet, host_of: Ints) -> list[Violation]:
         """One for every set of hosts that cannot fail; `amount` is the number of VMs without a place."""
@@ -77,12 +77,14 @@ class Failover:
 
     def worse(self, fleet: Fleet, host_of: Ints, granted: Ints | None = None) -> list[int]:
         """Clusters (codes) in which more VMs would be without a place than at `fleet.host_of`, and than at `granted`."""
-        allowed, then = self.allowed(fleet, granted), self.levels(fleet, host_of)
+        # Where nothing moved, nothing is worse.
+        some = self.drill(fleet).touched(np.asarray(host_of, np.int64))
+        allowed, then = self.allowed(fleet, granted, some), self.levels(fleet, host_of, some)
         return [c for c in then if then[c].amount > allowed[c]]
 
-    def allowed(self, fleet: Fleet, granted: Ints | None = None) -> dict[int, int]:
+    def allowed(self, fleet: Fleet, granted: Ints | None = None, some: Sequence[int] | None = None) -> dict[int, int]:
         """For each cluster (code), as many VMs without a place as today, or as at `granted` (V,) if that is more."""
-        levels = [self.levels(fleet, x) for x in (fleet.host_of, granted) if x is not None]
+        levels = [self.levels(fleet, x, some) for x in (fleet.host_of, granted) if x is not None]
         return {c: max(level[c].amount for level in levels) for c in levels[0]}
 
     def between(self, fleet: Fleet, granted: Ints) -> list[tuple[Inside, int]]:
