@@ -23,11 +23,12 @@ import numpy as np
 from pro.placement.engines.exact import Model, Settled, domains
 from pro.placement.engines.parts import parts_of
 from pro.placement.engines.relaxed import Rows, rows_of
+from pro.placement.engines.tree import Limits, branch
 from pro.placement.language import Limit, Linear, Steps
 from pro.placement.problem import Stop, Tier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -47,6 +48,8 @@ ENOUGH = 0.002
 ROUNDS, NODES = 40, 2_000
 NODES_A_STEP = 25
 """Where steps are counted, a round of the solver looks at so many nodes for each, so that they end it before the seconds do."""
+LACKS = 1e-4
+"""Relative: a tangent that says less more than this is not worth a row in the tree."""
 NEAR = 1.5
 """An answer that costs more than so much of the best is not worth a local search."""
 GOAL = 1
@@ -170,6 +173,7 @@ class _Watch:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock, self._begun, self._wall = clock, clock(), time.monotonic()
+        self.cpu = clock is time.process_time
 
     @property
     def spent(self) -> float:
@@ -216,15 +220,17 @@ class _Curve:
                     self.base[s] += self.weight[i]
                 else:
                     at[s].append((i, x.index))
-        self.vm = [np.array([i for i, _ in pairs], np.int64) for pairs in at]
         self.column = [np.array([c for _, c in pairs], np.int64) for pairs in at]
+        shared: dict[tuple[int, ...], Floats] = {}
+        members = [tuple(i for i, _ in pairs) for pairs in at]
+        self.weighs = [shared.setdefault(m, self.weight[list(m)]) for m in members]
 
     def tangent(self, s: int, z: Floats) -> tuple[float, float, Floats]:
         """The cost of item `s` at `z`, and its tangent there: a constant, and a coefficient for each of `column[s]`."""
-        use = self.base[s] + z[self.column[s]] @ self.weight[self.vm[s]]
+        use = self.base[s] + z[self.column[s]] @ self.weighs[s]
         slope = self.slopes[:, s] * (use > self.knots[:, s])
         constant = float((slope * (self.base[s] - self.knots[:, s])).sum())
-        return float((slope * (use - self.knots[:, s])).sum()), constant, self.weight[self.vm[s]] @ slope.sum(axis=0)
+        return float((slope * (use - self.knots[:, s])).sum()), constant, self.weighs[s] @ slope.sum(axis=0)
 
 
 class _Search:
@@ -253,42 +259,61 @@ class _Search:
         for placed in (self.best, self.problem.home):
             self._touch(self._values(placed), None)
         bound = self._still
-        for whole in (False, True):
-            for _ in range(rounds):
-                left = until - watch.spent
-                found = self._rows.solve(whole=whole, seconds=watch.wall(left), gap=ENOUGH, nodes=nodes)
-                bound = max(bound, self._bound(found, whole))
-                if left <= 0 or found.x is None:
-                    break
-                if whole:
-                    self._take(self._placement(found.x), watch.wall(until - watch.spent))
-                missing = self._touch(found.x, found.x)
-                if missing <= (0 if whole else ENOUGH * SCALE) or self._gap(bound) <= ENOUGH:
-                    break
+        for _ in range(rounds):
+            left = until - watch.spent
+            found = self._rows.solve(whole=False, seconds=watch.wall(left), gap=ENOUGH, nodes=nodes)
+            bound = max(bound, self._bound(found.fun if found.status == 0 else None))
+            if left <= 0 or found.x is None or self._gap(bound) <= ENOUGH:
+                return self._least(bound)
+            if self._touch(found.x, found.x) <= ENOUGH * SCALE:
+                break
+        limits = Limits(until - watch.spent, nodes, ENOUGH, watch.cpu)
+        value = branch(self._rows, partial(self._look, watch, until), self._complete(self.best), limits)
+        return self._least(max(bound, self._bound(value)))
+
+    def _least(self, bound: float) -> int:
         return min(math.ceil(bound), self.costs[GOAL])
 
     def _gap(self, bound: float) -> float:
         return (self.costs[GOAL] - bound) / (self._unit * SCALE)
 
-    def _bound(self, found: Any, whole: bool) -> float:
-        value = found.mip_dual_bound if whole else (found.fun if found.status == 0 else None)
+    def _bound(self, value: float | None) -> float:
         if value is None or not np.isfinite(value):
             return self._still
         return float(value * self._unit * (1 - MARGIN) + self._still)
 
+    def _look(self, watch: _Watch, until: float, z: Floats, whole: bool) -> list[tuple[Any, Any, float]]:
+        """Tangents that are missing at `z`; a whole answer is also counted in full."""
+        if whole:
+            self._take(self._placement(z), watch.wall(until - watch.spent))
+        return list(self._tangents(z, z, SCALE * LACKS))
+
+    def _complete(self, placed: Ints) -> Floats:
+        """Values of all variables at `placed` (V,)."""
+        z = self._values(placed)
+        for curve, first in zip(self._curves, self._first, strict=True):
+            for s, columns in enumerate(curve.column):
+                if len(columns):
+                    z[first + s] = curve.tangent(s, z)[0] / self._unit
+        return self._rows.complete(z, [x.index for c in self._choices for x in c.values() if x is not True])
+
     def _touch(self, z: Floats, known: Floats | None) -> float:
         """Add the tangents at `z` that say more than `known` does there; how much they do, in units of the solver."""
         missing = 0.0
+        for columns, values, least in self._tangents(z, known, SCALE * MARGIN):
+            missing += least - float(np.dot(values, 0 * z[columns] if known is None else known[columns]))
+            self._rows.add(columns, values, least, np.inf)
+        return missing
+
+    def _tangents(self, z: Floats, known: Floats | None, least: float) -> Iterator[tuple[Any, Any, float]]:
+        """Rows (columns, values, lower bound) of tangents at `z` that say more by `least` than `known` does there."""
         for curve, first in zip(self._curves, self._first, strict=True):
             for s, columns in enumerate(curve.column):
                 if not len(columns):
                     continue
                 value, constant, slope = curve.tangent(s, z)
-                lacks = value / self._unit - (0.0 if known is None else known[first + s])
-                if lacks > SCALE * MARGIN:
-                    missing += lacks
-                    self._rows.add([first + s, *columns], [1.0, *(-slope / self._unit)], constant / self._unit, np.inf)
-        return missing
+                if value / self._unit - (0.0 if known is None else known[first + s]) > least:
+                    yield [first + s, *columns], [1.0, *(-slope / self._unit)], constant / self._unit
 
     def _take(self, placed: Ints, seconds: float) -> None:
         """Count `placed` (V,) in full, better it by local search, and keep it if it is the best."""
