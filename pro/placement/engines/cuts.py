@@ -50,6 +50,8 @@ NODES_A_STEP = 25
 """Where steps are counted, a round of the solver looks at so many nodes for each, so that they end it before the seconds do."""
 LACKS = 1e-4
 """Relative: a tangent that says less more than this is not worth a row in the tree."""
+RELAXED = 0.01
+"""Relative: where the relaxation lacks less than this, the tree goes on better."""
 NEAR = 1.5
 """An answer that costs more than so much of the best is not worth a local search."""
 GOAL = 1
@@ -94,23 +96,28 @@ class Cuts:
     def _by_parts(
         self, problem: Problem, start: Ints, masks: list[Bools], stop: Stop, rng: np.random.Generator
     ) -> tuple[Ints, int]:
-        """Each part with all others at home, where migrations over the budget have a price (Lagrange); the largest part last,
-        so that it has the time the others left."""
+        """Each part with all others at home, where migrations over the budget have a price (Lagrange); the part with the widest
+        gap last, so that it has the time the others left."""
         watch = _Watch(self.clock)
         price, room = _price(problem, start) if len(masks) > 1 else (0, 0)
         allowed = problem.costs(start)[0]
-        best, bound = start, -(len(masks) - 1) * problem.costs(problem.home)[GOAL] - price * room
-        sizes = [int(mask.sum()) for mask in masks]
-        for k in np.argsort(sizes, kind="stable").tolist():
-            left = stop.seconds - watch.spent
-            share = sizes[k] / sum(size for size in sizes if size >= sizes[k])
-            part = _part(problem, masks[k], price)
-            begun = np.where(masks[k], best, problem.home)
+        searches = []
+        for k, mask in enumerate(masks):
+            part = _part(problem, mask, price)
+            begun = np.where(mask, start, problem.home)
             search = _Search(part, begun, part.costs(begun)[0] + allowed, rng, self.polish)
-            bound += search.run(watch, watch.spent + left * share, stop.steps)
-            merged = np.where(masks[k], search.best, best)
-            if problem.feasible(merged) and problem.costs(merged) < problem.costs(best):
-                best = merged
+            search.relax(watch, watch.spent + (stop.seconds - watch.spent) / (len(masks) - k), stop.steps)
+            searches.append(search)
+        open_ = np.array([search.missing for search in searches])
+        best, bound = start, -(len(masks) - 1) * problem.costs(problem.home)[GOAL] - price * room
+        for k in np.argsort(open_, kind="stable").tolist():
+            share = float(open_[k] / max(open_[open_ >= open_[k]].sum(), 1e-9))
+            bound += searches[k].grow(watch, watch.spent + (stop.seconds - watch.spent) * share, stop.steps)
+            if (searches[k].best[masks[k]] != start[masks[k]]).any():
+                for others in (best, problem.home):
+                    merged = np.where(masks[k], searches[k].best, others)
+                    if problem.feasible(merged) and problem.costs(merged) < problem.costs(best):
+                        best = merged
         return best, min(max(bound, 0), problem.costs(best)[GOAL])
 
 
@@ -242,6 +249,7 @@ class _Search:
         self.problem, self.best, self.costs = problem, start, problem.costs(start)
         thin = _thin(problem, start, allowed)
         self._choices, self._rng, self._polish = thin.choices, rng, polish
+        self._seen = {start.astype(np.int64).tobytes()}
         self._rows: Rows = rows_of(thin.model.model.proto)
         self._curves = [_Curve(t, thin.choices) for t in thin.steps]
         nowhere = np.zeros(len(self._rows.cost))
@@ -249,38 +257,43 @@ class _Search:
             c.tangent(s, nowhere)[0] for c in self._curves for s, at in enumerate(c.column) if not len(at)
         )
         """What it costs whatever moves."""
+        self.bound = self._still
         self._unit = max((self.costs[GOAL] - self._still) / SCALE, 1e-9)
         self._rows.cost /= self._unit
         self._first = [self._rows.grow(len(c.column)) for c in self._curves]
 
-    def run(self, watch: _Watch, until: float, steps: int) -> int:
-        """Search until the gap is small, so much is spent, or for so many rounds; the bound."""
-        rounds, nodes = min(steps, ROUNDS), min(NODES_A_STEP * steps, NODES)
+    @property
+    def missing(self) -> float:
+        """What is open between the best answer and the bound."""
+        return max(self.costs[GOAL] - self.bound, 0.0)
+
+    def relax(self, watch: _Watch, until: float, steps: int) -> None:
+        """Raise the bound by the linear relaxation, until nothing is left to add, so much is spent, or for so many rounds."""
         for placed in (self.best, self.problem.home):
             self._touch(self._values(placed), None)
-        bound = self._still
-        for _ in range(rounds):
+        for _ in range(min(steps, ROUNDS)):
             left = until - watch.spent
-            found = self._rows.solve(whole=False, seconds=watch.wall(left), gap=ENOUGH, nodes=nodes)
-            bound = max(bound, self._bound(found.fun if found.status == 0 else None))
-            if left <= 0 or found.x is None or self._gap(bound) <= ENOUGH:
-                return self._least(bound)
-            if self._touch(found.x, found.x) <= ENOUGH * SCALE:
+            found = self._rows.solve(whole=False, seconds=watch.wall(left), gap=ENOUGH, nodes=1)
+            self._raise(found.fun if found.status == 0 else None)
+            if left <= 0 or found.x is None or self._done() or self._touch(found.x, found.x) <= RELAXED * SCALE:
                 break
-        limits = Limits(until - watch.spent, nodes, ENOUGH, watch.cpu)
-        value = branch(self._rows, partial(self._look, watch, until), self._complete(self.best), limits)
-        return self._least(max(bound, self._bound(value)))
 
-    def _least(self, bound: float) -> int:
-        return min(math.ceil(bound), self.costs[GOAL])
+    def grow(self, watch: _Watch, until: float, steps: int) -> int:
+        """Search whole answers until the gap is small, so much is spent, or for so many nodes; the bound."""
+        if watch.spent < until and not self._done():
+            limits = Limits(lambda: until - watch.spent, min(NODES_A_STEP * steps, NODES), ENOUGH, watch.cpu)
+            first = {x.index for v, c in enumerate(self._choices) if (x := c[int(self.problem.home[v])]) is not True}
+            known = self._complete(self.best)
+            self._raise(branch(self._rows, partial(self._look, watch, until), known, first, limits))
+        return min(math.ceil(self.bound), self.costs[GOAL])
 
-    def _gap(self, bound: float) -> float:
-        return (self.costs[GOAL] - bound) / (self._unit * SCALE)
+    def _done(self) -> bool:
+        return self.missing <= ENOUGH * self._unit * SCALE
 
-    def _bound(self, value: float | None) -> float:
-        if value is None or not np.isfinite(value):
-            return self._still
-        return float(value * self._unit * (1 - MARGIN) + self._still)
+    def _raise(self, value: float | None) -> None:
+        """`value`: a bound of what the solver minimises."""
+        if value is not None and np.isfinite(value):
+            self.bound = max(self.bound, float(value * self._unit * (1 - MARGIN) + self._still))
 
     def _look(self, watch: _Watch, until: float, z: Floats, whole: bool) -> list[tuple[Any, Any, float]]:
         """Tangents that are missing at `z`; a whole answer is also counted in full."""
@@ -317,12 +330,12 @@ class _Search:
 
     def _take(self, placed: Ints, seconds: float) -> None:
         """Count `placed` (V,) in full, better it by local search, and keep it if it is the best."""
-        if not self.problem.feasible(placed):
+        if (key := placed.tobytes()) in self._seen or not self.problem.feasible(placed):
             return
+        self._seen.add(key)
         near = self.problem.costs(placed)[GOAL] - self._still <= NEAR * self._unit * SCALE
-        if self._polish is not None and near:
-            stop = Stop(max(seconds, 0.0), 2)
-            placed = self._polish.improve(self.problem, placed, stop, self._rng)
+        if self._polish is not None and near and seconds > 0:
+            placed = self._polish.improve(self.problem, placed, Stop(seconds, 2), self._rng)
         costs = self.problem.costs(placed)
         if costs < self.costs:
             self.best, self.costs = placed, costs

@@ -24,22 +24,34 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Look = Callable[[Floats, bool], Sequence[tuple[Any, Any, float]]]
 
+SETTINGS = {
+    "separating/maxrounds": 1,
+    "separating/maxroundsroot": 5,
+    "branching/relpscost/inititer": 10,
+    "branching/relpscost/maxlookahead": 4,
+    "nodeselection/bfs/stdpriority": 1_000_000,
+}
+"""Few rounds of cuts, since tangents come at every node anyway; little strong branching; the lowest bound first."""
+SLACK = 0.05
+"""Share of the time that is left for the end of the last linear program."""
+
 
 @dataclass(frozen=True)
 class Limits:
-    """When the tree ends: `seconds` of this process (`cpu`) or of the wall, `nodes`, a relative `gap`."""
+    """When the tree ends: `seconds` that are left, of this process (`cpu`) or of the wall, `nodes`, a relative `gap`."""
 
-    seconds: float
+    seconds: Callable[[], float]
     nodes: int
     gap: float
     cpu: bool = False
 
 
-def branch(rows: Rows, look: Look, known: Floats, limits: Limits) -> float:
+def branch(rows: Rows, look: Look, known: Floats, first: set[int], limits: Limits) -> float:
     """A lower bound of the least cost over `rows` and all that `look` will say.
 
     `look(z, whole)` sees values (n,) of the variables, of a whole answer or of a node with fractions, and tells what is broken
-    there: columns, values, least. `known` (n,) is an answer that breaks nothing.
+    there: columns, values, least. `known` (n,) is an answer that breaks nothing; variables in `first`
+    are decided before others.
     """
     from ortools.math_opt.python import mathopt
 
@@ -59,7 +71,9 @@ def branch(rows: Rows, look: Look, known: Floats, limits: Limits) -> float:
             model,
             mathopt.SolverType.GSCIP,
             params=_parameters(mathopt, limits),
-            model_params=mathopt.ModelSolveParameters(solution_hints=[hint]),
+            model_params=mathopt.ModelSolveParameters(
+                solution_hints=[hint], branching_priorities={variables[i]: 1 for i in sorted(first)}
+            ),
             callback_reg=mathopt.CallbackRegistration(
                 events={mathopt.Event.MIP_SOLUTION, mathopt.Event.MIP_NODE}, add_cuts=True, add_lazy_constraints=True
             ),
@@ -91,14 +105,14 @@ def _values(solution: Any, variables: list[Any]) -> Floats:
 
 
 def _parameters(mathopt: Any, limits: Limits) -> Any:
-    """No heuristics: answers come from local search. One round of cuts a node: tangents come at every node anyway."""
+    """No heuristics: answers come from local search."""
     parameters = mathopt.SolveParameters(
-        time_limit=timedelta(seconds=max(limits.seconds, 0.01)),
+        time_limit=timedelta(seconds=max(limits.seconds() * (1 - SLACK), 0.01)),
         node_limit=limits.nodes,
         relative_gap_tolerance=limits.gap,
         heuristics=mathopt.Emphasis.OFF,
         threads=1,
     )
     parameters.gscip.int_params["timing/clocktype"] = 1 if limits.cpu else 2
-    parameters.gscip.int_params["separating/maxrounds"] = 1
+    parameters.gscip.int_params.update(SETTINGS)
     return parameters
