@@ -3,11 +3,10 @@
 A convex cost of use is at least each of its tangents, and the tangent at any use (of real VMs, or of fractions of them)
     cost(use)  >=  sum over the knots passed there of slope * (use - knot)
 is a row with as many entries as VMs, however many moments it sums over. So thousands of moments become one variable for each
-scope item and a few tangents that matter. HiGHS solves that smaller problem, the tangents at its answer are added, and so on until
-nothing is left to add or the gap is small: Duran and Grossmann, Mathematical Programming 36 (1986), 307-339, with the first
-tangents from Kelley's method on the linear relaxation. Its value is a lower bound at every time, within the tolerances of a solver
-in floating point, for which a margin of `MARGIN` is taken off. Every answer on the way is counted in full and, if it is
-better, kept.
+scope item and a few tangents that matter (outer approximation: Duran and Grossmann, Mathematical Programming 36 (1986), 307-339).
+HiGHS solves the linear relaxation, the tangents at its answer are added, and so on (Kelley); then one search tree asks for more
+wherever they lack (tree.py). Either value is a lower bound at every time, within the tolerances of a solver in floating
+point, for which a margin of `MARGIN` is taken off. Every answer on the way is counted in full and, if it is better, kept.
 """
 
 from __future__ import annotations
@@ -52,6 +51,8 @@ LACKS = 1e-4
 """Relative: a tangent that says less more than this is not worth a row in the tree."""
 RELAXED = 0.01
 """Relative: where the relaxation lacks less than this, the tree goes on better."""
+PART, PART_STEPS = 0.2, 4
+"""Local search in one part alone finds what a search over all of them has no time for: this share of the time, so many steps."""
 NEAR = 1.5
 """An answer that costs more than so much of the best is not worth a local search."""
 GOAL = 1
@@ -105,6 +106,8 @@ class Cuts:
         for k, mask in enumerate(masks):
             part = _part(problem, mask, price)
             begun = np.where(mask, start, problem.home)
+            if self.polish is not None and len(masks) > 1:
+                begun = self.polish.improve(part, begun, Stop(PART * (stop.seconds - watch.spent), PART_STEPS), rng)
             search = _Search(part, begun, part.costs(begun)[0] + allowed, rng, self.polish)
             search.relax(watch, watch.spent + (stop.seconds - watch.spent) / (len(masks) - k), stop.steps)
             searches.append(search)
