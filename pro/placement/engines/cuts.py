@@ -51,8 +51,6 @@ LACKS = 1e-4
 """Relative: a tangent that says less more than this is not worth a row in the tree."""
 RELAXED = 0.01
 """Relative: where the relaxation lacks less than this, the tree goes on better."""
-PART, PART_STEPS = 0.2, 4
-"""Local search in one part alone finds what a search over all of them has no time for: this share of the time, so many steps."""
 NEAR = 1.5
 """An answer that costs more than so much of the best is not worth a local search."""
 GOAL = 1
@@ -106,8 +104,6 @@ class Cuts:
         for k, mask in enumerate(masks):
             part = _part(problem, mask, price)
             begun = np.where(mask, start, problem.home)
-            if self.polish is not None and len(masks) > 1:
-                begun = self.polish.improve(part, begun, Stop(PART * (stop.seconds - watch.spent), PART_STEPS), rng)
             search = _Search(part, begun, part.costs(begun)[0] + allowed, rng, self.polish)
             search.relax(watch, watch.spent + (stop.seconds - watch.spent) / (len(masks) - k), stop.steps)
             searches.append(search)
@@ -252,7 +248,7 @@ class _Search:
         self.problem, self.best, self.costs = problem, start, problem.costs(start)
         thin = _thin(problem, start, allowed)
         self._choices, self._rng, self._polish = thin.choices, rng, polish
-        self._seen = {start.astype(np.int64).tobytes()}
+        self._seen: set[bytes] = set()
         self._rows: Rows = rows_of(thin.model.model.proto)
         self._curves = [_Curve(t, thin.choices) for t in thin.steps]
         nowhere = np.zeros(len(self._rows.cost))
