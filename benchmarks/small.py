@@ -1,12 +1,14 @@
 """Small fleets: how far is the answer from what is possible, and how long does it take to know?
 
-    python -m benchmarks.small [--seeds K] [--seconds S] [--generator FILE] [--estate FOLDER] [--record]
+    python -m benchmarks.small [--seeds K] [--seconds S] [--long L] [--plain P] [--only HOSTS/VMS] [...]
 
 The family: invented fleets of 4 hosts and 40 VMs up to 10 and 200, one or two clusters, 24 scenarios of 48 slots, spread
 and fence rules, some of them broken, and the usual budget of a tenth of the VMs; the goal is `balance` (heat against
 migrations). FILE is the generator of `benchmarks.balance`, whose squares are asked for at 10 hosts, 200 VMs, 20 moves.
 FOLDER holds counters and an inventory: the real problem at the newest sample. CPU seconds are those of everything after
-the problem is compiled: greedy, local search, and the search for a bound. Kernels come from numba's cache.
+the problem is compiled: greedy, local search, and the search for a bound. Kernels come from numba's cache. L: go on with
+the bound alone for so many seconds, so that the answer of S seconds is seen beside what is proven later. P: ask CP-SAT, too, with
+the plain model of the same problem, for so many seconds of wall time on two workers, after its model is built.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ import numpy as np
 from benchmarks.balance import compile_fleet, load
 from pro.fleet import Demand, Fleet, Groups, RuleSpec
 from pro.placement.engines import Cuts, Greedy, Local, warm
+from pro.placement.engines.exact import Model
 from pro.placement.place import prepare
 from pro.placement.policy import Policy
 from pro.placement.problem import Problem, Stop, Tier
@@ -101,22 +104,51 @@ def demand_of(fleet: Fleet, rng: np.random.Generator, level: float = 0.62) -> De
     )  # fmt: skip
 
 
-def run(name: str, fleet: Fleet, demand: Demand, seconds: float) -> dict[str, Any]:
-    """One fleet by the chain of `place`, on CPU seconds."""
+def run(
+    name: str, fleet: Fleet, demand: Demand, seconds: float, more: float = 0.0, alone: float = 0.0
+) -> dict[str, Any]:
+    """One fleet by the chain of `place`, on CPU seconds; `more` and `alone`: L and P above."""
     question = prepare(fleet, demand, Policy())
+    problem = question.problem
     begun = time.process_time()
-    best, settled = search(question.problem, seconds)
+    best, settled = search(problem, seconds)
     spent = time.process_time() - begun
     require(fleet, question.constraints, best)
-    return _row(name, question.problem, best, settled, spent)
+    row = _row(name, problem, best, settled, spent)
+    cost = problem.costs(best)[1]
+    if more:
+        later, proven = Cuts(Local(), clock=time.process_time).prove(
+            problem, best, Stop(more), np.random.default_rng(1)
+        )
+        bound = max(settled.bound or 0, proven.bound or 0)
+        row |= {f"best in {more:g} s": f"{problem.costs(later)[1]:.5g}", f"bound in {more:g} s": f"{bound:.5g}"}
+        row |= {"this answer over it, %": round(100 * (cost - bound) / max(cost, 1), 3)}
+    if alone:
+        row |= plain(problem, problem.costs(best)[0], alone)
+    return row
+
+
+def plain(problem: Problem, allowed: int, seconds: float) -> dict[str, Any]:
+    """CP-SAT on the whole model, from today's placement, with as many rules repaired as in our answer."""
+    begun = time.process_time()
+    model = Model(problem, problem.home)
+    model.hold(0, allowed, problem.home)
+    built = time.process_time()
+    found = model.minimise(1, (seconds, float("inf")), 1)
+    cost = None if found.host_of is None else problem.costs(found.host_of)[1]
+    return {
+        "CP-SAT: cost": "none" if cost is None else f"{cost:.5g}",
+        "bound of CP-SAT": "none" if found.bound is None else f"{found.bound:.5g}",
+        "to build, CPU s": round(built - begun, 1), "to solve, CPU s": round(time.process_time() - built, 1),
+    }  # fmt: skip
 
 
 def search(problem: Problem, seconds: float) -> tuple[Ints, Settled]:
-    """Greedy, local search for a third of the time, then bounds and what they find."""
+    """Greedy, local search for a fifth of the time, then bounds and what they find."""
     begun, rng = time.process_time(), np.random.default_rng(1)
     best = Greedy().improve(problem, problem.home, Stop(seconds), rng)
-    while time.process_time() - begun < seconds / 3:
-        best = Local().improve(problem, best, Stop(1_000.0, 8), rng)
+    while time.process_time() - begun < seconds / 5:
+        best = Local().improve(problem, best, Stop(1_000.0, 2), rng)
     left = seconds - (time.process_time() - begun)
     return Cuts(Local(), clock=time.process_time).prove(problem, best, Stop(left), rng)
 
@@ -169,17 +201,22 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--seeds", type=int, default=3)
     options.add_argument("--seconds", type=float, default=3.0, help="CPU seconds")
+    options.add_argument("--long", type=float, default=0.0, help="CPU seconds for the bound alone, after that")
+    options.add_argument("--plain", type=float, default=0.0, help="wall seconds for CP-SAT on the plain model")
+    options.add_argument("--only", metavar="HOSTS/VMS", help="only fleets of this size")
     options.add_argument("--generator", type=Path)
     options.add_argument("--estate", type=Path)
     options.add_argument("--record", action="store_true", help="append to RESULTS.md")
     given = options.parse_args()
     warm()
     rows = []
-    for hosts, vms in SIZES:
+    for hosts, vms in (size for size in SIZES if given.only in (None, "/".join(map(str, size)))):
         for seed in range(1, given.seeds + 1):
             rng = np.random.default_rng([seed, hosts, vms])
             fleet = fleet_of(hosts, vms, rng)
-            rows.append(run(f"{hosts}/{vms} seed {seed}", fleet, demand_of(fleet, rng), given.seconds))
+            rows.append(
+                run(f"{hosts}/{vms} seed {seed}", fleet, demand_of(fleet, rng), given.seconds, given.long, given.plain)
+            )
             print(rows[-1], flush=True)
     if given.generator:
         rows.append(squares(load(given.generator), (10, 200, 20), given.seconds))

@@ -69,6 +69,18 @@ def test_a_bound_is_never_above_the_best_and_an_answer_never_worse(problem: Prob
             assert problem.costs(found)[GOAL] <= best[GOAL] * 1.005 + 1
 
 
+@given(problems(), st.integers(0, 2), st.booleans())
+@settings(deadline=None, max_examples=20)
+def test_a_bound_holds_wherever_the_search_is_cut_short(problem: Problem, steps: int, polished: bool) -> None:
+    best, _ = oracles.best(problem)
+    start = min(oracles.feasible_placements(problem), key=lambda p: (problem.costs(p)[0], -problem.costs(p)[1]))
+    engine = Cuts(Local() if polished else None)
+    found, settled = engine.prove(problem, start, Stop(seconds=30, steps=steps), np.random.default_rng(1))
+    assert problem.feasible(found)
+    assert best <= problem.costs(found) <= problem.costs(start)
+    assert settled.bound is None or 0 <= settled.bound <= best[GOAL]
+
+
 @given(problems())
 @settings(deadline=None, max_examples=25)
 def test_fewest_is_never_claimed_wrongly(problem: Problem) -> None:

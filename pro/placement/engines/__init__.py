@@ -1,7 +1,7 @@
 """Engines improve a placement. They read rows and terms and know no rule.
 
 Each `improve` returns an answer that is feasible and no worse than the start, so engines chain: greedy, then local search,
-then CP-SAT on the whole or, where moments are many, HiGHS on tangents (cuts). numba, SciPy and OR-Tools are imported when an engine first runs.
+then CP-SAT on the whole or, where moments are many, tangents (cuts). numba, SciPy and OR-Tools are imported when an engine first runs.
 """
 
 from pro.placement.engines.cuts import Cuts as Cuts

@@ -3,11 +3,10 @@
 A convex cost of use is at least each of its tangents, and the tangent at any use (of real VMs, or of fractions of them)
     cost(use)  >=  sum over the knots passed there of slope * (use - knot)
 is a row with as many entries as VMs, however many moments it sums over. So thousands of moments become one variable for each
-scope item and a few tangents that matter. HiGHS solves that smaller problem, the tangents at its answer are added, and so on until
-nothing is left to add or the gap is small: Duran and Grossmann, Mathematical Programming 36 (1986), 307-339, with the first
-tangents from Kelley's method on the linear relaxation. Its value is a lower bound at every time, within the tolerances of a solver
-in floating point, for which a margin of `MARGIN` is taken off. Every answer on the way is counted in full and, if it is
-better, kept.
+scope item and a few tangents that matter (outer approximation: Duran and Grossmann, Mathematical Programming 36 (1986), 307-339).
+HiGHS solves the linear relaxation, the tangents at its answer are added, and so on (Kelley); then one search tree asks for more
+wherever they lack (tree.py). Either value is a lower bound at every time, within the tolerances of a solver in floating
+point, for which a margin of `MARGIN` is taken off. Every answer on the way is counted in full and, if it is better, kept.
 """
 
 from __future__ import annotations
@@ -23,11 +22,12 @@ import numpy as np
 from pro.placement.engines.exact import Model, Settled, domains
 from pro.placement.engines.parts import parts_of
 from pro.placement.engines.relaxed import Rows, rows_of
+from pro.placement.engines.tree import Limits, branch
 from pro.placement.language import Limit, Linear, Steps
 from pro.placement.problem import Stop, Tier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -47,6 +47,10 @@ ENOUGH = 0.002
 ROUNDS, NODES = 40, 2_000
 NODES_A_STEP = 25
 """Where steps are counted, a round of the solver looks at so many nodes for each, so that they end it before the seconds do."""
+LACKS = 1e-4
+"""Relative: a tangent that says less more than this is not worth a row in the tree."""
+RELAXED = 0.01
+"""Relative: where the relaxation lacks less than this, the tree goes on better."""
 NEAR = 1.5
 """An answer that costs more than so much of the best is not worth a local search."""
 GOAL = 1
@@ -91,23 +95,28 @@ class Cuts:
     def _by_parts(
         self, problem: Problem, start: Ints, masks: list[Bools], stop: Stop, rng: np.random.Generator
     ) -> tuple[Ints, int]:
-        """Each part with all others at home, where migrations over the budget have a price (Lagrange); the largest part last,
-        so that it has the time the others left."""
+        """Each part with all others at home, where migrations over the budget have a price (Lagrange); the part with the widest
+        gap last, so that it has the time the others left."""
         watch = _Watch(self.clock)
         price, room = _price(problem, start) if len(masks) > 1 else (0, 0)
         allowed = problem.costs(start)[0]
-        best, bound = start, -(len(masks) - 1) * problem.costs(problem.home)[GOAL] - price * room
-        sizes = [int(mask.sum()) for mask in masks]
-        for k in np.argsort(sizes, kind="stable").tolist():
-            left = stop.seconds - watch.spent
-            share = sizes[k] / sum(size for size in sizes if size >= sizes[k])
-            part = _part(problem, masks[k], price)
-            begun = np.where(masks[k], best, problem.home)
+        searches = []
+        for k, mask in enumerate(masks):
+            part = _part(problem, mask, price)
+            begun = np.where(mask, start, problem.home)
             search = _Search(part, begun, part.costs(begun)[0] + allowed, rng, self.polish)
-            bound += search.run(watch, watch.spent + left * share, stop.steps)
-            merged = np.where(masks[k], search.best, best)
-            if problem.feasible(merged) and problem.costs(merged) < problem.costs(best):
-                best = merged
+            search.relax(watch, watch.spent + (stop.seconds - watch.spent) / (len(masks) - k), stop.steps)
+            searches.append(search)
+        open_ = np.array([search.missing for search in searches])
+        best, bound = start, -(len(masks) - 1) * problem.costs(problem.home)[GOAL] - price * room
+        for k in np.argsort(open_, kind="stable").tolist():
+            share = float(open_[k] / max(open_[open_ >= open_[k]].sum(), 1e-9))
+            bound += searches[k].grow(watch, watch.spent + (stop.seconds - watch.spent) * share, stop.steps)
+            if (searches[k].best[masks[k]] != start[masks[k]]).any():
+                for others in (best, problem.home):
+                    merged = np.where(masks[k], searches[k].best, others)
+                    if problem.feasible(merged) and problem.costs(merged) < problem.costs(best):
+                        best = merged
         return best, min(max(bound, 0), problem.costs(best)[GOAL])
 
 
@@ -170,6 +179,7 @@ class _Watch:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock, self._begun, self._wall = clock, clock(), time.monotonic()
+        self.cpu = clock is time.process_time
 
     @property
     def spent(self) -> float:
@@ -216,15 +226,17 @@ class _Curve:
                     self.base[s] += self.weight[i]
                 else:
                     at[s].append((i, x.index))
-        self.vm = [np.array([i for i, _ in pairs], np.int64) for pairs in at]
         self.column = [np.array([c for _, c in pairs], np.int64) for pairs in at]
+        shared: dict[tuple[int, ...], Floats] = {}
+        members = [tuple(i for i, _ in pairs) for pairs in at]
+        self.weighs = [shared.setdefault(m, self.weight[list(m)]) for m in members]
 
     def tangent(self, s: int, z: Floats) -> tuple[float, float, Floats]:
         """The cost of item `s` at `z`, and its tangent there: a constant, and a coefficient for each of `column[s]`."""
-        use = self.base[s] + z[self.column[s]] @ self.weight[self.vm[s]]
+        use = self.base[s] + z[self.column[s]] @ self.weighs[s]
         slope = self.slopes[:, s] * (use > self.knots[:, s])
         constant = float((slope * (self.base[s] - self.knots[:, s])).sum())
-        return float((slope * (use - self.knots[:, s])).sum()), constant, self.weight[self.vm[s]] @ slope.sum(axis=0)
+        return float((slope * (use - self.knots[:, s])).sum()), constant, self.weighs[s] @ slope.sum(axis=0)
 
 
 class _Search:
@@ -236,6 +248,7 @@ class _Search:
         self.problem, self.best, self.costs = problem, start, problem.costs(start)
         thin = _thin(problem, start, allowed)
         self._choices, self._rng, self._polish = thin.choices, rng, polish
+        self._seen: set[bytes] = set()
         self._rows: Rows = rows_of(thin.model.model.proto)
         self._curves = [_Curve(t, thin.choices) for t in thin.steps]
         nowhere = np.zeros(len(self._rows.cost))
@@ -243,61 +256,85 @@ class _Search:
             c.tangent(s, nowhere)[0] for c in self._curves for s, at in enumerate(c.column) if not len(at)
         )
         """What it costs whatever moves."""
+        self.bound = self._still
         self._unit = max((self.costs[GOAL] - self._still) / SCALE, 1e-9)
         self._rows.cost /= self._unit
         self._first = [self._rows.grow(len(c.column)) for c in self._curves]
 
-    def run(self, watch: _Watch, until: float, steps: int) -> int:
-        """Search until the gap is small, so much is spent, or for so many rounds; the bound."""
-        rounds, nodes = min(steps, ROUNDS), min(NODES_A_STEP * steps, NODES)
+    @property
+    def missing(self) -> float:
+        """What is open between the best answer and the bound."""
+        return max(self.costs[GOAL] - self.bound, 0.0)
+
+    def relax(self, watch: _Watch, until: float, steps: int) -> None:
+        """Raise the bound by the linear relaxation, until nothing is left to add, so much is spent, or for so many rounds."""
         for placed in (self.best, self.problem.home):
             self._touch(self._values(placed), None)
-        bound = self._still
-        for whole in (False, True):
-            for _ in range(rounds):
-                left = until - watch.spent
-                found = self._rows.solve(whole=whole, seconds=watch.wall(left), gap=ENOUGH, nodes=nodes)
-                bound = max(bound, self._bound(found, whole))
-                if left <= 0 or found.x is None:
-                    break
-                if whole:
-                    self._take(self._placement(found.x), watch.wall(until - watch.spent))
-                missing = self._touch(found.x, found.x)
-                if missing <= (0 if whole else ENOUGH * SCALE) or self._gap(bound) <= ENOUGH:
-                    break
-        return min(math.ceil(bound), self.costs[GOAL])
+        for _ in range(min(steps, ROUNDS)):
+            left = until - watch.spent
+            found = self._rows.solve(whole=False, seconds=watch.wall(left), gap=ENOUGH, nodes=1)
+            self._raise(found.fun if found.status == 0 else None)
+            if left <= 0 or found.x is None or self._done() or self._touch(found.x, found.x) <= RELAXED * SCALE:
+                break
 
-    def _gap(self, bound: float) -> float:
-        return (self.costs[GOAL] - bound) / (self._unit * SCALE)
+    def grow(self, watch: _Watch, until: float, steps: int) -> int:
+        """Search whole answers until the gap is small, so much is spent, or for so many nodes; the bound."""
+        if watch.spent < until and not self._done():
+            limits = Limits(lambda: until - watch.spent, min(NODES_A_STEP * steps, NODES), ENOUGH, watch.cpu)
+            first = {x.index for v, c in enumerate(self._choices) if (x := c[int(self.problem.home[v])]) is not True}
+            known = self._complete(self.best)
+            self._raise(branch(self._rows, partial(self._look, watch, until), known, first, limits))
+        return min(math.ceil(self.bound), self.costs[GOAL])
 
-    def _bound(self, found: Any, whole: bool) -> float:
-        value = found.mip_dual_bound if whole else (found.fun if found.status == 0 else None)
-        if value is None or not np.isfinite(value):
-            return self._still
-        return float(value * self._unit * (1 - MARGIN) + self._still)
+    def _done(self) -> bool:
+        return self.missing <= ENOUGH * self._unit * SCALE
+
+    def _raise(self, value: float | None) -> None:
+        """`value`: a bound of what the solver minimises."""
+        if value is not None and np.isfinite(value):
+            self.bound = max(self.bound, float(value * self._unit * (1 - MARGIN) + self._still))
+
+    def _look(self, watch: _Watch, until: float, z: Floats, whole: bool) -> list[tuple[Any, Any, float]]:
+        """Tangents that are missing at `z`; a whole answer is also counted in full."""
+        if whole:
+            self._take(self._placement(z), watch.wall(until - watch.spent))
+        return list(self._tangents(z, z, SCALE * LACKS))
+
+    def _complete(self, placed: Ints) -> Floats:
+        """Values of all variables at `placed` (V,)."""
+        z = self._values(placed)
+        for curve, first in zip(self._curves, self._first, strict=True):
+            for s, columns in enumerate(curve.column):
+                if len(columns):
+                    z[first + s] = curve.tangent(s, z)[0] / self._unit
+        return self._rows.complete(z, [x.index for c in self._choices for x in c.values() if x is not True])
 
     def _touch(self, z: Floats, known: Floats | None) -> float:
         """Add the tangents at `z` that say more than `known` does there; how much they do, in units of the solver."""
         missing = 0.0
+        for columns, values, least in self._tangents(z, known, SCALE * MARGIN):
+            missing += least - float(np.dot(values, 0 * z[columns] if known is None else known[columns]))
+            self._rows.add(columns, values, least, np.inf)
+        return missing
+
+    def _tangents(self, z: Floats, known: Floats | None, least: float) -> Iterator[tuple[Any, Any, float]]:
+        """Rows (columns, values, lower bound) of tangents at `z` that say more by `least` than `known` does there."""
         for curve, first in zip(self._curves, self._first, strict=True):
             for s, columns in enumerate(curve.column):
                 if not len(columns):
                     continue
                 value, constant, slope = curve.tangent(s, z)
-                lacks = value / self._unit - (0.0 if known is None else known[first + s])
-                if lacks > SCALE * MARGIN:
-                    missing += lacks
-                    self._rows.add([first + s, *columns], [1.0, *(-slope / self._unit)], constant / self._unit, np.inf)
-        return missing
+                if value / self._unit - (0.0 if known is None else known[first + s]) > least:
+                    yield [first + s, *columns], [1.0, *(-slope / self._unit)], constant / self._unit
 
     def _take(self, placed: Ints, seconds: float) -> None:
         """Count `placed` (V,) in full, better it by local search, and keep it if it is the best."""
-        if not self.problem.feasible(placed):
+        if (key := placed.tobytes()) in self._seen or not self.problem.feasible(placed):
             return
+        self._seen.add(key)
         near = self.problem.costs(placed)[GOAL] - self._still <= NEAR * self._unit * SCALE
-        if self._polish is not None and near:
-            stop = Stop(max(seconds, 0.0), 2)
-            placed = self._polish.improve(self.problem, placed, stop, self._rng)
+        if self._polish is not None and near and seconds > 0:
+            placed = self._polish.improve(self.problem, placed, Stop(seconds, 2), self._rng)
         costs = self.problem.costs(placed)
         if costs < self.costs:
             self.best, self.costs = placed, costs

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import math
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -76,25 +76,42 @@ class Rows:
         with quiet():
             return milp(self.cost, constraints=rows, bounds=bounds, integrality=integer, options=options)
 
+    def complete(self, z: Floats, fixed: Any) -> Floats:
+        """`z` (n,) with the integer variables that are not `fixed` as cheap as they can be beside those that are."""
+        free = np.ones(self.whole, np.bool_)
+        free[fixed] = False
+        if not free.any():
+            return z
+        bounds = self.low.copy(), self.high.copy()
+        held = np.concatenate([np.array(fixed, np.int64), np.arange(self.whole, len(z))])
+        self.low[held] = self.high[held] = z[held]
+        try:
+            found = self.solve(whole=True, seconds=1.0, gap=0.0, nodes=1_000).x
+        finally:
+            self.low, self.high = bounds
+        return z if found is None else np.asarray(found, np.float64)
+
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """HiGHS sometimes prints a line of its own to the standard output, where documents are written: it goes nowhere."""
+    """Solvers sometimes print a line of their own, HiGHS where documents are written, SCIP where people's text goes: it goes
+    nowhere."""
     library: Any = ctypes.CDLL("ucrtbase" if os.name == "nt" else None)
-    try:
-        kept = os.dup(1)
-    except OSError:  # a service without standard output
-        yield
-        return
+    kept = {}
+    for number in (1, 2):
+        with suppress(OSError):  # a service without standard output
+            kept[number] = os.dup(number)
     library.fflush(None)
     try:
         with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 1)
+            for number in kept:
+                os.dup2(nowhere.fileno(), number)
         yield
     finally:
         library.fflush(None)
-        os.dup2(kept, 1)
-        os.close(kept)
+        for number, copy in kept.items():
+            os.dup2(copy, number)
+            os.close(copy)
 
 
 def rows_of(proto: Any) -> Rows:

@@ -10,6 +10,8 @@ from pro.placement.problem import Problem, Stop, Tier
 
 def warm() -> None:
     """Run every engine kernel on two VMs and two hosts. Some seconds the first time on a machine, then milliseconds."""
+    import ortools.math_opt.python.mathopt  # noqa: F401
+
     import pro.placement.engines.restart_kernels  # noqa: F401
     from pro.placement.engines.greedy import Greedy
     from pro.placement.engines.local import Local
