@@ -63,7 +63,7 @@ def test_every_command_explains_itself(words: tuple[str, ...], pro: Pro) -> None
     said = pro(*words, "--help")
     assert said.code == 0
     assert said.out.startswith(f"Usage: pro {' '.join(words)}")
-    codes = set(re.findall(r"(\d) [a-z]", said.out.partition("Exit codes: ")[2]))
+    codes = set(re.findall(r"(\d)\s+[a-z]", said.out.partition("Exit codes: ")[2]))
     assert codes >= {"0", "1", "2"}
     assert ("3" in codes) == ("--check" in said.out.partition("Exit codes: ")[0])
     assert said.err == ""
