@@ -49,10 +49,10 @@ class PolicySpec(BaseModel):
     rounds: int = Field(8, ge=0, description="ours: rounds of local search")
     moves_per_plan: int | None = Field(None, ge=0, description="ours: migrations in one plan; unset: as `pro plan`")
     moves_per_day: int | None = Field(
-        None, ge=0, description="ours: migrations a day, on the average; unset: one for every 20 VMs, at least 2"
+        None, ge=0, description="ours: migrations a day, on the average; unset: one for every 30 VMs, at least 2"
     )
     saved_days: float = Field(
-        2.0, ge=1, description="ours: so many days' migrations may be saved up while little moves; it begins with these"
+        2.5, ge=1, description="ours: so many days' migrations may be saved up while little moves; it begins with these"
     )
     reserve: float = Field(
         0.34,
@@ -81,7 +81,7 @@ class PolicySpec(BaseModel):
 
     def daily(self, vms: int) -> int:
         """Migrations a day, on the average."""
-        return max(2, -(-vms // 20)) if self.moves_per_day is None else self.moves_per_day
+        return max(2, -(-vms // 30)) if self.moves_per_day is None else self.moves_per_day
 
 
 def side_by_side() -> tuple[PolicySpec, ...]:

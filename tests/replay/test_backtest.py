@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from pro.replay.backtest import STATE, Backtest, backtest
 from pro.replay.course import Course, Moved, stretches
 from pro.replay.loop import Shared, view_of
 from pro.replay.measure import account
-from pro.replay.ours import Ours, adapted, ways_back_of
+from pro.replay.ours import Ours, adapted, saved, ways_back_of
 from pro.replay.policies import PolicySpec, side_by_side
 from tests.replay.pasts import DAY, past_of, steady
 
@@ -92,8 +93,26 @@ def test_no_policy_ever_breaks_a_rule_or_fills_memory(busy: Past, found: Backtes
 def test_ours_stays_within_its_budget_in_any_day(busy: Past, found: Backtest) -> None:
     ends = [m[3] for m in moves(found, "ours")]
     most = max((sum(e - DAY < other <= e for other in ends) for e in ends), default=0)
-    assert most <= OURS.daily(busy.fleet.n_vms)
+    assert most <= OURS.daily(busy.fleet.n_vms) * (1 + OURS.saved_days)
     assert moves(run(busy, OURS.model_copy(update={"moves_per_day": 0})), "ours") == []
+
+
+@given(st.lists(st.integers(0, 400), max_size=30), st.integers(0, 10), st.floats(1, 5))
+def test_whoever_keeps_to_what_is_saved_never_passes_it_in_any_stretch(
+    hours: list[int], daily: int, days: float
+) -> None:
+    """So many days' worth, and a day's for every day of the stretch, however long it is."""
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    trips: list[Trip] = []
+    for hour in sorted(hours):
+        now = at + timedelta(hours=hour)
+        assert saved(trips, now, daily, days) <= days * daily
+        if saved(trips, now, daily, days) >= 1:
+            trips.append(Trip("vm", "a", "b", now))
+    for i, first in enumerate(trips):
+        for j, last in enumerate(trips[i:], i):
+            stretch = (last.ended - first.ended) / timedelta(days=1)
+            assert j - i + 1 <= days * daily + daily * stretch + 1e-6
 
 
 def test_a_plan_takes_its_time(busy: Past, found: Backtest) -> None:
