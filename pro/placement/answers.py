@@ -23,7 +23,7 @@ ALL_HOSTS = 200
 """Fleets with at most so many hosts have every host told; larger ones those that the plan touches and those that are hot."""
 REMEDIES = 4
 """At most so many things that cannot be had are looked into, broken rules first."""
-WORK = 2.0
+WORK = 1.0
 """Deterministic seconds for all of them together: a plan does not wait for what a person may never ask."""
 
 
