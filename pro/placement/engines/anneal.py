@@ -62,6 +62,8 @@ CROWDED, CHEAP = 100, 17
 """So many VMs on a host make a crowd; then a row costs at most so much to break, in units of the heat a pass begins with."""
 AGAIN, CYCLES = Manner(0.001, most=2), 6
 """How the best is walked from again at the end, and how often: room is opened by low prices, and closed."""
+FEW = 4
+"""Where a trial is over after fewer batches of tries than this, it tells nothing: there is no time for trials."""
 HARD = 1e9
 """A price that nothing pays: with `least` so high no row is ever broken."""
 MANNERS = (Manner(0.2), Manner(0.8), Manner(4.0))
@@ -133,6 +135,8 @@ class Anneal:
         for manner in manners if len(manners) > 1 else ():
             walk_from(start, manner, spent, spent + self.trial)
             spent += self.trial
+            if done < FEW:
+                break
         if manners:
             walk_from(start, walk.best_manner() if spent else manners[0], spent, 1 - self.end)
         for cycle in range(CYCLES):
