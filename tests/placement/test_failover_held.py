@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from pro.fleet import RuleSpec
 from pro.placement.constraints import build
+from pro.placement.engines.wide import Wide
 from pro.placement.failover import Failover, survives
-from pro.placement.failover.hold import hold
+from pro.placement.failover.hold import _again, hold
+from pro.placement.language import Allow
 from pro.placement.place import Question, place, prepare
 from pro.placement.policy import Policy
 from pro.planning import make_plan
@@ -80,6 +82,33 @@ def test_whatever_an_engine_wants_what_is_kept_is_never_worse_than_today(
         assert all(then[c] <= today[c] for c in today)
     if all(x <= today[c] for c, x in left_down(question, wanted).items()):
         assert kept is wanted
+
+
+@settings(max_examples=25)
+@given(estates(), st.data())
+def test_the_wide_search_goes_on_from_what_was_moved_in_other_clusters(
+    estate: tuple[Fleet, Demand], data: st.DataObject
+) -> None:
+    found, demand = estate
+    question = prepare(found, demand, Policy(failover=1, **QUICK))
+    wanted = data.draw(placements(found))
+    if not question.problem.feasible(wanted) or question.problem.costs(wanted) > question.problem.costs(found.host_of):
+        wanted = found.host_of
+    kept = hold(question, wanted, Wide())
+    assert question.problem.feasible(kept)
+    assert question.problem.costs(kept) <= question.problem.costs(found.host_of)
+
+
+def test_the_wide_search_takes_a_start_with_moves_in_two_clusters() -> None:
+    """One of them is searched again, for a migration there was undone; the other is left as it is."""
+    two = fleet("a1: a b | a2: c | b1: d e | b2: f", clusters={"a1": "a", "a2": "a", "b1": "b", "b2": "b"})
+    question = prepare(two, demand_of(two, {"a": 6_000, "b": 3_000, "d": 6_000, "e": 3_000}), Policy(**QUICK))
+    start = stand(two, "a2: a | b2: d")
+    cut = Allow(np.array([two.vm_index("b")]), np.array([True, False, True, True]), "undone")
+    found = _again(question, start, [cut], Wide(), lambda: 1.0)
+    assert question.problem.feasible(found)
+    assert found[two.vm_index("b")] == two.host_of[two.vm_index("b")]
+    assert question.problem.costs(found) <= question.problem.costs(start)
 
 
 @settings(max_examples=8)

@@ -94,8 +94,12 @@ def _again(question: Question, kept: Ints, cuts: Sequence[Allow], engine: Engine
     if groups is None or not cuts:
         return kept
     about = np.unique(groups.code[fleet.host_of[np.concatenate([cut.vms for cut in cuts])]])
-    inside = np.isin(groups.code[fleet.host_of], about)
-    problem = replace(question.problem, rows=(*question.problem.rows, *cuts), movable=question.problem.movable & inside)
+    inside, home, hosts = np.isin(groups.code[fleet.host_of], about), fleet.host_of, np.arange(fleet.n_hosts)
+    # Whoever was moved elsewhere stays there, or goes home: who cannot move at all stands at home.
+    away = np.flatnonzero(~inside & (kept != home)).tolist()
+    rows = [Allow(np.array([v]), (hosts == kept[v]) | (hosts == home[v]), "moved already") for v in away]
+    movable = question.problem.movable & (inside | (kept != home))
+    problem = replace(question.problem, rows=(*question.problem.rows, *cuts, *rows), movable=movable)
     steps = policy.steps if policy.steps is not None else 20
     found = engine.improve(
         problem, kept, Stop(min(policy.seconds * SHARE, left()), steps), np.random.default_rng(policy.seed)
