@@ -50,8 +50,8 @@ BOUND_SHARE = 0.2
 AFTER_ENGINES = 2.5
 """How much longer the referee and the account take than a look at today's placement."""
 
-HOLD_SHARE = 0.05
-"""Share that is kept for undoing migrations of a large fleet that failover forbids."""
+HOLD_SHARE, FINISH_SHARE = 0.25, 0.05
+"""Share that is kept for undoing migrations of a large fleet that failover forbids, and for what was begun to finish."""
 
 READINGS = 2
 """A bound gets its share of the time beyond so many readings of the fleet."""
@@ -229,7 +229,9 @@ def _large(
     steps = helpings(policy) if policy.steps is None else policy.steps
     rest = left() - _drill_takes(question, clock)
     # The more time there is beyond reading the fleet, the more of it is left for failover and the bound.
-    kept = HOLD_SHARE * rest + BOUND_SHARE * prove * max(rest - READINGS * (policy.seconds - left()), 0)
+    kept = (HOLD_SHARE if question.failover else 0.0) * rest + BOUND_SHARE * prove * max(
+        rest - READINGS * (policy.seconds - left()), 0
+    )
     stop = Stop(max(rest - kept, LEAST_SHARE * policy.seconds), steps)
     late = rest <= 0
     found = engine.search(seen, seen.home, stop, np.random.default_rng(policy.seed))
@@ -239,7 +241,7 @@ def _large(
 
     def in_time() -> float:
         # What was begun takes a while to finish.
-        return left() - HOLD_SHARE * policy.seconds
+        return left() - FINISH_SHARE * policy.seconds
 
     answer, _ = _held(question, answer, Settled(None, None), engine, tell, in_time)
     bound = None
