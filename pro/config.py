@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from pro.core.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class _Section(BaseModel):
@@ -143,7 +146,9 @@ def load(path: Path | None = None) -> Config:
     try:
         return Config()
     except ValidationError as error:
-        raise InputError(_words(error), where=file or "environment") from None
+        raise InputError(
+            faults_of(error, lambda key: f"unknown setting {key}{_nearest(key)}"), where=file or "environment"
+        ) from None
     except ValueError as error:
         raise InputError(f"not TOML: {error}", where=file) from None
 
@@ -163,14 +168,12 @@ def origins(config: Config) -> list[tuple[str, Any, Origin]]:
     return out
 
 
-def _words(error: ValidationError) -> str:
+def faults_of(error: ValidationError, unknown: Callable[[str], str]) -> str:
+    """What is wrong with a document, in one line; `unknown` says it of a key that nobody knows."""
     parts = []
     for e in error.errors():
         key = ".".join(str(x) for x in e["loc"])
-        if e["type"] == "extra_forbidden":
-            parts.append(f"unknown setting {key}{_nearest(key)}")
-        else:
-            parts.append(f"{key}: {e['msg']}, got {e['input']!r}")
+        parts.append(unknown(key) if e["type"] == "extra_forbidden" else f"{key}: {e['msg']}, got {e['input']!r}")
     return "; ".join(parts)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pro.config import faults_of
 from pro.core.errors import InputError
 from pro.remediation.antiflap import AntiFlap
 
@@ -124,11 +125,4 @@ def _words(error: ValidationError | TypeError) -> str:
     if isinstance(error, TypeError):
         return str(error)
     known = ", ".join(PolicySpec.model_fields)
-    parts = []
-    for e in error.errors():
-        key = ".".join(str(x) for x in e["loc"])
-        if e["type"] == "extra_forbidden":
-            parts.append(f"unknown parameter {key}, expected some of {known}")
-        else:
-            parts.append(f"{key}: {e['msg']}, got {e['input']!r}")
-    return "; ".join(parts)
+    return faults_of(error, lambda key: f"unknown parameter {key}, expected some of {known}")

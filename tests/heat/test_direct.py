@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,7 +15,7 @@ from pro.heat.features import DAY, HOUR, Loads, features, heat_ahead
 N = 3 * DAY
 
 
-def loads(values: np.ndarray, host_of: list[int], limit: float = 100.0) -> Loads:  # type: ignore[type-arg]
+def loads(values: np.ndarray[Any, Any], host_of: list[int], limit: float = 100.0) -> Loads:
     hosts = max(host_of) + 1
     return Loads(
         values.astype(np.float32), values.max(axis=1), np.array(host_of), np.full(hosts, limit), np.zeros(hosts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,10 +31,12 @@ LONG = Stop(seconds=30)
 @given(problems(), st.data())
 @settings(deadline=None, max_examples=25)
 def test_a_tangent_is_exact_where_it_touches_and_nowhere_above(problem: Problem, data: st.DataObject) -> None:
-    free = [{h: _Column(v * problem.hosts + h) for h in range(problem.hosts)} for v in range(len(problem.home))]
+    free: list[dict[int, Any]] = [
+        {h: _Column(v * problem.hosts + h) for h in range(problem.hosts)} for v in range(len(problem.home))
+    ]
     here, there = data.draw(stands(problem)), data.draw(stands(problem))
     for term in (t for tier in problem.tiers for t in tier.terms if isinstance(t, Steps) and t.convex):
-        curve = _Curve(term, free)  # type: ignore[arg-type]
+        curve = _Curve(term, free)
         at, to = (_values(problem, placed) for placed in (here, there))
         touched = [curve.tangent(s, at) for s in range(len(curve.column))]
         assert sum(value for value, _, _ in touched) == pytest.approx(cost(term, problem.home, here))

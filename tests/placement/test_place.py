@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ from tests.strategies import demands, fleets, placements
 if TYPE_CHECKING:
     from pro.fleet import Demand, Fleet
 
-QUICK = {"seconds": 1.0, "steps": 4, "memory_reserve_mib": 0}
+QUICK: dict[str, Any] = {"seconds": 1.0, "steps": 4, "memory_reserve_mib": 0}
 
 
 @st.composite
@@ -35,7 +35,7 @@ def estates(draw: st.DrawFn) -> tuple[Fleet, Demand]:
 @given(estates(), st.sampled_from(["balance", "consolidate", "repair"]))
 def test_an_answer_is_never_worse_than_today(estate: tuple[Fleet, Demand], goal: str) -> None:
     found, demand = estate
-    placement, question = place(found, demand, Policy(goal=goal, **QUICK))  # type: ignore[arg-type]
+    placement, question = place(found, demand, Policy(goal=goal, **QUICK))
     assert judge(found, question.constraints, placement.host_of).accepted
     assert question.problem.costs(placement.host_of) <= question.problem.costs(found.host_of)
     moved = int((placement.host_of != found.host_of).sum())
@@ -47,7 +47,7 @@ def test_an_answer_is_never_worse_than_today(estate: tuple[Fleet, Demand], goal:
 @given(estates())
 def test_the_same_seed_and_steps_give_the_same_answer(estate: tuple[Fleet, Demand]) -> None:
     found, demand = estate
-    first, second = (place(found, demand, Policy(**QUICK))[0] for _ in range(2))  # type: ignore[arg-type]
+    first, second = (place(found, demand, Policy(**QUICK))[0] for _ in range(2))
     assert np.array_equal(first.host_of, second.host_of)
 
 
@@ -58,8 +58,8 @@ def test_a_second_look_at_a_repaired_and_cooled_fleet_finds_nothing_better_to_do
     from dataclasses import replace
 
     found, demand = estate
-    first, _question = place(found, demand, Policy(max_moves=99, **QUICK))  # type: ignore[arg-type]
-    again, then = place(replace(found, host_of=first.host_of), demand, Policy(max_moves=99, **QUICK))  # type: ignore[arg-type]
+    first, _question = place(found, demand, Policy(max_moves=99, **QUICK))
+    again, then = place(replace(found, host_of=first.host_of), demand, Policy(max_moves=99, **QUICK))
     back = (again.host_of == found.host_of) & (first.host_of != found.host_of)
     if back.any():  # only for a real gain, which the first answer could not see from where it stood
         assert then.problem.costs(again.host_of) < then.problem.costs(first.host_of)
@@ -67,7 +67,7 @@ def test_a_second_look_at_a_repaired_and_cooled_fleet_finds_nothing_better_to_do
 
 def test_a_quiet_fleet_is_left_alone() -> None:
     quiet = fleet("h1: a b | h2: c")
-    placement, _ = place(quiet, demand_of(quiet), Policy(**QUICK))  # type: ignore[arg-type]
+    placement, _ = place(quiet, demand_of(quiet), Policy(**QUICK))
     assert np.array_equal(placement.host_of, quiet.host_of)
     assert placement.minimal_moves is True
 
@@ -75,7 +75,7 @@ def test_a_quiet_fleet_is_left_alone() -> None:
 def test_with_a_margin_a_hot_host_is_brought_further_down_and_a_warm_fleet_is_left_alone() -> None:
     here = fleet("h1: big small | h2: | h3: other")
     asked = {"big": 6_000, "small": 900, "other": 2_000}
-    careful = Policy(margin=0.05, aggressiveness=1, **QUICK)  # type: ignore[arg-type]
+    careful = Policy(margin=0.05, aggressiveness=1, **QUICK)
     for base, moves in ((1_400, 0), (1_700, 1)):  # 83 % is warm, 86 % is hot
         demand = demand_of(here, asked, {"h1": base}, step_s=36_000)
         found, question = place(here, demand, careful)
@@ -126,7 +126,7 @@ def test_an_answer_at_some_moments_is_judged_at_all(estate: tuple[Fleet, Demand]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pro.placement.place.LARGE", 0)
         patch.setattr("pro.placement.place.MOST_PAIRS", most)
-        placement, question = place(found, demand, Policy(**QUICK))  # type: ignore[arg-type]
+        placement, question = place(found, demand, Policy(**QUICK))
     problem = question.problem
     assert problem.costs(placement.host_of) <= problem.costs(found.host_of)
     assert placement.bound is None or placement.bound <= problem.costs(placement.host_of)[1]

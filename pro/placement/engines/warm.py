@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import numpy as np
 
 from pro.placement.language import Linear, Steps
@@ -10,9 +12,7 @@ from pro.placement.problem import Problem, Stop, Tier
 
 def warm() -> None:
     """Run every engine kernel on two VMs and two hosts. Some seconds the first time on a machine, then milliseconds."""
-    import ortools.math_opt.python.mathopt  # noqa: F401
-
-    import pro.placement.engines.restart_kernels  # noqa: F401
+    _load("ortools.math_opt.python.mathopt", "pro.placement.engines.restart_kernels")
     from pro.placement.engines.greedy import Greedy
     from pro.placement.engines.local import Local
 
@@ -24,16 +24,19 @@ def warm() -> None:
 
 def warm_wide() -> None:
     """The same for the wide search, which is compiled apart: few need it. What its bound needs takes seconds to load."""
-    import scipy.sparse  # noqa: F401
-    from ortools.sat.python import cp_model  # noqa: F401
-
-    import pro.placement.engines.restart_kernels  # noqa: F401
+    _load("scipy.sparse", "ortools.sat.python.cp_model", "pro.placement.engines.restart_kernels")
     from pro.placement.engines.sources import source_bound
     from pro.placement.engines.wide import Wide
 
     source_bound(_two(), _two().home, 1)
     engine = Wide(tries=1)
     engine.improve(_two(), _two().home, Stop(seconds=3600, steps=1), np.random.default_rng(1))
+
+
+def _load(*modules: str) -> None:
+    """Import what is only wanted for being there: libraries that are slow to load, kernels that are compiled by being imported."""
+    for name in modules:
+        import_module(name)
 
 
 def _two() -> Problem:
