@@ -32,6 +32,7 @@ MILD, TURN = 0.03, 0.6
 """The heat, in mean costs of a bad shift, to which a pass falls in the first TURN of its time; then it also becomes strict."""
 PATIENCE = 16
 """After so many batches at whose end a group row was broken, the walk goes back to where none was: it may have no way out."""
+SCAN = 0.05
 FROZEN = 0.02
 """VMs are tried in proportion to 1 / (FROZEN + how often a try of their class of size is accepted), ..."""
 EVEN = 0.4
@@ -211,6 +212,7 @@ class Walk:
             form.packed, state_of(form), dense, form.weight.astype(np.float64), -form.flight_upper.astype(np.float64),
             form.flight.astype(np.float64), np.zeros((len(form.upper), 3)), prices, np.zeros(len(prices) + 1, np.int64),
             np.zeros((len(form.upper), form.tabled.shape[1]), np.int64), form.tabled,
+            np.zeros((3 * form.weight.shape[1] + form.flight.shape[1] + 1, len(form.upper))),
         )  # fmt: skip
         settle(*self.arrays, host_of.astype(np.int64))
         self._log[0] = len(self._log)
@@ -227,8 +229,8 @@ class Walk:
         manner = self._manner
         least, most = manner.least * heat, max(manner.most * self.scale / lax**2, manner.least * heat)
         np.clip(self._prices, least / self._mean, most / self._mean, out=self._prices)
-        packed, _, dense, _, flight, _, cached, prices, *_ = self.arrays
-        adapt(packed, dense, flight, cached, prices, self._seen, self._looks, OFTEN * lax, RATE)
+        packed, _, dense, _, flight, _, cached, prices, *_, turned = self.arrays
+        adapt(packed, dense, flight, cached, prices, turned, self._seen, self._looks, OFTEN * lax, RATE)
         self._choose()
         self._stuck += 1
         state = self.arrays[1]
@@ -250,6 +252,7 @@ class Walk:
         odds = 1 / (FROZEN + self.accepted)
         odds = EVEN / CLASSES + (1 - EVEN) * odds / odds.sum()
         until = np.rint(np.cumsum(odds) * TABLE).astype(np.int64)
+        self._pick[-CLASSES:] = self.accepted < SCAN
         self._pick[:TABLE] = np.searchsorted(until, np.arange(TABLE), side="right")
 
 
@@ -270,4 +273,5 @@ def _by_size(form: Lean) -> Ints:
     place = np.zeros(len(form.weight), np.int64)
     place[order] = np.arange(len(order))
     first = np.arange(CLASSES + 1) * len(order) // CLASSES
-    return np.concatenate([np.zeros(TABLE, np.int64), first, order, place]).astype(np.int64)
+    scans = np.zeros(CLASSES, np.int64)
+    return np.concatenate([np.zeros(TABLE, np.int64), first, order, place, scans]).astype(np.int64)

@@ -12,7 +12,8 @@ Dense parts are floats that hold integers below 2^53, so sums are exact in any o
 capacity, slope. W (V, D) weights. F (H, E), FW (V, E): use less capacity in flight, and weights. HC (H, 3): cost of a host's
 use, the same with the price of what is over capacity, the price of what is over in flight. G (D + E + 2): price of one unit over
 capacity, in flight, of one VM too many in a crowd, of BAD. OV (D + E + 2): on how many hosts each is over, VMs too many in crowds,
-and last how many of all these there are. TU (H, T), TW (V, T): use and weights of dimensions with many knots.
+and last how many of all these there are. TU (H, T), TW (V, T): use and weights of dimensions with many knots. R (3 D + E + 1, H): S and F
+turned, so that many hosts are priced at once, and the price of each host as it is.
 """
 
 from __future__ import annotations
@@ -208,8 +209,8 @@ def _tables_two(P, TU, TW, h, v, w):
     return total
 
 
-@kernel(none(A, M3, M2, M2, F64, i))
-def _reprice(P, S, F, HC, G, h):
+@kernel(none(A, M3, M2, M2, F64, M2, i))
+def _reprice(P, S, F, HC, G, R, h):
     """The cached prices of host h."""
     cost, price, flight = 0.0, 0.0, 0.0
     n = S.shape[2]
@@ -220,6 +221,7 @@ def _reprice(P, S, F, HC, G, h):
     for d in range(F.shape[1]):
         flight += G[n + d] * max(0.0, F[h, d])
     HC[h, 0], HC[h, 1], HC[h, 2] = cost, price, flight
+    R[len(R) - 1, h] = price + flight
 
 
 @kernel(i(A, A, i, i))
@@ -456,8 +458,8 @@ def _keep(P, Q, best, log):
     log[0] = 0
 
 
-@kernel(none(A, A, M3, M2, M2, M2, M2, F64, A, M, M, i, i, i))
-def _go(P, Q, S, W, F, FW, HC, G, OV, TU, TW, v, a, h):
+@kernel(none(A, A, M3, M2, M2, M2, M2, F64, A, M, M, M2, i, i, i))
+def _go(P, Q, S, W, F, FW, HC, G, OV, TU, TW, R, v, a, h):
     """Move v from a (-1: nowhere) to h in all that is dense, crowds and HOST, and add to the cost what that changes."""
     home = P[P[HOME] + v]
     n, e = W.shape[1], FW.shape[1]
@@ -474,6 +476,8 @@ def _go(P, Q, S, W, F, FW, HC, G, OV, TU, TW, v, a, h):
             was = int(S[1, host, d] > 0)
             S[0, host, d] += w
             S[1, host, d] += w
+            R[d, host] += w
+            R[n + d, host] += w
             by = int(S[1, host, d] > 0) - was
             OV[d] += by
             OV[n + e + 2] += by
@@ -481,10 +485,11 @@ def _go(P, Q, S, W, F, FW, HC, G, OV, TU, TW, v, a, h):
             for d in range(e):
                 was = int(F[host, d] > 0)
                 F[host, d] += sign * FW[v, d]
+                R[3 * n + d, host] += sign * FW[v, d]
                 by = int(F[host, d] > 0) - was
                 OV[n + d] += by
                 OV[n + e + 2] += by
-        _reprice(P, S, F, HC, G, host)
+        _reprice(P, S, F, HC, G, R, host)
         change += HC[host, 0]
         for m in range(P[P[C_PTR] + v], P[P[C_PTR] + v + 1]):
             crowd = P[P[C_CROWD] + m]
@@ -520,8 +525,8 @@ def _go(P, Q, S, W, F, FW, HC, G, OV, TU, TW, v, a, h):
         Q[Q[PLACE] + last] = Q[Q[PLACE] + v]
 
 
-@entry(none(A, A, M3, M2, M2, M2, M2, F64, A, M, M, A))
-def settle(P, Q, S, W, F, FW, HC, G, OV, TU, TW, host_of):
+@entry(none(A, A, M3, M2, M2, M2, M2, F64, A, M, M, M2, A))
+def settle(P, Q, S, W, F, FW, HC, G, OV, TU, TW, R, host_of):
     """Fill an empty state with `host_of`, and its cost. S and F hold use less what is there when every VM is in the hand."""
     for n in range(P[B_UPPER] - P[B_START]):
         Q[Q[USE] + n] = P[P[B_START] + n]
@@ -545,6 +550,10 @@ def settle(P, Q, S, W, F, FW, HC, G, OV, TU, TW, host_of):
             F[P[P[HOME] + v], d] += FW[v, d]
     for h in range(P[H]):
         for d in range(d_all):
+            R[d, h], R[d_all + d, h], R[2 * d_all + d, h] = S[0, h, d], S[1, h, d], S[2, h, d]
+        for d in range(e_all):
+            R[3 * d_all + d, h] = F[h, d]
+        for d in range(d_all):
             by = int(S[1, h, d] > 0)
             OV[d] += by
             OV[d_all + e_all + 2] += by
@@ -554,10 +563,10 @@ def settle(P, Q, S, W, F, FW, HC, G, OV, TU, TW, host_of):
             OV[d_all + e_all + 2] += by
         for d in range(TW.shape[1]):
             Q[COST] += _table(P, d, h, TU[h, d])
-        _reprice(P, S, F, HC, G, h)
+        _reprice(P, S, F, HC, G, R, h)
         Q[COST] += np.int64(np.rint(HC[h, 0]))
     for v in range(P[V]):
-        _go(P, Q, S, W, F, FW, HC, G, OV, TU, TW, v, -1, host_of[v])
+        _go(P, Q, S, W, F, FW, HC, G, OV, TU, TW, R, v, -1, host_of[v])
         _rare(P, Q, v, -1, host_of[v])
 
 
@@ -587,8 +596,8 @@ def _alike(pick, seed, v, free):
     return pick[order + at]
 
 
-@entry(none(A, M3, M2, M2, F64, A, A, f, f))
-def adapt(P, S, F, HC, G, seen, counts, target, rate):
+@entry(none(A, M3, M2, M2, F64, M2, A, A, f, f))
+def adapt(P, S, F, HC, G, R, seen, counts, target, rate):
     """Make dearer what was over at more than `target` of the looks, and cheaper what was not; `counts` [0] looks."""
     if counts[0] == 0:
         return
@@ -597,10 +606,81 @@ def adapt(P, S, F, HC, G, seen, counts, target, rate):
         seen[d] = 0
     counts[0] = 0
     for h in range(P[H]):
-        _reprice(P, S, F, HC, G, h)
+        _reprice(P, S, F, HC, G, R, h)
 
 
-@entry(i(A, A, M3, M2, M2, M2, M2, F64, A, M, M, A, A, A, A, M, A, U64, f, i, i, yes))
+WINDOW = 128
+NEVER = 1e300
+TRIALS = 3
+
+
+@dense(none(A, A, M2, M2, M2, F64, M2, M2, M, M, i, i, i, F64))
+def _coming(P, Q, F, W, FW, G, HC, R, TU, TW, v, lo, hi, out):
+    """out[j] becomes what it costs that v comes to host lo + j, rare things not counted; NEVER where it may not."""
+    n, e, hosts, home = W.shape[1], FW.shape[1], P[H], P[P[HOME] + v]
+    price = R[len(R) - 1, lo:hi]
+    for j in range(len(price)):
+        out[j] = P[P[AWAY] + v] - price[j]
+    for d in range(n):
+        w, g = W[v, d], G[d]
+        knot, room, slope = R[d, lo:hi], R[n + d, lo:hi], R[2 * n + d, lo:hi]
+        for j in range(len(knot)):
+            out[j] += slope[j] * max(0.0, knot[j] + w) + g * max(0.0, room[j] + w)
+    for d in range(e):
+        w, g = FW[v, d], G[n + d]
+        room = R[3 * n + d, lo:hi]
+        for j in range(len(room)):
+            out[j] += g * max(0.0, room[j] + w)
+    if lo <= home < hi:
+        out[home - lo] += HC[home, 2] - P[P[AWAY] + v] - _flight(F, G, FW, n, home, v, 1.0, v, 0.0)
+    for k in range(P[N_LINEAR]):
+        at = P[L_TABLE] + P[P[L_ROW] + k * P[V] + v] * hosts
+        row = P[at + lo : at + hi]
+        for j in range(len(row)):
+            out[j] += row[j]
+    for m in range(P[P[C_PTR] + v], P[P[C_PTR] + v + 1]):
+        crowd = P[P[C_CROWD] + m]
+        there, upper, g = Q[Q[CROWD] + crowd * hosts + lo : Q[CROWD] + crowd * hosts + hi], P[P[C_UPPER] + crowd], G[n + e]
+        for j in range(len(there)):
+            out[j] += g if there[j] >= upper else 0.0
+    if TW.shape[1] > 0:
+        for h in range(lo, hi):
+            out[h - lo] += _tables(P, TU, TW, h, v, 1)
+    if P[ANYWHERE] == 0:
+        at = P[ALLOWED] + P[P[CLS] + v] * hosts
+        may = P[at + lo : at + hi]
+        for j in range(len(may)):
+            out[j] = out[j] if may[j] == 1 else NEVER
+
+
+@kernel(i(F64, i, f))
+def _below_count(out, n, most):
+    count = 0
+    for j in range(n):
+        count += int(out[j] < most)
+    return count
+
+
+@kernel(i(F64, i, f, f, U64))
+def _draw(out, n, base, heat, seed):
+    """j by the odds of exp(-(base + out[j]) / heat) for j < n, against 1 for -1 (all stays as it is)."""
+    least = -base
+    for j in range(n):
+        least = min(least, out[j])
+    most = least + 16 * heat
+    total, drawn = 0.0, -1
+    if -base < most:
+        total = exp((least + base) / heat)
+    for j in range(n):
+        if out[j] < most:
+            odds = exp((least - out[j]) / heat)
+            total += odds
+            if _chance(seed) * total < odds:
+                drawn = j
+    return drawn
+
+
+@entry(i(A, A, M3, M2, M2, M2, M2, F64, A, M, M, M2, A, A, A, A, M, A, U64, f, i, i, yes))
 def anneal(
     P,
     Q,
@@ -613,6 +693,7 @@ def anneal(
     OV,
     TU,
     TW,
+    R,
     best,
     log_,
     seen,
@@ -636,6 +717,8 @@ def anneal(
     tabled = TW.shape[1] > 0
     shifts, homes, swaps, returns = (4, 8, 10, 14) if homing_often else (6, 8, 11, 14)
     crowd_price, bad_price, order = n + e, n + e + 1, TABLE + CLASSES + 1 + free
+    scans = pick[order + P[V] :]
+    out = np.empty(WINDOW)
     for t in range(tries):
         if t & 63 == 0:
             counts[0] += 1
@@ -653,7 +736,80 @@ def anneal(
         a = Q[Q[HOST] + v]
         home_v = P[P[HOME] + v]
         away = 0.0 if a == home_v else 1.0
-        if what < homes:
+        scan = (what < shifts or what >= returns) and scans[pick[order + x] * CLASSES // free] == 1
+        if scan:
+            lo, hi = 0, hosts
+            if hosts > WINDOW:
+                lo = _below(seed, hosts + WINDOW) - WINDOW
+                lo, hi = max(0, lo), min(hosts, lo + WINDOW)
+                if lo >= hi:
+                    continue
+            delta = _with(S, G, W, a, v, -1.0) - HC[a, 1] - _where_cost(P, v, a)
+            if e > 0:
+                delta += _flight(F, G, FW, n, a, v, -away, v, 0.0) - HC[a, 2]
+            if tabled:
+                delta += _tables(P, TU, TW, a, v, -1)
+            if w < 0:
+                for m in range(P[P[C_PTR] + v], P[P[C_PTR] + v + 1]):
+                    crowd = P[P[C_CROWD] + m]
+                    delta -= G[crowd_price] * int(Q[Q[CROWD] + crowd * hosts + a] > P[P[C_UPPER] + crowd])
+                _coming(P, Q, F, W, FW, G, HC, R, TU, TW, v, lo, hi, out)
+                h = a
+                tally[0, pick[order + v] * CLASSES // free] += hi - lo
+                tally[1, pick[order + v] * CLASSES // free] += _below_count(out, hi - lo, 0.7 * heat - delta)
+            else:
+                h = Q[Q[HOST] + w]
+                if h == a or not _may(P, v, h):
+                    continue
+                home_w = P[P[HOME] + w]
+                come, leave = 0.0 if h == home_v else 1.0, 0.0 if h == home_w else -1.0
+                delta += _with_two(S, G, W, h, v, w) - HC[h, 1] + _where_cost(P, v, h) - _where_cost(P, w, h)
+                if e > 0:
+                    delta += _flight(F, G, FW, n, h, v, come, w, leave) - HC[h, 2]
+                if tabled:
+                    delta += _tables_two(P, TU, TW, h, v, w)
+                crowding = _crowding(P, Q, v, a, h, w, -1)
+                for m in range(P[P[C_PTR] + w], P[P[C_PTR] + w + 1]):
+                    crowd = P[P[C_CROWD] + m]
+                    crowding -= int(Q[Q[CROWD] + crowd * hosts + h] > P[P[C_UPPER] + crowd])
+                delta += G[crowd_price] * crowding
+                _coming(P, Q, F, W, FW, G, HC, R, TU, TW, w, lo, hi, out)
+                if lo <= h < hi:
+                    out[h - lo] = NEVER
+            if lo <= a < hi:
+                out[a - lo] = NEVER
+            went = False
+            for _ in range(TRIALS):
+                to = _draw(out, hi - lo, delta, heat, seed)
+                if to < 0:
+                    break
+                if w < 0:
+                    h = lo + to
+                else:
+                    c = lo + to
+                if not rare:
+                    went = True
+                    break
+                out[to] = NEVER
+                accepted = -heat * log(_chance(seed) + 1e-300)
+                if G[bad_price] - 2 * slack > accepted and (
+                    _stranded(P, Q, v, a, h) or (w >= 0 and _stranded(P, Q, w, h, c))
+                ):
+                    continue
+                before, bad = Q[COST], Q[BAD]
+                _rare(P, Q, v, a, h)
+                if w >= 0:
+                    _rare(P, Q, w, h, c)
+                if (Q[COST] - before) + G[bad_price] * (Q[BAD] - bad) <= accepted:
+                    went = True
+                    break
+                if w >= 0:
+                    _rare(P, Q, w, c, h)
+                _rare(P, Q, v, h, a)
+                Q[COST] = before
+            if not went:
+                continue
+        elif what < homes:
             h = home_v if homing else _below(seed, hosts)
             if what < shifts:
                 tally[0, pick[order + v] * CLASSES // free] += 1
@@ -697,37 +853,38 @@ def anneal(
                     delta += _tables(P, TU, TW, a, v, -1) + _tables(P, TU, TW, c, w, 1)
             crowding = _crowding(P, Q, w, h, c, -1, -1) + _crowding(P, Q, v, a, h, w, c)
             delta += _where_cost(P, w, c) - _where_cost(P, w, h)
-        delta += G[crowd_price] * crowding + _where_cost(P, v, h) - _where_cost(P, v, a)
-        most = delta - 2 * slack
-        if Q[BAD] > 0:
-            most -= 4 * G[bad_price]
-        if most > 20 * heat:
-            continue
-        accepted = -heat * log(_chance(seed) + 1e-300)
-        if most > accepted:
-            continue
-        if rare:
-            if delta + G[bad_price] - 2 * slack > accepted and (
-                _stranded(P, Q, v, a, h) or (w >= 0 and _stranded(P, Q, w, h, c))
-            ):
+        if not scan:
+            delta += G[crowd_price] * crowding + _where_cost(P, v, h) - _where_cost(P, v, a)
+            most = delta - 2 * slack
+            if Q[BAD] > 0:
+                most -= 4 * G[bad_price]
+            if most > 20 * heat:
                 continue
-            before, bad = Q[COST], Q[BAD]
-            _rare(P, Q, v, a, h)
-            if w >= 0:
-                _rare(P, Q, w, h, c)
-            delta += (Q[COST] - before) + G[bad_price] * (Q[BAD] - bad)
-            if delta > accepted:
+            accepted = -heat * log(_chance(seed) + 1e-300)
+            if most > accepted:
+                continue
+            if rare:
+                if delta + G[bad_price] - 2 * slack > accepted and (
+                    _stranded(P, Q, v, a, h) or (w >= 0 and _stranded(P, Q, w, h, c))
+                ):
+                    continue
+                before, bad = Q[COST], Q[BAD]
+                _rare(P, Q, v, a, h)
                 if w >= 0:
-                    _rare(P, Q, w, c, h)
-                _rare(P, Q, v, h, a)
-                Q[COST] = before
-                continue
-        if what < shifts:
+                    _rare(P, Q, w, h, c)
+                delta += (Q[COST] - before) + G[bad_price] * (Q[BAD] - bad)
+                if delta > accepted:
+                    if w >= 0:
+                        _rare(P, Q, w, c, h)
+                    _rare(P, Q, v, h, a)
+                    Q[COST] = before
+                    continue
+        if what < shifts and not scan:
             tally[1, pick[order + v] * CLASSES // free] += 1
         if w >= 0:
-            _go(P, Q, S, W, F, FW, HC, G, OV, TU, TW, w, h, c)
+            _go(P, Q, S, W, F, FW, HC, G, OV, TU, TW, R, w, h, c)
             _note(P, Q, best, log_, w)
-        _go(P, Q, S, W, F, FW, HC, G, OV, TU, TW, v, a, h)
+        _go(P, Q, S, W, F, FW, HC, G, OV, TU, TW, R, v, a, h)
         _note(P, Q, best, log_, v)
         if Q[COST] < best_cost and Q[BAD] == 0 and OV[n + e + 2] == 0:
             best_cost = Q[COST]
@@ -735,8 +892,8 @@ def anneal(
     return best_cost
 
 
-@entry(i(A, A, M3, M2, M2, M2, M2, F64, A, M, M, U64, F64))
-def probe(P, Q, S, W, F, FW, HC, G, OV, TU, TW, seed, out):
+@entry(i(A, A, M3, M2, M2, M2, M2, F64, A, M, M, M2, U64, F64))
+def probe(P, Q, S, W, F, FW, HC, G, OV, TU, TW, R, seed, out):
     """Fill `out` with changes of cost, as they come, of shifts, room or not; returns how many were found."""
     found = 0
     for _ in range(20 * len(out)):
