@@ -33,7 +33,6 @@ MILD, TURN = 0.03, 0.6
 PATIENCE = 16
 """After so many batches at whose end a group row was broken, the walk goes back to where none was: it may have no way out."""
 SCAN = 0.05
-CHAIN = 0.002
 FROZEN = 0.02
 """VMs are tried in proportion to 1 / (FROZEN + how often a try of their class of size is accepted), ..."""
 EVEN = 0.4
@@ -253,7 +252,7 @@ class Walk:
         odds = 1 / (FROZEN + self.accepted)
         odds = EVEN / CLASSES + (1 - EVEN) * odds / odds.sum()
         until = np.rint(np.cumsum(odds) * TABLE).astype(np.int64)
-        self._pick[-CLASSES - 2 : -2] = (self.accepted < SCAN).astype(np.int64) + (self.accepted < CHAIN)
+        self._pick[-CLASSES:] = self.accepted < SCAN
         self._pick[:TABLE] = np.searchsorted(until, np.arange(TABLE), side="right")
 
 
@@ -274,5 +273,5 @@ def _by_size(form: Lean) -> Ints:
     place = np.zeros(len(form.weight), np.int64)
     place[order] = np.arange(len(order))
     first = np.arange(CLASSES + 1) * len(order) // CLASSES
-    scans = np.zeros(CLASSES + 2, np.int64)
+    scans = np.zeros(CLASSES, np.int64)
     return np.concatenate([np.zeros(TABLE, np.int64), first, order, place, scans]).astype(np.int64)

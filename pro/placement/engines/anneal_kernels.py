@@ -680,92 +680,6 @@ def _draw(out, n, base, heat, seed):
     return drawn
 
 
-STEPS = 8
-CHAINS = 12
-
-
-@kernel(f(A, A, M3, M2, M2, M2, M2, F64, M, M, i, i))
-def _leaving(P, Q, S, W, F, FW, HC, G, TU, TW, v, a):
-    """What it costs that v leaves its host a, rare things not counted."""
-    n, e = W.shape[1], FW.shape[1]
-    delta = _with(S, G, W, a, v, -1.0) - HC[a, 1] - _where_cost(P, v, a)
-    if e > 0:
-        away = 0.0 if a == P[P[HOME] + v] else -1.0
-        delta += _flight(F, G, FW, n, a, v, away, v, 0.0) - HC[a, 2]
-    for m in range(P[P[C_PTR] + v], P[P[C_PTR] + v + 1]):
-        crowd = P[P[C_CROWD] + m]
-        delta -= G[n + e] * int(Q[Q[CROWD] + crowd * P[H] + a] > P[P[C_UPPER] + crowd])
-    if TW.shape[1] > 0:
-        delta += _tables(P, TU, TW, a, v, -1)
-    return delta
-
-
-@kernel(f(A, A, M3, M2, M2, M2, M2, F64, A, M, M, M2, i, i, i, f))
-def _step(P, Q, S, W, F, FW, HC, G, OV, TU, TW, R, v, a, h, delta):
-    """Move v from a to h; returns what that costs, `delta` of it but for what is rare."""
-    before, bad = Q[COST], Q[BAD]
-    _rare(P, Q, v, a, h)
-    delta += (Q[COST] - before) + G[len(G) - 1] * (Q[BAD] - bad)
-    _go(P, Q, S, W, F, FW, HC, G, OV, TU, TW, R, v, a, h)
-    return delta
-
-
-@kernel(i(A, A, M3, M2, M2, M2, M2, F64, A, M, M, M2, A, M, F64, U64, f, i, i))
-def _chain(P, Q, S, W, F, FW, HC, G, OV, TU, TW, R, log_, steps, out, seed, heat, v, w):
-    """Put v where w is (or, w < 0, on host -1 - w), then let others leave both hosts, one after the other, until it pays; else undo.
-    Returns 1 if it paid."""
-    hosts, rare = P[H], P[RARE] == 1
-    a = Q[Q[HOST] + v]
-    h = Q[Q[HOST] + w] if w >= 0 else -1 - w
-    if a == h or not _may(P, v, h) or (w >= 0 and not _may(P, w, a)):
-        return 0
-    limit = -heat * log(_chance(seed) + 1e-300)
-    total, n = 0.0, 0
-    if w >= 0:
-        _coming(P, Q, F, W, FW, G, HC, R, TU, TW, w, a, a + 1, out)
-        total += _step(P, Q, S, W, F, FW, HC, G, OV, TU, TW, R, w, h, a, out[0] + _leaving(P, Q, S, W, F, FW, HC, G, TU, TW, w, h))
-        steps[0, n], steps[1, n] = w, h
-        n += 1
-    _coming(P, Q, F, W, FW, G, HC, R, TU, TW, v, h, h + 1, out)
-    total += _step(P, Q, S, W, F, FW, HC, G, OV, TU, TW, R, v, a, h, out[0] + _leaving(P, Q, S, W, F, FW, HC, G, TU, TW, v, a))
-    steps[0, n], steps[1, n] = v, a
-    n += 1
-    for k in range(STEPS):
-        if total <= limit:
-            break
-        site = h if k % 2 == 0 or w < 0 else a
-        x = Q[Q[HEAD] + site]
-        for _ in range(_below(seed, 16)):
-            if x < 0:
-                x = Q[Q[HEAD] + site]
-            x = Q[Q[NEXT] + x]
-        if x < 0 or x == v or x == w:
-            continue
-        lo, hi = 0, hosts
-        if hosts > WINDOW:
-            lo = _below(seed, hosts + WINDOW) - WINDOW
-            lo, hi = max(0, lo), min(hosts, lo + WINDOW)
-            if lo >= hi:
-                continue
-        base = _leaving(P, Q, S, W, F, FW, HC, G, TU, TW, x, site)
-        _coming(P, Q, F, W, FW, G, HC, R, TU, TW, x, lo, hi, out)
-        if lo <= site < hi:
-            out[site - lo] = NEVER
-        to = _draw(out, hi - lo, base, heat, seed)
-        if to < 0 or (rare and G[len(G) - 1] > 20 * heat and _stranded(P, Q, x, site, lo + to)):
-            continue
-        total += _step(P, Q, S, W, F, FW, HC, G, OV, TU, TW, R, x, site, lo + to, base + out[to])
-        steps[0, n], steps[1, n] = x, site
-        n += 1
-    if total <= limit:
-        for k in range(n):
-            _note(P, Q, log_, log_, steps[0, k])
-        return 1
-    for k in range(n - 1, -1, -1):
-        _step(P, Q, S, W, F, FW, HC, G, OV, TU, TW, R, steps[0, k], Q[Q[HOST] + steps[0, k]], steps[1, k], 0.0)
-    return 0
-
-
 @entry(i(A, A, M3, M2, M2, M2, M2, F64, A, M, M, M2, A, A, A, A, M, A, U64, f, i, i, yes))
 def anneal(
     P,
@@ -804,8 +718,7 @@ def anneal(
     shifts, homes, swaps, returns = (4, 8, 10, 14) if homing_often else (6, 8, 11, 14)
     crowd_price, bad_price, order = n + e, n + e + 1, TABLE + CLASSES + 1 + free
     scans = pick[order + P[V] :]
-    fixed, chained = P[V] - free, pick[len(pick) - 2 :]
-    out, steps = np.empty(WINDOW), np.empty((2, STEPS + 2), np.int64)
+    out = np.empty(WINDOW)
     for t in range(tries):
         if t & 63 == 0:
             counts[0] += 1
@@ -823,21 +736,7 @@ def anneal(
         a = Q[Q[HOST] + v]
         home_v = P[P[HOME] + v]
         away = 0.0 if a == home_v else 1.0
-        scan = (what < shifts or what >= returns) and scans[pick[order + x] * CLASSES // free] >= 1
-        if scan and scans[pick[order + x] * CLASSES // free] == 2 and w < 0 and fixed == 0 and _below(seed, CHAINS) == 0:
-            if _below(seed, 2) == 0:
-                w = _alike(pick, seed, x, free)
-                if w == x:
-                    continue
-            else:
-                w = -1 - _below(seed, hosts)
-            chained[0] += 1
-            if _chain(P, Q, S, W, F, FW, HC, G, OV, TU, TW, R, log_, steps, out, seed, heat, v, w) == 1:
-                chained[1] += 1
-                if Q[COST] < best_cost and Q[BAD] == 0 and OV[n + e + 2] == 0:
-                    best_cost = Q[COST]
-                    _keep(P, Q, best, log_)
-            continue
+        scan = (what < shifts or what >= returns) and scans[pick[order + x] * CLASSES // free] == 1
         if scan:
             lo, hi = 0, hosts
             if hosts > WINDOW:
