@@ -33,6 +33,7 @@ MILD, TURN = 0.03, 0.6
 PATIENCE = 16
 """After so many batches at whose end a group row was broken, the walk goes back to where none was: it may have no way out."""
 SCAN = 0.05
+"""A class of size whose tries are accepted more seldom is priced on many hosts at once, and one of them drawn."""
 FROZEN = 0.02
 """VMs are tried in proportion to 1 / (FROZEN + how often a try of their class of size is accepted), ..."""
 EVEN = 0.4
@@ -61,8 +62,10 @@ class Manner:
 
 CROWDED, CHEAP = 100, 17
 """So many VMs on a host make a crowd; then a row costs at most so much to break, in units of the heat a pass begins with."""
-AGAIN, CYCLES = Manner(0.001, most=2), 6
+AGAIN, CYCLES = Manner(0.001, most=2), 2
 """How the best is walked from again at the end, and how often: room is opened by low prices, and closed."""
+TAIL, MOST_END = 0.4, 0.7
+"""The share of a trial that cools below `cold`; the end is given at most so much of the time."""
 FEW = 4
 """Where a trial is over after fewer batches of tries than this, it tells nothing: there is no time for trials."""
 HARD = 1e9
@@ -70,15 +73,54 @@ HARD = 1e9
 MANNERS = (Manner(0.2), Manner(0.8), Manner(4.0))
 
 
+@dataclass
+class Cooling:
+    """A walk and its time: shares of `stop`'s steps where they are counted, else of its seconds since `begun`."""
+
+    walk: Walk
+    stop: Stop
+    tries: int
+    clock: Callable[[], float]
+    begun: float
+    done: int = 0
+
+    def share(self) -> float:
+        """How much of the time has gone."""
+        if self.stop.steps < Stop().steps:
+            return self.done / self.stop.steps
+        return (self.clock() - self.begun) / self.stop.seconds
+
+    def cool(self, hot: float, cold: float, since: float, until: float, lax: float = 0.0) -> None:
+        """From `hot` to `cold`, evenly in the logarithm, between two shares of the time."""
+        while self.share() < until and self.done < self.stop.steps:
+            cooled = (self.share() - since) / (until - since)
+            self.walk.run(hot * (min(cold, hot) / hot) ** cooled, self.tries, max(lax or 1 - cooled, SELDOM))
+            self.done += 1
+
+    def walk_from(self, start: Ints, manner: Manner, cold: float, since: float, until: float) -> None:
+        """A pass from `start`; more slowly while it is decided where large VMs stand."""
+        self.walk.begin(start, manner)
+        hot, turn = manner.hot * self.walk.scale, since + TURN * (until - since)
+        mild = min(hot, MILD * self.walk.scale)
+        self.cool(hot, mild, since, turn, 1.0)
+        self.cool(mild, cold, turn, until)
+
+    def again(self, since: float, until: float) -> None:
+        """A pass from the best that cools to no heat at all."""
+        self.walk.begin(self.walk.winner(), AGAIN)
+        self.cool(AGAIN.hot * self.walk.scale, LAST, since, until)
+
+
 @dataclass(frozen=True)
 class Anneal:
     """Simulated annealing over shifts and exchanges of VMs (kernels in anneal_kernels.py).
 
     It minimises one tier: the first that costs anything at the start. `tries` proposals are one step. Heat is in mean costs of
-    a bad shift. A pass begins at the start and falls from hot to `cold`, more slowly while it is decided where large VMs stand.
-    Which manner of walking is best differs from problem to problem: each of `manners` gets a short pass of `trial` of the time,
-    the one that came lowest a long one, and a last `end` of the time cools the best of all to no heat at all. With a limit of
-    steps the share is that of the steps. `clock` is what `Stop.seconds` is measured on.
+    a bad shift. A pass begins at the start and falls from hot to `cold`. Which manner of walking is best differs from problem
+    to problem: each of `manners` gets a short pass of `trial` of the time, the one that came lowest a long one, and a last part
+    cools the best of all to no heat at all. How much of the time this gets, at least `end`, the trials tell too: where only
+    whether a VM moves at all is left to decide, nearly all is won below `cold`. With a limit of steps the share is that of the
+    steps. `clock` is what `Stop.seconds` is measured on.
 
     Hard rows may be broken on the way, at prices that adapt (strategic oscillation, Glover 1989); what is returned breaks none.
     """
@@ -86,9 +128,9 @@ class Anneal:
     manners: tuple[Manner, ...] = MANNERS
     name: str = "annealing"
     tries: int = 20_000
-    trial: float = 0.03
+    trial: float = 0.04
     cold: float = 0.0001
-    end: float = 0.15
+    end: float = 0.1
     clock: Callable[[], float] = time.monotonic
 
     def tier(self, problem: Problem, start: Ints) -> int | None:
@@ -112,39 +154,36 @@ class Anneal:
         walk = Walk(form, start, rng.integers(1, 2**63, 1, dtype=np.uint64))
         crowded = form.flight.shape[1] > 0 and len(start) >= CROWDED * problem.hosts
         manners = [manner.at_home() if crowded else manner for manner in self.manners]
-        counted, done = stop.steps < Stop().steps, 0
-
-        def share() -> float:
-            return done / stop.steps if counted else (self.clock() - begun) / stop.seconds
-
-        def cool(hot: float, cold: float, since: float, until: float, lax: float = 0.0) -> None:
-            nonlocal done
-            while share() < until and done < stop.steps:
-                cooled = (share() - since) / (until - since)
-                walk.run(hot * (min(cold, hot) / hot) ** cooled, self.tries, max(lax or 1 - cooled, SELDOM))
-                done += 1
-
-        mild, low = MILD * walk.scale, self.cold * walk.scale
-
-        def walk_from(host_of: Ints, manner: Manner, since: float, until: float) -> None:
-            walk.begin(host_of, manner)
-            hot, turn = manner.hot, since + TURN * (until - since)
-            cool(hot * walk.scale, mild, since, turn, 1.0)
-            cool(min(hot * walk.scale, mild), low, turn, until)
-
-        spent = 0.0
-        for manner in manners if len(manners) > 1 else ():
-            walk_from(start, manner, spent, spent + self.trial)
-            spent += self.trial
-            if done < FEW:
-                break
+        cooling = Cooling(walk, stop, self.tries, self.clock, begun)
+        spent, end = 0.0, self.end if manners else 1.0
+        if len(manners) > 1:
+            spent, end = self._trials(cooling, form, start, manners)
         if manners:
-            walk_from(start, walk.best_manner() if spent else manners[0], spent, 1 - self.end)
+            best = walk.best_manner() if spent else manners[0]
+            cooling.walk_from(start, best, self.cold * walk.scale, spent, 1 - end)
         for cycle in range(CYCLES):
-            walk.begin(walk.winner(), AGAIN)
-            since = 1 - self.end * (1 - cycle / CYCLES)
-            cool(AGAIN.hot * walk.scale, LAST, since, since + self.end / CYCLES)
+            cooling.again(1 - end * (1 - cycle / CYCLES), 1 - end * (1 - (cycle + 1) / CYCLES))
         return walk.winner()
+
+    def _trials(self, cooling: Cooling, form: Lean, start: Ints, manners: list[Manner]) -> tuple[float, float]:
+        """(share of the time spent, share to keep for the end). The end gets as much as a trial won below `cold`, next to what
+        the passes above it may still win: at most what is above the bound, or about as much as the trials differ."""
+        walk, low, spent = cooling.walk, self.cold * cooling.walk.scale, 0.0
+        ends: list[int] = []
+        falls: list[int] = []
+        for manner in manners:
+            turn = spent + self.trial * (1 - TAIL)
+            cooling.walk_from(start, manner, low, spent, turn)
+            spent += self.trial
+            before = walk.cost
+            cooling.cool(low, LAST, turn, spent)
+            ends.append(walk.cost)
+            falls.append(before - walk.cost)
+            if cooling.done < FEW:
+                return spent, self.end
+        best = int(np.argmin(ends))
+        left = min(ends[best] - _at_least(form), float(np.std(ends)))
+        return spent, min(max(falls[best] / max(falls[best] + left, 1.0), self.end), MOST_END)
 
 
 class Walk:
@@ -260,6 +299,12 @@ def _mean(weight: Ints) -> NDArray[np.float64]:
     """(D,) mean size of a weight, never 0."""
     mean: NDArray[np.float64] = np.maximum(np.abs(weight).mean(axis=0), 1e-9)
     return mean
+
+
+def _at_least(form: Lean) -> float:
+    """A bound of the cost of use from below: what all VMs use beyond all knots, where every host has a price for it."""
+    beyond = form.weight.sum(axis=0) - np.where(form.slope > 0, form.knot, 0).sum(axis=0)
+    return float((np.maximum(beyond, 0).astype(np.float64) * form.slope.min(axis=0, initial=1 << 40)).sum())
 
 
 def _by_size(form: Lean) -> Ints:

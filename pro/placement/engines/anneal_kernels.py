@@ -610,8 +610,11 @@ def adapt(P, S, F, HC, G, R, seen, counts, target, rate):
 
 
 WINDOW = 128
+"""So many hosts at most are priced at once."""
 NEVER = 1e300
-TRIALS = 3
+"""The price of a host where a VM may not go."""
+DRAWS = 3
+"""Of the hosts priced at once so many are drawn at most, where rare things refuse the first."""
 
 
 @dense(none(A, A, M2, M2, M2, F64, M2, M2, M, M, i, i, i, F64))
@@ -640,7 +643,11 @@ def _coming(P, Q, F, W, FW, G, HC, R, TU, TW, v, lo, hi, out):
             out[j] += row[j]
     for m in range(P[P[C_PTR] + v], P[P[C_PTR] + v + 1]):
         crowd = P[P[C_CROWD] + m]
-        there, upper, g = Q[Q[CROWD] + crowd * hosts + lo : Q[CROWD] + crowd * hosts + hi], P[P[C_UPPER] + crowd], G[n + e]
+        there, upper, g = (
+            Q[Q[CROWD] + crowd * hosts + lo : Q[CROWD] + crowd * hosts + hi],
+            P[P[C_UPPER] + crowd],
+            G[n + e],
+        )
         for j in range(len(there)):
             out[j] += g if there[j] >= upper else 0.0
     if TW.shape[1] > 0:
@@ -654,7 +661,7 @@ def _coming(P, Q, F, W, FW, G, HC, R, TU, TW, v, lo, hi, out):
 
 
 @kernel(i(F64, i, f))
-def _below_count(out, n, most):
+def _count_below(out, n, most):
     count = 0
     for j in range(n):
         count += int(out[j] < most)
@@ -678,6 +685,90 @@ def _draw(out, n, base, heat, seed):
             if _chance(seed) * total < odds:
                 drawn = j
     return drawn
+
+
+@kernel(f(A, A, M3, M2, M2, M2, M2, F64, M, M, i, i))
+def _leaving(P, Q, S, W, F, FW, HC, G, TU, TW, v, a):
+    """What it costs that v leaves its host a, rare things not counted."""
+    n, e = W.shape[1], FW.shape[1]
+    delta = _with(S, G, W, a, v, -1.0) - HC[a, 1] - _where_cost(P, v, a)
+    if e > 0:
+        away = 0.0 if a == P[P[HOME] + v] else -1.0
+        delta += _flight(F, G, FW, n, a, v, away, v, 0.0) - HC[a, 2]
+    if TW.shape[1] > 0:
+        delta += _tables(P, TU, TW, a, v, -1)
+    for m in range(P[P[C_PTR] + v], P[P[C_PTR] + v + 1]):
+        crowd = P[P[C_CROWD] + m]
+        delta -= G[n + e] * int(Q[Q[CROWD] + crowd * P[H] + a] > P[P[C_UPPER] + crowd])
+    return delta
+
+
+@kernel(f(A, A, M3, M2, M2, M2, M2, F64, M, M, i, i, i))
+def _ousting(P, Q, S, W, F, FW, HC, G, TU, TW, v, a, w):
+    """What it costs that v goes from a to the host of w, and w to nowhere, rare things not counted."""
+    n, e, h = W.shape[1], FW.shape[1], Q[Q[HOST] + w]
+    delta = _with(S, G, W, a, v, -1.0) - HC[a, 1] + _with_two(S, G, W, h, v, w) - HC[h, 1]
+    delta += _where_cost(P, v, h) - _where_cost(P, v, a) - _where_cost(P, w, h)
+    if e > 0:
+        away = 0.0 if a == P[P[HOME] + v] else -1.0
+        come, leave = 0.0 if h == P[P[HOME] + v] else 1.0, 0.0 if h == P[P[HOME] + w] else -1.0
+        delta += _flight(F, G, FW, n, a, v, away, v, 0.0) - HC[a, 2]
+        delta += _flight(F, G, FW, n, h, v, come, w, leave) - HC[h, 2]
+    if TW.shape[1] > 0:
+        delta += _tables(P, TU, TW, a, v, -1) + _tables_two(P, TU, TW, h, v, w)
+    crowding = _crowding(P, Q, v, a, h, w, -1)
+    for m in range(P[P[C_PTR] + w], P[P[C_PTR] + w + 1]):
+        crowd = P[P[C_CROWD] + m]
+        crowding -= int(Q[Q[CROWD] + crowd * P[H] + h] > P[P[C_UPPER] + crowd])
+    return delta + G[n + e] * crowding
+
+
+@kernel(i(A, A, M3, M2, M2, M2, M2, F64, M, M, M2, F64, A, U64, f, i, i))
+def _scan(P, Q, S, W, F, FW, HC, G, TU, TW, R, out, counts, seed, heat, v, w):
+    """Draw a host for v (w < 0), or for w while v takes its place, by heat bath over up to WINDOW hosts; -1: all stays.
+
+    What is rare is done already if a host is returned, the rest is not. counts [0] hosts priced, [1] those within reach.
+    """
+    hosts, lo = P[H], 0
+    if hosts > WINDOW:
+        lo = _below(seed, hosts + WINDOW) - WINDOW
+    hi = min(hosts, lo + WINDOW)
+    lo = max(0, lo)
+    a = Q[Q[HOST] + v]
+    x, h = (v, a) if w < 0 else (w, Q[Q[HOST] + w])
+    counts[0], counts[1] = hi - lo, 0
+    if hi <= lo or (w >= 0 and (h == a or not _may(P, v, h))):
+        return -1
+    if w < 0:
+        base = _leaving(P, Q, S, W, F, FW, HC, G, TU, TW, v, a)
+    else:
+        base = _ousting(P, Q, S, W, F, FW, HC, G, TU, TW, v, a, w)
+    _coming(P, Q, F, W, FW, G, HC, R, TU, TW, x, lo, hi, out)
+    for host in (a, h):  # exchanges are tried one by one
+        if lo <= host < hi:
+            out[host - lo] = NEVER
+    counts[1] = _count_below(out, hi - lo, 0.7 * heat - base)
+    bad_price, slack = G[len(G) - 1], float(P[SLACK])
+    for _ in range(DRAWS):
+        to = _draw(out, hi - lo, base, heat, seed)
+        if to < 0 or P[RARE] == 0:
+            return lo + to if to >= 0 else -1
+        out[to] = NEVER
+        accepted = -heat * log(_chance(seed) + 1e-300)
+        strict = bad_price - 2 * slack > accepted
+        if strict and (_stranded(P, Q, x, h, lo + to) or (w >= 0 and _stranded(P, Q, v, a, h))):
+            continue
+        before, bad = Q[COST], Q[BAD]
+        if w >= 0:
+            _rare(P, Q, v, a, h)
+        _rare(P, Q, x, h, lo + to)
+        if (Q[COST] - before) + bad_price * (Q[BAD] - bad) <= accepted:
+            return lo + to
+        _rare(P, Q, x, lo + to, h)
+        if w >= 0:
+            _rare(P, Q, v, h, a)
+        Q[COST] = before
+    return -1
 
 
 @entry(i(A, A, M3, M2, M2, M2, M2, F64, A, M, M, M2, A, A, A, A, M, A, U64, f, i, i, yes))
@@ -718,7 +809,7 @@ def anneal(
     shifts, homes, swaps, returns = (4, 8, 10, 14) if homing_often else (6, 8, 11, 14)
     crowd_price, bad_price, order = n + e, n + e + 1, TABLE + CLASSES + 1 + free
     scans = pick[order + P[V] :]
-    out = np.empty(WINDOW)
+    out, priced = np.empty(WINDOW), np.empty(2, np.int64)
     for t in range(tries):
         if t & 63 == 0:
             counts[0] += 1
@@ -738,77 +829,14 @@ def anneal(
         away = 0.0 if a == home_v else 1.0
         scan = (what < shifts or what >= returns) and scans[pick[order + x] * CLASSES // free] == 1
         if scan:
-            lo, hi = 0, hosts
-            if hosts > WINDOW:
-                lo = _below(seed, hosts + WINDOW) - WINDOW
-                lo, hi = max(0, lo), min(hosts, lo + WINDOW)
-                if lo >= hi:
-                    continue
-            delta = _with(S, G, W, a, v, -1.0) - HC[a, 1] - _where_cost(P, v, a)
-            if e > 0:
-                delta += _flight(F, G, FW, n, a, v, -away, v, 0.0) - HC[a, 2]
-            if tabled:
-                delta += _tables(P, TU, TW, a, v, -1)
+            to = _scan(P, Q, S, W, F, FW, HC, G, TU, TW, R, out, priced, seed, heat, v, w)
             if w < 0:
-                for m in range(P[P[C_PTR] + v], P[P[C_PTR] + v + 1]):
-                    crowd = P[P[C_CROWD] + m]
-                    delta -= G[crowd_price] * int(Q[Q[CROWD] + crowd * hosts + a] > P[P[C_UPPER] + crowd])
-                _coming(P, Q, F, W, FW, G, HC, R, TU, TW, v, lo, hi, out)
-                h = a
-                tally[0, pick[order + v] * CLASSES // free] += hi - lo
-                tally[1, pick[order + v] * CLASSES // free] += _below_count(out, hi - lo, 0.7 * heat - delta)
-            else:
-                h = Q[Q[HOST] + w]
-                if h == a or not _may(P, v, h):
-                    continue
-                home_w = P[P[HOME] + w]
-                come, leave = 0.0 if h == home_v else 1.0, 0.0 if h == home_w else -1.0
-                delta += _with_two(S, G, W, h, v, w) - HC[h, 1] + _where_cost(P, v, h) - _where_cost(P, w, h)
-                if e > 0:
-                    delta += _flight(F, G, FW, n, h, v, come, w, leave) - HC[h, 2]
-                if tabled:
-                    delta += _tables_two(P, TU, TW, h, v, w)
-                crowding = _crowding(P, Q, v, a, h, w, -1)
-                for m in range(P[P[C_PTR] + w], P[P[C_PTR] + w + 1]):
-                    crowd = P[P[C_CROWD] + m]
-                    crowding -= int(Q[Q[CROWD] + crowd * hosts + h] > P[P[C_UPPER] + crowd])
-                delta += G[crowd_price] * crowding
-                _coming(P, Q, F, W, FW, G, HC, R, TU, TW, w, lo, hi, out)
-                if lo <= h < hi:
-                    out[h - lo] = NEVER
-            if lo <= a < hi:
-                out[a - lo] = NEVER
-            went = False
-            for _ in range(TRIALS):
-                to = _draw(out, hi - lo, delta, heat, seed)
-                if to < 0:
-                    break
-                if w < 0:
-                    h = lo + to
-                else:
-                    c = lo + to
-                if not rare:
-                    went = True
-                    break
-                out[to] = NEVER
-                accepted = -heat * log(_chance(seed) + 1e-300)
-                if G[bad_price] - 2 * slack > accepted and (
-                    _stranded(P, Q, v, a, h) or (w >= 0 and _stranded(P, Q, w, h, c))
-                ):
-                    continue
-                before, bad = Q[COST], Q[BAD]
-                _rare(P, Q, v, a, h)
-                if w >= 0:
-                    _rare(P, Q, w, h, c)
-                if (Q[COST] - before) + G[bad_price] * (Q[BAD] - bad) <= accepted:
-                    went = True
-                    break
-                if w >= 0:
-                    _rare(P, Q, w, c, h)
-                _rare(P, Q, v, h, a)
-                Q[COST] = before
-            if not went:
+                c = pick[order + v] * CLASSES // free
+                tally[0, c] += priced[0]
+                tally[1, c] += priced[1]
+            if to < 0:
                 continue
+            h, c = (to, -1) if w < 0 else (Q[Q[HOST] + w], to)
         elif what < homes:
             h = home_v if homing else _below(seed, hosts)
             if what < shifts:

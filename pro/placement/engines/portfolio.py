@@ -26,6 +26,10 @@ WALKS = 2
 """So many walks share a limit of steps, however many workers there are: the answer does not depend on the machine."""
 
 
+TOGETHER = 0.1
+"""The share of the time in which all go on from the best."""
+
+
 def best_of(
     problem: Problem,
     start: Ints,
@@ -44,17 +48,17 @@ def best_of(
     walks = workers if stop.steps >= Stop().steps else WALKS
     if walks == 1:
         return _run(engine, problem, start, stop, seed)
-    apart, together = replace(engine, end=0.0), replace(engine, manners=(), end=1.0)
+    together = replace(engine, manners=())
     seeds = [seed + k for k in range(walks)]
     if workers == 1:
-        found = [_run(apart, problem, start, _part(stop, 1 - engine.end), s) for s in seeds]
+        found = [_run(engine, problem, start, _part(stop, 1 - TOGETHER), s) for s in seeds]
         best = min(found, key=problem.costs)
-        found = [_run(together, problem, best, _part(stop, engine.end), s) for s in seeds]
+        found = [_run(together, problem, best, _part(stop, TOGETHER), s) for s in seeds]
         return min(found, key=problem.costs)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        jobs = [pool.submit(_run, apart, problem, start, _part(stop, 1 - engine.end), s) for s in seeds]
+        jobs = [pool.submit(_run, engine, problem, start, _part(stop, 1 - TOGETHER), s) for s in seeds]
         best = min((job.result() for job in jobs), key=problem.costs)
-        jobs = [pool.submit(_run, together, problem, best, _part(stop, engine.end), s) for s in seeds]
+        jobs = [pool.submit(_run, together, problem, best, _part(stop, TOGETHER), s) for s in seeds]
         return min((job.result() for job in jobs), key=problem.costs)
 
 
