@@ -28,8 +28,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.scale_fleet import make
-from pro.placement.place import place, prepare
+from pro.placement.place import place
 from pro.placement.policy import Policy, percent_hours
+from pro.placement.question import prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from pro.heat.soon import Soon
     from pro.placement.explain import Explanation
     from pro.placement.failover import Report as FailoverReport
-    from pro.placement.place import Question
     from pro.placement.placement import Placement
     from pro.placement.policy import Policy
+    from pro.placement.question import Question
     from pro.planning.plan import Plan
     from pro.telemetry import Grid
 
@@ -199,8 +199,9 @@ def order(
     plan fails its check: a bug, and nothing of it is passed on.
     """
     from pro.heat.hotspots import summary
+    from pro.placement.account import account
     from pro.placement.answers import answers
-    from pro.placement.place import account, unkept
+    from pro.placement.question import unkept
     from pro.placement.referee import judge
     from pro.planning.checker import check
     from pro.planning.make import PlanContext, final_host_of, make_plan

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pro.placement.explain import Explanation
-    from pro.placement.place import Question
     from pro.placement.placement import Placement
+    from pro.placement.question import Question
 
 ALL_HOSTS = 200
 """Fleets with at most so many hosts have every host told; larger ones those that the plan touches and those that are hot."""

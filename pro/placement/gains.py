@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pro.placement.explain import Change, Explanation, Refusal
-    from pro.placement.place import Question
     from pro.placement.placement import Placement
+    from pro.placement.question import Question
 
 
 _NOT_FOR = ("moves", "memory moved", "balance")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pro.placement.explain import Explanation
-    from pro.placement.place import Question
+    from pro.placement.question import Question
     from pro.placement.rules import Ints
 
 EXAMPLES = 3

@@ -16,8 +16,9 @@ from pro.placement.engines.wide import Wide
 from pro.placement.failover import Failover, survives
 from pro.placement.failover.hold import _again, hold
 from pro.placement.language import Allow
-from pro.placement.place import Question, place, prepare
+from pro.placement.place import place
 from pro.placement.policy import Policy
+from pro.placement.question import Question, prepare
 from pro.planning import make_plan
 from pro.planning.checker import check
 from pro.planning.standby import to_stay

@@ -14,9 +14,10 @@ from pro.placement.explain import explain
 from pro.placement.gains import fewer, gains
 from pro.placement.hosts import stories
 from pro.placement.objectives import Balance, Heat, HostsOn, Moves
-from pro.placement.place import place, prepare
+from pro.placement.place import place
 from pro.placement.placement import Placement
 from pro.placement.policy import Policy, percent_hours
+from pro.placement.question import prepare
 from pro.placement.referee import check
 from tests.builders import demand_of, fleet, stand
 from tests.strategies import cases, placements

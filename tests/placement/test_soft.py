@@ -13,16 +13,17 @@ from hypothesis import strategies as st
 from pro.fleet import RuleSpec
 from pro.placement.explain import explain
 from pro.placement.language import Soft
-from pro.placement.place import place, prepare, unkept
+from pro.placement.place import place
 from pro.placement.policy import Policy
+from pro.placement.question import prepare, unkept
 from pro.placement.referee import check, judge
 from tests.builders import demand_of, fleet, stand
 from tests.strategies import demands, fleets, written
 
 if TYPE_CHECKING:
     from pro.fleet import Fleet
-    from pro.placement.place import Question
     from pro.placement.placement import Placement
+    from pro.placement.question import Question
 
 QUICK: dict[str, Any] = {"seconds": 1.0, "steps": 4, "memory_reserve_mib": 0, "max_moves": 99}
 

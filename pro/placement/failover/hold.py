@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pro.placement.place import Question
     from pro.placement.policy import Policy
     from pro.placement.problem import Engine, Problem
+    from pro.placement.question import Question
     from pro.placement.rules import Constraint, Ints
 
 ROUNDS = 3
