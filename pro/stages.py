@@ -280,6 +280,7 @@ def explanations(question: Question, placement: Placement, outlook: Outlook) -> 
     import numpy as np
 
     from pro.placement.explain import explain
+    from pro.placement.words import units
 
     fleet = question.fleet
     clusters = fleet.host_groups.get("cluster")
@@ -300,8 +301,9 @@ def explanations(question: Question, placement: Placement, outlook: Outlook) -> 
         some = list(dict.fromkeys([*moved, *causes]))
         pairs = np.cumsum([sizes[group[fleet.host_of[v]]] for v in some])
         vms = sorted(some[: max(len(moved), int((pairs <= EXPLAIN_LARGE).sum()))])
-    tiers = question.problem.tiers
-    return explain(fleet, question.constraints, tiers, placement.host_of, vms, near if large else None)
+    return explain(
+        fleet, question.constraints, question.problem.tiers, placement.host_of, vms, near if large else None, units(question),
+    )  # fmt: skip
 
 
 def baselines(outlook: Outlook, threshold: float) -> Comparison | None:

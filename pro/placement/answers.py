@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pro.core.units import MEMORY
-from pro.placement.gains import fewer, gains, units
+from pro.placement.gains import fewer, gains
 from pro.placement.hosts import stories
 from pro.placement.relax import host_cool, remedy, rules_broken
+from pro.placement.words import units
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -92,7 +92,7 @@ def test_a_preference_is_told_where_a_vm_is_explained() -> None:
     (told,) = explain(ruled, question.constraints, question.problem.tiers, ruled.host_of, [0])
     (there,) = [option for option in told.options if option.host == "h2"]
     assert there.allowed
-    assert "preference apart would be 100 % lower" in there.text
+    assert "preference apart 100 % less" in there.text
 
 
 LADDER: dict[str, Any] = {"memory_reserve_mib": 1_000, "memory_start_mib": 2_000, "memory_placement_mib": 4_000}
