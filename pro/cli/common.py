@@ -43,6 +43,13 @@ Goal = Annotated[
 MaxMoves = Annotated[int | None, typer.Option("--max-moves", min=0, help="At most so many migrations.")]
 Threshold = Annotated[float | None, typer.Option(help="Fraction of capacity from which a host is hot.")]
 Backend = Annotated[str, typer.Option(help="URL of the backend, such as simulated:estate.json.")]
+MaybeBackend = Annotated[
+    str | None, typer.Option("--backend", envvar="PRO_BACKEND", help="URL of the backend; default: as `pro watch`.")
+]
+ContractFile = Annotated[
+    Path | None,
+    typer.Option("--contract", envvar="PRO_CONTRACT", help="What may be applied alone; without one, nothing."),
+]
 Horizon = Annotated[str | None, typer.Option("--horizon", help="How far ahead, as 24h, 90m or 2d.")]
 
 

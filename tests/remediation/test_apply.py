@@ -118,6 +118,8 @@ class No:
     def __init__(self, reason: str) -> None:
         self.reason = reason
 
+    name = "a test"
+
     def permits(self, plan: Plan, world: World, now: datetime) -> Permit:
         return Permit(False, self.reason)
 
