@@ -201,13 +201,14 @@ def order(
     from pro.heat.hotspots import summary
     from pro.placement.account import account
     from pro.placement.answers import answers
-    from pro.placement.question import unkept
+    from pro.placement.question import asked, unkept
     from pro.placement.referee import judge
     from pro.planning.checker import check
     from pro.planning.make import PlanContext, final_host_of, make_plan
     from pro.planning.standby import to_stay
 
-    fleet, demand, policy = question.fleet, outlook.demand, question.policy
+    fleet, demand, policy, rule = question.fleet, outlook.demand, question.policy, question.failover
+    granted = rule.granted(fleet, wanted.host_of) if rule else {}
     staying: dict[str, str] = {}
 
     def plan_of(reached: Placement, told: Mapping[str, Any]) -> Plan:
@@ -220,13 +221,14 @@ def order(
             after=summary(fleet, demand, reached.host_of, policy.threshold).to_json(),
             violations=[*(asdict(v) for v in reached.violations),
                         *({**asdict(v), "preference": True} for v in reached.unkept)], **told,
+            policy={**asked(policy, fleet), "failover": {"hosts": policy.failover, "granted": granted}},
             consent_quick=config.apply.consent_quick, threshold=policy.threshold, cost=question.problem.costs,
             staying=staying,
         )  # fmt: skip
         return make_plan(fleet, demand, wanted.host_of, context)
 
     plan, placement = plan_of(wanted, {}), wanted
-    while question.failover is not None and (more := to_stay(plan, fleet, question.failover, wanted.host_of)):
+    while rule is not None and (more := to_stay(plan, fleet, rule, wanted.host_of)):
         staying |= more
         plan = plan_of(wanted, {})
     if plan.blocked:
@@ -243,7 +245,7 @@ def order(
                 "answers": answers(question, placement, explained, hot, config.heat.min_probability)}  # fmt: skip
     if told or plan.blocked:
         plan = plan_of(placement, told)
-    between = question.failover.between(fleet, wanted.host_of) if question.failover else []
+    between = rule.between(fleet, wanted.host_of) if rule else []
     faults = check(plan, fleet, question.constraints, between=between)
     if faults:
         raise RefereeError("the plan failed its own check: " + "; ".join(faults))

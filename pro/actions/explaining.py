@@ -1,4 +1,4 @@
-"""Answers about a plan: why a VM goes where it goes and not elsewhere, what a host gets and why, and whether the plan holds."""
+"""Answers about a plan: why a VM goes where it goes and not elsewhere, and what a host gets and why."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from pro.core.text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from datetime import datetime
-    from pathlib import Path
 
     from pro.planning.plan import Plan
 
@@ -187,17 +185,3 @@ def _near(name: str, names: Iterable[str]) -> str:
 
     near: Sequence[str] = difflib.get_close_matches(name, list(names), 1)
     return f"perhaps {near[0]!r}" if near else ""
-
-
-def verify_plan(plan: Plan, store: Path, now: datetime | None) -> list[str]:
-    """Everything that is wrong with `plan` on the store's inventory (at `now`: the plan's own instant if None)."""
-    from datetime import datetime as instant
-
-    from pro.fleet.archive import load_inventory
-    from pro.fleet.snapshot import snapshot
-    from pro.placement.constraints import build
-    from pro.planning.checker import check
-
-    at = now or instant.fromisoformat(plan.now)
-    fleet = snapshot(load_inventory(store, at), at, leave_out=True)
-    return check(plan, fleet, build(fleet))

@@ -162,17 +162,19 @@ def explain(
 def verify(plan: PlanFile, store: Store = Path("pro-store"), now: Now = None, json: Json = False) -> None:
     """Check a plan independently of whatever made it, against the inventory in the store. Exit code 1 if anything is wrong."""
     with errors():
-        from pro.actions.explaining import verify_plan
+        from pro.actions.verifying import verify_plan
+        from pro.core.text import plain
 
-        faults = verify_plan(read_plan(plan), store, instant(now))
+        found = verify_plan(read_plan(plan), store, instant(now))
         if json:
-            emit({"schema": "verify/1", "ok": not faults, "faults": faults})
+            emit({"schema": "verify/1", "ok": not found.faults, "faults": found.faults, "rules": found.rules})
         else:
-            for fault in faults:
+            for fault in found.faults:
                 say(f"wrong: {fault}")
-            if not faults:
+            if not found.faults:
                 say("the plan holds: every start and end of every migration keeps every rule")
-        if faults:
+                say(f"rules: {', '.join(plain(name) for name in found.rules)}")
+        if found.faults:
             raise SystemExit(ERROR)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -47,15 +47,7 @@ class Question:
 def prepare(fleet: Fleet, demand: Demand, policy: Policy) -> Question:
     """Compile rules and goals. Raises InputError for an unknown cluster or host."""
     policy = steadied(policy, fleet, demand)
-    constraints = build(
-        fleet,
-        memory_reserve_mib=policy.memory_reserve_mib,
-        memory_start_mib=policy.ladder[1],
-        max_moves=budget(policy, fleet.n_vms),
-        max_gib=policy.max_gib,
-        max_moves_per=policy.max_moves_per,
-        evacuate=policy.evacuate,
-    )
+    constraints = build(fleet, **asked(policy, fleet))
     rows = [row for rule in constraints for row in rule.rows(fleet)]
     wanted: list[Tier] = []
     heat: tuple[Term, ...] = ()
@@ -78,6 +70,15 @@ def prepare(fleet: Fleet, demand: Demand, policy: Policy) -> Question:
     # Restarts keep to what binds; what is only wished for they may break.
     stand_by = failover_of(policy, constraints)
     return Question(fleet, demand, policy, tuple(constraints), problem, tuple(soft), stand_by, heat)
+
+
+def asked(policy: Policy, fleet: Fleet) -> dict[str, Any]:
+    """What `policy` tells `build`, as JSON."""
+    return {
+        "memory_reserve_mib": policy.memory_reserve_mib, "memory_start_mib": policy.ladder[1],
+        "max_moves": budget(policy, fleet.n_vms), "max_gib": policy.max_gib, "max_moves_per": policy.max_moves_per,
+        "evacuate": list(policy.evacuate),
+    }  # fmt: skip
 
 
 def _guarded(problem: Problem, fleet: Fleet, headroom: Headroom) -> Problem:

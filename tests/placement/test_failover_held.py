@@ -207,7 +207,7 @@ def test_the_checker_sees_a_wave_after_which_a_host_may_not_fail() -> None:
     rule = Failover(1, rules)
     assert check(plan, found, rules) == []
     assert check(plan, found, rules, between=rule.between(found, found.host_of)) == [
-        "after wave 1 N+1 failover is broken by 1, at most by 0 allowed"
+        "after wave 1 N+1 failover of cluster c is broken by 1, at most by 0 allowed"
     ]
     assert to_stay(plan, found, rule, found.host_of) == {
         "hot": "on the way, or with the others blocked, N+1 failover would be worse than today"
