@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pro.cli.common import (
+    DEFAULT_STORE,
     USAGE,
     ContractFile,
     Goal,
     Json,
     MaybeBackend,
+    MaybeGoal,
     Progress,
     Settings,
     Store,
@@ -40,7 +42,7 @@ _ALERT = re.compile(r"[0-9A-Za-z-]{1,64}")
 @group.command()
 def watch(
     backend: BackendUrl,
-    store: Store = Path("pro-store"),
+    store: Store = DEFAULT_STORE,
     inbox: Inbox = None,
     once: Annotated[bool, typer.Option("--once", help="One look, then end.")] = False,
     every: Annotated[str, typer.Option(help="How often to look, as 10m.")] = "10m",
@@ -81,11 +83,11 @@ def watch(
 @group.command()
 def hook(
     alert_id: Annotated[str, typer.Option(help="Id of the alert that asks; nothing else of it is used.")],
-    store: Store = Path("pro-store"),
+    store: Store = DEFAULT_STORE,
     backend: MaybeBackend = None,
     inbox: Inbox = None,
     contract: ContractFile = None,
-    goal: Annotated[str | None, typer.Option(help="balance | consolidate | repair; default: as `pro watch`.")] = None,
+    goal: MaybeGoal = None,
     json: Json = False,
     config: Settings = None,
 ) -> None:
@@ -130,9 +132,8 @@ def _wait(store: Path, due: float) -> str:
 def _look(watched: Watch, cause: str, json: bool) -> int:
     from pro.actions.watching import cycle
 
-    progress = Progress()
-    done = cycle(watched, cause, progress)
-    progress.end()
+    with Progress() as progress:
+        done = cycle(watched, cause, progress)
     if json:
         emit(done.to_json())
     else:

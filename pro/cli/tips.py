@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pro.cli.common import (
+    DEFAULT_STORE,
     ContractFile,
     Json,
     MaybeBackend,
@@ -46,7 +47,7 @@ def _book(store: Path) -> TipBook:
 
 @group.command("list")
 def list_(
-    store: Store = Path("pro-store"),
+    store: Store = DEFAULT_STORE,
     every: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False,
     json: Json = False,
 ) -> None:
@@ -63,7 +64,7 @@ def list_(
 
 
 @group.command("show")
-def show(number: Number, store: Store = Path("pro-store"), json: Json = False) -> None:
+def show(number: Number, store: Store = DEFAULT_STORE, json: Json = False) -> None:
     """One tip, its plan and its history."""
     with errors(), _book(store) as book:
         tip = book.tip(number)
@@ -89,7 +90,7 @@ def show(number: Number, store: Store = Path("pro-store"), json: Json = False) -
 @group.command("approve")
 def approve(
     number: Number,
-    store: Store = Path("pro-store"),
+    store: Store = DEFAULT_STORE,
     who: Who = None,
     plan: Annotated[
         str | None, typer.Option(help="Id of the plan you have seen; refused if it is another by now.")
@@ -117,7 +118,7 @@ def approve(
 def dismiss(
     number: Number,
     reason: Annotated[str, typer.Option(help="Why not.")],
-    store: Store = Path("pro-store"),
+    store: Store = DEFAULT_STORE,
     who: Who = None,
     json: Json = False,
 ) -> None:
@@ -134,7 +135,7 @@ def dismiss(
 
 @group.command("test")
 def rehearse_(
-    store: Store = Path("pro-store"),
+    store: Store = DEFAULT_STORE,
     backend: MaybeBackend = None,
     contract: ContractFile = None,
     who: Who = None,
@@ -146,10 +147,9 @@ def rehearse_(
         from pro.actions.rehearsal import rehearse
         from pro.actions.watching import told_to_watch
 
-        progress = Progress()
-        watched = told_to_watch(store, settings(config), backend=backend, contract=contract)
-        found = rehearse(watched, who or getpass.getuser(), progress)
-        progress.end()
+        with Progress() as progress:
+            watched = told_to_watch(store, settings(config), backend=backend, contract=contract)
+            found = rehearse(watched, who or getpass.getuser(), progress)
         if json:
             emit(found.to_json())
         else:
