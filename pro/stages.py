@@ -345,4 +345,4 @@ def policy_of(config: Config, **given: Any) -> Policy:
     try:
         return Policy(**{**base, **{k: v for k, v in given.items() if v is not None}})
     except ValueError as error:
-        raise InputError(str(error)) from None
+        raise InputError(str(error), where="settings, [placement]") from None

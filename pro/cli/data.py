@@ -76,7 +76,7 @@ def import_(
     with errors():
         from pro.fleet.inventory import import_inventory
 
-        report = import_inventory(store, source, instant(at), leave_out=leave_out)
+        report = import_inventory(store, source, instant(at, "--at"), leave_out=leave_out)
         for problem in report.problems:
             remark(f"{problem.severity}: {problem.text}")
         if json:

@@ -71,18 +71,21 @@ def report(
 ) -> None:
     """A report to read and to pass on: what will run hot, what to do, what it costs and what it is good for."""
     with errors():
-        from pro.actions.reporting import with_record, write_report
+        from pro.actions.reporting import check_ending, with_record, write_report
         from pro.core.clock import SystemClock
         from pro.reports.json import document
         from pro.reports.words import headline
         from pro.workflow import policy_of, recommend
 
+        outputs = output or [Path("report.html")]
+        for path in outputs:
+            check_ending(path)
         with Progress() as progress:
             conf = settings(config, threshold=threshold, horizon=horizon)
             policy = policy_of(conf, goal=goal, max_moves=max_moves)
             found = recommend(store, conf, policy, now=instant(now), created_at=SystemClock().now(), tell=progress)
             told = with_record(found, conf, progress)
-            files = [p for path in output or [Path("report.html")] for p in write_report(told, path)]
+            files = [p for path in outputs for p in write_report(told, path)]
         if json:
             emit(document(told))
         else:

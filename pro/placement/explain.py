@@ -160,15 +160,6 @@ class Objections:
             amounts[i] += row.refuses(v)
         return amounts
 
-    def amount_as_placed(self, i: int) -> int:
-        """By how much rule number `i` is broken as placed."""
-        return sum(r.amount for r in self._rules[i][1])
-
-    def broken(self, i: int, v: int) -> Ints:
-        """(H,) by how much rule number `i` is broken with `v` on each host."""
-        none = np.zeros(self._at.hosts, np.int64)
-        return sum((r.broken(v) for r in self._rules[i][1]), none)
-
     def _words(self, i: int, v: int, h: int) -> str:
         """The rule's own words for what `v` on `h` breaks and the placement does not.
 
