@@ -118,12 +118,7 @@ def test_a_stale_plan_is_refused_with_what_has_changed(pro: Pro, plan: Path, sto
 
 def moved(state: Any, vm: str, host: str) -> Any:
     """The simulator's state with one VM put elsewhere by somebody else."""
-    guest = state["vms"][vm]
-    assert "host" in guest or "hosts" in guest
-    if "host" in guest:
-        guest["host"] = host
-    else:
-        guest["hosts"] = [host]
+    state["vms"][vm]["hosts"] = [host]
     return state
 
 
