@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from pro.core.arrays import Ints
     from pro.fleet import Fleet
-    from pro.placement.rules import Constraint, Ints
+    from pro.placement.rules import Constraint
     from pro.planning.plan import Plan
 
 

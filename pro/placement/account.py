@@ -16,10 +16,11 @@ from pro.placement.weights import weighed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pro.core.arrays import Ints
     from pro.placement.language import Term
     from pro.placement.problem import Objective
     from pro.placement.question import Question
-    from pro.placement.rules import Ints, Violation
+    from pro.placement.rules import Violation
 
 
 def account(question: Question, host_of: Ints) -> tuple[TierCost, ...]:

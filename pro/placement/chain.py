@@ -17,11 +17,11 @@ from pro.placement.question import prepare
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pro.core.arrays import Ints
     from pro.placement.engines.exact import Settled
     from pro.placement.engines.wide import Found
     from pro.placement.problem import Engine
     from pro.placement.question import Question
-    from pro.placement.rules import Ints
 
 
 LARGE = 50_000

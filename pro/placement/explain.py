@@ -22,9 +22,10 @@ from pro.placement.words import say_changes
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pro.core.arrays import Ints
     from pro.fleet import Fleet
     from pro.placement.language import Term
-    from pro.placement.rules import Constraint, Ints
+    from pro.placement.rules import Constraint
     from pro.placement.words import Unit
 
 

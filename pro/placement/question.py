@@ -20,10 +20,11 @@ from pro.placement.referee import check
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from pro.core.arrays import Ints
     from pro.fleet import Demand, Fleet
     from pro.placement.failover import Failover
     from pro.placement.language import Term
-    from pro.placement.rules import Constraint, Ints, Violation
+    from pro.placement.rules import Constraint, Violation
 
 
 @dataclass(frozen=True)

@@ -22,15 +22,12 @@ from pro.planning.waves import Schedule, schedule
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from pro.core.arrays import Ints
     from pro.fleet import Demand, Fleet
     from pro.placement.language import Row
     from pro.placement.problem import Constraint
     from pro.planning.physics import Dirtying
     from pro.planning.steps import Step
-
-    Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,9 @@ from tests.strategies import demands, fleets, placements
 if TYPE_CHECKING:
     from typing import Any
 
+    from pro.core.arrays import Ints
     from pro.fleet import Demand, Fleet
     from pro.placement.problem import Problem, Stop
-    from pro.placement.rules import Ints
 
 QUICK: dict[str, Any] = {"seconds": 1.0, "steps": 4, "memory_reserve_mib": 0, "max_moves": 9}
 

@@ -13,10 +13,11 @@ from pro.placement.rules import Violation
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from pro.core.arrays import Ints
     from pro.fleet import Fleet
     from pro.placement.failover.drill import Found
     from pro.placement.language import Row
-    from pro.placement.rules import Constraint, Ints
+    from pro.placement.rules import Constraint
 
 EFFORT = 3.0
 """Deterministic seconds CP-SAT may spend on one placement, since many are asked about."""
