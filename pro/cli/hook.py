@@ -149,6 +149,10 @@ def _say(done: Cycle) -> None:
         remark(f"left in the inbox: {line}")
     if done.resumed:
         say(f"  an interrupted run was taken up: {done.resumed['state']}")
+    if done.migrations and not done.tips:
+        say(
+            "  no tip: nothing is expected to run hot and no rule is broken; `pro plan` shows what they would make more even"
+        )
     for tip in done.tips:
         say(f"  tip {tip['id']} {tip['state']}: {tip['title']}. {tip['action']} ({tip['cost']})")
     if done.cleared:
