@@ -150,9 +150,7 @@ def _say(done: Cycle) -> None:
     if done.resumed:
         say(f"  an interrupted run was taken up: {done.resumed['state']}")
     if done.migrations and not done.tips:
-        say(
-            "  no tip: nothing is expected to run hot and no rule is broken; `pro plan` shows what they would make more even"
-        )
+        say("  no tip calls for them; `pro plan` shows what they would bring")
     for tip in done.tips:
         say(f"  tip {tip['id']} {tip['state']}: {tip['title']}. {tip['action']} ({tip['cost']})")
     if done.cleared:
