@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
     Ints = NDArray[np.int64]
 
-ROUNDS, NEAR_PRIOR, FAR_PRIOR = 8, 1, 4
-"""Ways added, and how many times the joint paths are there already: held-back stretches say little of what is far ahead."""
+ROUNDS, PRIOR = 8, 4
+"""Ways added, and how many times the first is there already."""
 BAGS = 4
 DUST, HALF = 1e-4, 0.5
 FAR_PARTS, TAIL = 8, 0.25
@@ -86,10 +86,9 @@ def fit(
         q = np.moveaxis(found[:, :, mine].reshape(len(names), -1, len(LEVELS))[:, known], 2, 0).copy()
         share = np.repeat(1 / size, int(mine.sum()))[known].astype(np.float32)
         bag = np.repeat(group, int(mine.sum()))[known] % BAGS
-        prior = (FAR_PRIOR if far else NEAR_PRIOR) * paths
         for k, level in enumerate(LEVELS):
             weights[b, k] = (
-                paths if far and not TAIL < level < 1 - TAIL else _bagged((y[known] - q[k]) * share, level, bag, prior)
+                paths if far and not TAIL < level < 1 - TAIL else _bagged((y[known] - q[k]) * share, level, bag, paths)
             )
         mixed = np.einsum("lmn,lm->ln", q, weights[b])
         stretch[b] = [
@@ -99,11 +98,11 @@ def fit(
     return Blend(names, edges, weights, stretch)
 
 
-def _bagged(gap: Floats, level: float, bag: Ints, prior: NDArray[np.float64]) -> NDArray[np.float64]:
+def _bagged(gap: Floats, level: float, bag: Ints, paths: NDArray[np.float64]) -> NDArray[np.float64]:
     """(M,) mean over bags, each of which is left out once, of the weights that greedy selection finds without it."""
     bags = np.unique(bag)
     kept = [bag != left_out for left_out in bags] if bags.size > 1 else [np.ones(bag.size, dtype=np.bool_)]
-    return np.asarray(np.mean([_greedy(gap[:, rows], level, prior) for rows in kept], axis=0))
+    return np.asarray(np.mean([_greedy(gap[:, rows], level, PRIOR * paths) for rows in kept], axis=0))
 
 
 def _greedy(gap: Floats, level: float, prior: NDArray[np.float64]) -> NDArray[np.float64]:
