@@ -1,6 +1,6 @@
 """How well is demand forecast, per VM and per host? Rolling origins on public traces, simple rules and boosted trees beside ours.
 
-    python -m benchmarks.forecast DATASET... [--slot 300] [--origins 8] [--paths 48] [--json]
+    python -m benchmarks.forecast DATASET... [--slot 300] [--origins 8] [--first DAY] [--paths 48] [--json]
 
 DATASET: a folder of PlanetLab days (the last is forecast, the others teach the boosted trees), a Bitbrains trace, an estate folder.
 Per VM: pinball losses in points of its own cap, and how much the 90 % interval covers. Per host (VMs thrown together at random, capacity
@@ -158,7 +158,9 @@ def host_totals(paths: Array, actual: Array, mhz: Any, seed: int) -> list[float]
     ]
 
 
-def cases_of(path: Path, slot_s: int, origins: int) -> tuple[list[tuple[Trace, int]], int, Boosted]:
+def cases_of(
+    path: Path, slot_s: int, origins: int, first: int | None = None
+) -> tuple[list[tuple[Trace, int]], int, Boosted]:
     """What to forecast, how many slots ahead, and the boosted trees taught on earlier days."""
     each = slot_s // STEP_S
     if path.is_dir() and any(path.glob("20*.parquet")):
@@ -169,7 +171,7 @@ def cases_of(path: Path, slot_s: int, origins: int) -> tuple[list[tuple[Trace, i
         return [(days[-1], int(e)) for e in ends], slots, Boosted(taught, slots, DAY_S // slot_s)
     trace = estate(path)[0] if path.is_dir() else bitbrains(path)
     whole = trace.pct.shape[1] // PER_DAY
-    first, slots = (3 if whole < 14 else whole // 2), DAY_S // slot_s
+    first, slots = first or (3 if whole < 14 else whole // 2), DAY_S // slot_s
     early = Grid(
         "cpu_pct", tuple(map(str, range(len(trace.pct)))), trace.start, STEP_S, trace.pct[:, : first * PER_DAY]
     )
@@ -185,11 +187,14 @@ def main() -> None:
     options.add_argument("dataset", type=Path, nargs="+")
     options.add_argument("--slot", type=int, default=STEP_S, help="seconds a slot")
     options.add_argument("--origins", type=int, default=8)
+    options.add_argument(
+        "--first", type=int, help="day of the first origin; default: 3, or half of a trace of two weeks or more"
+    )
     options.add_argument("--paths", type=int, default=48)
     options.add_argument("--json", action="store_true")
     given = options.parse_args()
     for path in given.dataset:
-        cases, slots, boosted = cases_of(path, given.slot, given.origins)
+        cases, slots, boosted = cases_of(path, given.slot, given.origins, given.first)
         found = score(path.stem, cases, slots, given.slot, boosted, given.paths)
         print(json.dumps(found) if given.json else text(found, len(cases)))
 

@@ -1,6 +1,6 @@
 """How well are host sums forecast a day ahead? Rolling origins on two real data sets, against trivial rules.
 
-    python benchmarks/forecast_hosts.py ESTATE_FOLDER TRACE.parquet
+    python -m benchmarks.forecast_hosts ESTATE_FOLDER TRACE.parquet
 
 ESTATE_FOLDER holds counters.csv.gz and vms.csv in SCOM dress; the trace has columns vm, ts, cpu_mhz. VMs are grouped into hosts as
 inventoried (estate) and at random (both). Losses are in points of host capacity. Nothing after an origin is read before it.
@@ -8,7 +8,7 @@ inventoried (estate) and at random (both). Losses are in points of host capacity
 
 from __future__ import annotations
 
-import sys
+import argparse
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -117,4 +117,7 @@ def main(folder: str, path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("folder", metavar="ESTATE_FOLDER")
+    options.add_argument("path", metavar="TRACE.parquet")
+    main(**vars(options.parse_args()))

@@ -1,6 +1,6 @@
 """Which hosts run hot within the hour? Our classifier, a plain one and every rule in use, on VMs thrown onto hosts at random.
 
-    python -m benchmarks.heat DATASET... [--groupings 5] [--json]
+    python -m benchmarks.heat DATASET... [--groupings 5] [--first 0] [--json]
 
 DATASET: a folder of PlanetLab days (train on the first three, choose on the fourth, test on the fifth), a Bitbrains trace, or an estate
 folder. Hot: over 85 % for 15 minutes on end; capacity as in each branch of `split`. Fresh: not hot in the hour before. Thresholds for alarms
@@ -19,10 +19,20 @@ from typing import Any
 import numpy as np
 
 from benchmarks.traces import PER_DAY, Trace, bitbrains, estate, planetlab
-from pro.heat.direct import Examples, HeatModel, Window, average_precision, examples, together, train
+from pro.heat.direct import (
+    JUDGED_ON,
+    Examples,
+    HeatModel,
+    Window,
+    average_precision,
+    examples,
+    shuffles,
+    together,
+    train,
+)
 from pro.heat.features import HOUR, Loads, heat_ahead
 
-LEVEL, STEPS, MORE = 0.85, 12, 2
+LEVEL, STEPS = 0.85, 12
 HEAD = ("AUC-PR", "fresh", "Brier", "caught", "FA/host-day", "lead min")
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -37,8 +47,9 @@ class Part:
 
 @dataclass(frozen=True)
 class Split:
-    """What to learn from, choose by and be tested on."""
+    """What to learn from, choose by and be tested on. The first `own` parts to learn from, and the first to choose by, are of one grouping."""
 
+    own: int
     learn: list[Part]
     choose: list[Part]
     test: list[Part]
@@ -77,8 +88,13 @@ def planetlab_split(days: list[Trace], seed: int) -> Split:
         capacity = np.maximum(totals(day, hosts)[:, :72].mean(axis=1) / 0.60, 1.0)
         return Part(loads_of(day, hosts, capacity), Window(72, PER_DAY - STEPS, every))
 
-    learn = [part(d, 3) for _ in range(1 + MORE) for d in days[:3]]
-    return Split(learn, [part(days[3], 1)], [part(days[4], 1)], daily=False)
+    def early(times: int) -> list[Part]:
+        return [part(d, 3) for _ in range(times) for d in days[:3]]
+
+    learn, choose, test = early(3), [part(days[3], 1)], [part(days[4], 1)]
+    learn += early(shuffles(sum(p.loads.hosts * p.window.instants.size for p in learn[:3])) - 2)
+    choose += [part(days[3], 1) for _ in range(JUDGED_ON - 1)]
+    return Split(3, learn, choose, test, daily=False)
 
 
 def long_split(
@@ -97,11 +113,11 @@ def long_split(
             return loads_of(trace, hosts, np.full(int(hosts.max()) + 1, fixed))
         return loads_of(trace, hosts, np.quantile(totals(trace, hosts)[:, : edges[2]], 0.97, axis=1) / LEVEL)
 
-    judged = thrown()
-    early = [judged, *(thrown() for _ in range(MORE))]
-    learn = [Part(loads, Window(edges[0], edges[1] - STEPS, 3)) for loads in early]
-    choose = [Part(judged, Window(edges[1], edges[2] - STEPS))]
-    return Split(learn, choose, [Part(judged, Window(edges[2], edges[3] - STEPS))], daily=True)
+    judged, window = thrown(), Window(edges[0], edges[1] - STEPS, 3)
+    early = [judged, *(thrown() for _ in range(shuffles(judged.hosts * window.instants.size)))]
+    learn = [Part(loads, window) for loads in early]
+    choose = [Part(loads, Window(edges[1], edges[2] - STEPS)) for loads in early[:JUDGED_ON]]
+    return Split(1, learn, choose, [Part(judged, Window(edges[2], edges[3] - STEPS))], daily=True)
 
 
 def rules(part: Part) -> dict[str, Array]:
@@ -145,12 +161,14 @@ def run(split: Split) -> tuple[dict[str, dict[str, float]], HeatModel, Array]:
     def gathered(parts: list[Part]) -> Examples:
         return together([examples(p.loads, p.window, STEPS, daily=split.daily) for p in parts])
 
-    own = split.learn[: max(len(split.learn) // (1 + MORE), 1)]
     learn, choose, test = gathered(split.learn), gathered(split.choose), gathered(split.test)
     ours = train(learn, choose, STEPS)
     if ours is None:
         raise SystemExit("hardly anything runs hot in this data set")
-    plain = plain_classifier(gathered([replace(p, window=replace(p.window, every=1)) for p in own]))
+    plain = plain_classifier(
+        gathered([replace(p, window=replace(p.window, every=1)) for p in split.learn[: split.own]])
+    )
+    choose = gathered(split.choose[:1])
     scores = {
         "pro": (ours.probability(choose.rows), ours.probability(test.rows)),
         "plain classifier": (plain(choose), plain(test)),
@@ -217,16 +235,16 @@ def reliability(probability: Array, hot: np.ndarray[Any, Any]) -> Array:
     return np.array(rows)
 
 
-def splits(path: Path, groupings: int) -> Any:
+def splits(path: Path, seeds: range) -> Any:
     """A data set's splits, one per grouping."""
     if path.is_dir() and any(path.glob("20*.parquet")):
         days = [planetlab(p) for p in sorted(path.glob("20*.parquet"))]
-        return (planetlab_split(days, seed) for seed in range(groupings))
+        return (planetlab_split(days, seed) for seed in seeds)
     if path.is_dir():
         trace, _ = estate(path)
-        return (long_split(trace, seed, (1, 5, 6, 7), (8, 12), 24 * 2400.0) for seed in range(groupings))
+        return (long_split(trace, seed, (1, 5, 6, 7), (8, 12), 24 * 2400.0) for seed in seeds)
     trace = bitbrains(path)
-    return (long_split(trace, seed, (3, 16, 20, 30), (6, 10), None) for seed in range(groupings))
+    return (long_split(trace, seed, (3, 16, 20, 30), (6, 10), None) for seed in seeds)
 
 
 def main() -> None:
@@ -234,11 +252,12 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("dataset", type=Path, nargs="+")
     options.add_argument("--groupings", type=int, default=5)
+    options.add_argument("--first", type=int, default=0, help="seed of the first grouping")
     options.add_argument("--json", action="store_true")
     given = options.parse_args()
     for path in given.dataset:
         each = []
-        for split in splits(path, given.groupings):
+        for split in splits(path, range(given.first, given.first + given.groupings)):
             each.append(run(split))
             print(f"{path.name}: grouping {len(each)} of {given.groupings}", file=sys.stderr)
         if given.json:

@@ -27,9 +27,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.scale_fleet import make
-from pro.placement.place import place, prepare
+from benchmarks.fleets import scale_fleet
+from pro.placement.place import place
 from pro.placement.policy import Policy, percent_hours
+from pro.placement.question import prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +75,7 @@ def run(
     from pro.placement.problem import Stop
 
     warm_wide()
-    fleet, demand = make(hosts, seed, load)
+    fleet, demand = scale_fleet(hosts, seed, load)
     policy = Policy(max_moves=fleet.n_vms // 50, workers=workers, seed=seed)
     stages = Stages()
     with stages("rows"):

@@ -29,9 +29,9 @@ from benchmarks.balance import compile_fleet, load
 from pro.fleet import Demand, Fleet, Groups, RuleSpec
 from pro.placement.engines import Cuts, Greedy, Local, warm
 from pro.placement.engines.exact import Model
-from pro.placement.place import prepare
 from pro.placement.policy import Policy
 from pro.placement.problem import Problem, Stop, Tier
+from pro.placement.question import prepare
 from pro.placement.referee import require
 
 if TYPE_CHECKING:

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from pro.heat.soon import Soon
     from pro.placement.explain import Explanation
     from pro.placement.failover import Report as FailoverReport
-    from pro.placement.place import Question
     from pro.placement.placement import Placement
     from pro.placement.policy import Policy
+    from pro.placement.question import Question
     from pro.planning.plan import Plan
     from pro.telemetry import Grid
 
@@ -199,14 +199,16 @@ def order(
     plan fails its check: a bug, and nothing of it is passed on.
     """
     from pro.heat.hotspots import summary
+    from pro.placement.account import account
     from pro.placement.answers import answers
-    from pro.placement.place import account, unkept
+    from pro.placement.question import asked, unkept
     from pro.placement.referee import judge
     from pro.planning.checker import check
     from pro.planning.make import PlanContext, final_host_of, make_plan
     from pro.planning.standby import to_stay
 
-    fleet, demand, policy = question.fleet, outlook.demand, question.policy
+    fleet, demand, policy, rule = question.fleet, outlook.demand, question.policy, question.failover
+    granted = rule.granted(fleet, wanted.host_of) if rule else {}
     staying: dict[str, str] = {}
 
     def plan_of(reached: Placement, told: Mapping[str, Any]) -> Plan:
@@ -219,13 +221,14 @@ def order(
             after=summary(fleet, demand, reached.host_of, policy.threshold).to_json(),
             violations=[*(asdict(v) for v in reached.violations),
                         *({**asdict(v), "preference": True} for v in reached.unkept)], **told,
+            policy={**asked(policy, fleet), "failover": {"hosts": policy.failover, "granted": granted}},
             consent_quick=config.apply.consent_quick, threshold=policy.threshold, cost=question.problem.costs,
             staying=staying,
         )  # fmt: skip
         return make_plan(fleet, demand, wanted.host_of, context)
 
     plan, placement = plan_of(wanted, {}), wanted
-    while question.failover is not None and (more := to_stay(plan, fleet, question.failover, wanted.host_of)):
+    while rule is not None and (more := to_stay(plan, fleet, rule, wanted.host_of)):
         staying |= more
         plan = plan_of(wanted, {})
     if plan.blocked:
@@ -242,7 +245,7 @@ def order(
                 "answers": answers(question, placement, explained, hot, config.heat.min_probability)}  # fmt: skip
     if told or plan.blocked:
         plan = plan_of(placement, told)
-    between = question.failover.between(fleet, wanted.host_of) if question.failover else []
+    between = rule.between(fleet, wanted.host_of) if rule else []
     faults = check(plan, fleet, question.constraints, between=between)
     if faults:
         raise RefereeError("the plan failed its own check: " + "; ".join(faults))
@@ -279,6 +282,7 @@ def explanations(question: Question, placement: Placement, outlook: Outlook) -> 
     import numpy as np
 
     from pro.placement.explain import explain
+    from pro.placement.words import units
 
     fleet = question.fleet
     clusters = fleet.host_groups.get("cluster")
@@ -299,8 +303,9 @@ def explanations(question: Question, placement: Placement, outlook: Outlook) -> 
         some = list(dict.fromkeys([*moved, *causes]))
         pairs = np.cumsum([sizes[group[fleet.host_of[v]]] for v in some])
         vms = sorted(some[: max(len(moved), int((pairs <= EXPLAIN_LARGE).sum()))])
-    tiers = question.problem.tiers
-    return explain(fleet, question.constraints, tiers, placement.host_of, vms, near if large else None)
+    return explain(
+        fleet, question.constraints, question.problem.tiers, placement.host_of, vms, near if large else None, units(question),
+    )  # fmt: skip
 
 
 def baselines(outlook: Outlook, threshold: float) -> Comparison | None:
@@ -340,4 +345,4 @@ def policy_of(config: Config, **given: Any) -> Policy:
     try:
         return Policy(**{**base, **{k: v for k, v in given.items() if v is not None}})
     except ValueError as error:
-        raise InputError(str(error)) from None
+        raise InputError(str(error), where="settings, [placement]") from None

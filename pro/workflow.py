@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from pro.config import Config
     from pro.fleet.tables import Inventory
-    from pro.placement.place import Question
     from pro.placement.placement import Placement
     from pro.placement.policy import Policy
+    from pro.placement.question import Question
     from pro.placement.rules import Violation
     from pro.planning.plan import Plan
     from pro.reports.report import Report

@@ -11,7 +11,7 @@ import pytest
 
 from pro.actions.applying import apply_plan
 from pro.actions.demo import sample_folder
-from pro.actions.explaining import verify_plan
+from pro.actions.verifying import verify_plan
 from pro.backends import open_backend
 from pro.config import Config, load
 from pro.core.clock import SystemClock
@@ -112,7 +112,7 @@ def test_heat_that_is_expected_goes_down_and_so_does_heat_that_came(walk: Walk) 
 
 def test_the_plan_is_the_same_after_a_round_through_its_file(walk: Walk) -> None:
     assert loads(dumps(walk.found.plan)) == walk.found.plan
-    assert verify_plan(loads(dumps(walk.found.plan)), walk.store, walk.estate.now) == []
+    assert verify_plan(loads(dumps(walk.found.plan)), walk.store, walk.estate.now).faults == ()
 
 
 def test_the_store_remembers_where_vms_stood_and_where_they_stand(walk: Walk) -> None:

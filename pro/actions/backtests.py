@@ -15,10 +15,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    from pro.core.arrays import Floats, Ints
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
 
 RESULT, PAGE = "backtest.json", "backtest.html"
 BUCKETS = 288

@@ -1,4 +1,4 @@
-"""Answers about a plan: why a VM goes where it goes and not elsewhere, what a host gets and why, and whether the plan holds."""
+"""Answers about a plan: why a VM goes where it goes and not elsewhere, and what a host gets and why."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from pro.core.text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from datetime import datetime
-    from pathlib import Path
 
     from pro.planning.plan import Plan
 
@@ -89,7 +87,7 @@ def _lines(told: dict[str, Any], steps: list[Any], blocked: list[str], units: Ma
         lines.append(f"{name} moves {route}: {steps[-1].reason}")
         home = next(o for o in told["options"] if o["home"])
         breaks = f"breaks {_refusals(home)}; " if home["refusals"] else ""
-        lines.append(f"Without this move: {breaks}{_changes(home, units)}.")
+        lines.append(f"Without this move: {breaks}{changed(home, units)}.")
     elif blocked:
         lines.append(f"{name} should move but cannot: {'; '.join(blocked)}")
     else:
@@ -98,7 +96,7 @@ def _lines(told: dict[str, Any], steps: list[Any], blocked: list[str], units: Ma
     allowed = [o for o in told["options"] if not o["refusals"] and not o["chosen"] and not o["home"]]
     if allowed:
         lines.append("Also allowed:")
-        lines += [f"  {plain(o['host_name'])}: {_changes(o, units)}" for o in allowed]
+        lines += [f"  {plain(o['host_name'])}: {changed(o, units)}" for o in allowed]
     if refused:
         lines.append("Refused:")
         lines += [f"  {plain(o['host_name'])}: {_refusals(o)}" for o in refused]
@@ -110,10 +108,10 @@ def _why_not(told: dict[str, Any], option: dict[str, Any], units: Mapping[str, A
     if option["chosen"]:
         return [f"{name} is on {host} in this plan."]
     if not option["refusals"]:
-        return [f"{name} may go to {host}; compared with the plan: {_changes(option, units)}."]
+        return [f"{name} may go to {host}; compared with the plan: {changed(option, units)}."]
     lines = [f"{name} may not go to {host}, with all others where the plan puts them:"]
     lines += [f"  {plain(r['rule'])}, broken by {r['amount']:,}: {plain(r['text'], LONG)}" for r in option["refusals"]]
-    return [*lines, f"If that were allowed: {_changes(option, units)}."]
+    return [*lines, f"If that were allowed: {changed(option, units)}."]
 
 
 def _explain_host(plan: Plan, story: dict[str, Any]) -> Told:
@@ -168,19 +166,12 @@ def _refusals(option: Mapping[str, Any]) -> str:
     return "; ".join(f"{plain(r['rule'])} ({plain(r['text'], LONG)})" for r in option["refusals"])
 
 
-def _changes(option: Mapping[str, Any], units: Mapping[str, Any]) -> str:
-    """What is worse or better than as planned, in people's units where the plan names them."""
-    said = []
-    for change in option["changes"]:
-        goal, amount = change["tier"], change["amount"]
-        if not amount:
-            continue
-        more, percent = ("worse" if amount > 0 else "better"), change["percent"]
-        by = f" by {abs(percent):,.0f} %" if percent is not None else ", from nothing"
-        if goal in units:
-            by += f" ({amount / units[goal]['per']:+,.2f} {units[goal]['unit']})"
-        said.append(f"{goal} {more}{by}")
-    return ", ".join(said) or "as good"
+def changed(option: Mapping[str, Any], units: Mapping[str, Any]) -> str:
+    """What is more or less than as planned, in people's units where the plan names them."""
+    from pro.placement.words import say_changes
+
+    changes = ((c["tier"], c["amount"], c["percent"]) for c in option["changes"])
+    return say_changes(changes, {goal: (u["per"], u["unit"]) for goal, u in units.items()}) or "as good"
 
 
 def _nearest(plan: Plan, name: str) -> str:
@@ -194,17 +185,3 @@ def _near(name: str, names: Iterable[str]) -> str:
 
     near: Sequence[str] = difflib.get_close_matches(name, list(names), 1)
     return f"perhaps {near[0]!r}" if near else ""
-
-
-def verify_plan(plan: Plan, store: Path, now: datetime | None) -> list[str]:
-    """Everything that is wrong with `plan` on the store's inventory (at `now`: the plan's own instant if None)."""
-    from datetime import datetime as instant
-
-    from pro.fleet.archive import load_inventory
-    from pro.fleet.snapshot import snapshot
-    from pro.placement.constraints import build
-    from pro.planning.checker import check
-
-    at = now or instant.fromisoformat(plan.now)
-    fleet = snapshot(load_inventory(store, at), at, leave_out=True)
-    return check(plan, fleet, build(fleet))

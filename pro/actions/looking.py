@@ -225,7 +225,8 @@ def host_ids(fleet: Fleet, given: Sequence[str]) -> tuple[str, ...]:
             raise InputError(
                 "no such host" if not match else "several hosts have this name",
                 got=text,
-                expected=", ".join(plain(h) for h in fleet.hosts[:20]),
+                expected=f"one of {', '.join(plain(h) for h in fleet.hosts[:20])}",
+                where="--evacuate",
             )
         found.append(match[0])
     return tuple(found)

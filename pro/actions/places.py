@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 DEFAULT_STORE = Path("pro-store")
 JOURNAL, TIPS = "journal.sqlite", "tips.sqlite"
-WATCH, WATCH_LOCK, WAKE = "watch.json", ".watch.lock", ".wake"
+WATCH, WATCH_LOCK, WAKE, KNOCK = "watch.json", ".watch.lock", ".wake", ".knock"
 
 
 def journal_in(store: Path | None) -> Path:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pro.workflow import Recommendation, Tell
 
 ENDINGS = (".html", ".xlsx", ".json", ".csv", "")
+"""Of reports; without any: a folder."""
 
 
 def with_record(found: Recommendation, config: Config, tell: Tell, origins: int = 3) -> Report:
@@ -27,11 +28,23 @@ def with_record(found: Recommendation, config: Config, tell: Tell, origins: int 
     return replace(found.report, accuracy=rows)
 
 
+def check_ending(output: Path) -> None:
+    """Raises InputError if no report is called so: better before the work than after."""
+    if output.suffix.lower() not in ENDINGS:
+        raise InputError(
+            "no such kind of report",
+            got=output.suffix,
+            expected=".html, .xlsx, .json, or a folder for CSV",
+            where=output,
+        )
+
+
 def write_report(report: Report, output: Path) -> list[Path]:
     """Write `report` as one HTML file, a workbook, JSON, or (a folder, or .csv) a folder of CSV files; returns what was written."""
     from pro.core.files import write_atomically
     from pro.reports import html, json, tables, xlsx
 
+    check_ending(output)
     kind = output.suffix.lower()
     output.parent.mkdir(parents=True, exist_ok=True)
     if kind == ".html":
@@ -40,12 +53,8 @@ def write_report(report: Report, output: Path) -> list[Path]:
         write_atomically(output, json.dumps(report).encode("utf-8"))
     elif kind == ".xlsx":
         xlsx.write(report, output)
-    elif kind in (".csv", ""):
-        return tables.write_csv(report, output.with_suffix(""))
     else:
-        raise InputError(
-            "no such kind of report", got=kind, expected=".html, .xlsx, .json, or a folder for CSV", where=str(output)
-        )
+        return tables.write_csv(report, output.with_suffix(""))
     return [output]
 
 

@@ -1,4 +1,4 @@
-"""JSON Schemas (draft 2020-12) of every document that commands print or write; they are shipped with the package."""
+"""JSON Schemas (draft 2020-12) of every document that commands print or write, and of those that people write; they are shipped with the package."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _referred(name: str, files: dict[str, Traversable]) -> Iterator[str]:
 
 def _refs(part: Any) -> Iterator[str]:
     if isinstance(part, dict):
-        if "$ref" in part:
+        if not part.get("$ref", "#").startswith("#"):
             yield part["$ref"]
         for value in part.values():
             yield from _refs(value)

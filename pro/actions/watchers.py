@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pro.actions.inbox import read_ledger, write_ledger
-from pro.actions.places import WAKE, WATCH_LOCK, absolute
+from pro.actions.places import KNOCK, WAKE, WATCH_LOCK, absolute
 from pro.core.errors import InputError
 from pro.core.files import OsLock, write_atomically
 
@@ -36,6 +36,18 @@ def woken(store: Path) -> str | None:
         return None
     path.unlink(missing_ok=True)
     return cause
+
+
+def knock(store: Path) -> Path:
+    """Ask the watcher at work on `store` for a sign of life, without a look: it takes the returned file away."""
+    path = store / KNOCK
+    write_atomically(path, b"")
+    return path
+
+
+def answer_knock(store: Path) -> None:
+    """Show whoever knocked that somebody is here."""
+    (store / KNOCK).unlink(missing_ok=True)
 
 
 def note_watch(watch: Watch, contract: Path | None) -> None:

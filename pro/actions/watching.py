@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pro.actions.applying import apply_plan, limits_of, note_placement
 from pro.actions.inbox import read_ledger, take_in, write_ledger
 from pro.actions.places import JOURNAL, TIPS, absolute, journal_in, world_in
+from pro.actions.watchers import noted_watch
 from pro.core.clock import SystemClock
 from pro.workflow import Recommendation, decide, look_ahead, policy_of, silent
 
@@ -41,6 +42,26 @@ class Watch:
     contract: Contract | None
     config: Config
     goal: str = "balance"
+
+
+def told_to_watch(
+    store: Path, config: Config, *, backend: str | None, inbox: Path | None = None, contract: Path | None = None,
+    goal: str | None = None,
+) -> Watch:  # fmt: skip
+    """What to watch; where no `backend` is named, as the last `pro watch` on the store was told, as far as nothing else is said.
+
+    Raises InputError if none has run yet, or for a contract that cannot be read.
+    """
+    from pathlib import Path as Folder
+
+    from pro.remediation.contract import load_contract
+
+    if backend is None:
+        noted = noted_watch(store)
+        backend, goal = str(noted["backend"]), goal or noted["goal"]
+        inbox = inbox or (Folder(noted["inbox"]) if noted["inbox"] else None)
+        contract = contract or (Folder(noted["contract"]) if noted["contract"] else None)
+    return Watch(store, inbox, backend, load_contract(contract) if contract else None, config, goal or "balance")
 
 
 @dataclass
@@ -140,7 +161,7 @@ def _settle(book: TipBook, last: RunStatus | None, now: datetime) -> None:
     """Close tips that a look began to carry out and did not live to close. The journal knows whether they were."""
     from pro.remediation.tip import TipState
 
-    begun = [t for t in book.tips(active=True) if t.state in (TipState.AUTO, TipState.RUNNING)]
+    begun = [t for t in book.tips(active=True) if t.state in (TipState.AUTO, TipState.RUNNING) and not t.test]
     for plan_id in {t.plan_id for t in begun}:
         ran = last if last is not None and last.plan_id == plan_id else None
         if ran is not None and ran.driven:
@@ -175,7 +196,7 @@ def _apply_approved(watch: Watch, book: TipBook, done: Cycle, tell: Tell) -> Non
 
     plans: dict[str, Plan] = {}
     for tip in book.tips(active=True):
-        if tip.state == TipState.APPROVED and tip.plan_id not in plans:
+        if tip.state == TipState.APPROVED and tip.plan_id not in plans and not tip.test:
             plans[tip.plan_id] = book.plan(tip.id)
     for plan in plans.values():
         tell(f"applying plan {plan.id[:12]}, which was approved")
@@ -210,23 +231,26 @@ def _apply_alone(watch: Watch, book: TipBook, found: tuple[Recommendation, list[
 def gates_of(watch: Watch, found: Recommendation) -> tuple[Gate, ...]:
     """Everything that must permit before PRO acts alone."""
     from pro.remediation.contract import ContractGate
-    from pro.remediation.gates import (
-        CircuitBreaker,
-        Cooldown,
-        Freshness,
-        HoldWhenTooMuchIsHot,
-        MoveBudget,
-        OtherBalancer,
-    )
+    from pro.remediation.gates import HoldWhenTooMuchIsHot
 
-    settings, journal = watch.config.apply, watch.store / JOURNAL
+    settings = watch.config.apply
     sure = min((h.probability for h in found.outlook.hotspots), default=1.0)
     hot = len({h.host for h in found.outlook.hotspots})
     return (
         ContractGate(watch.contract, sure),
+        HoldWhenTooMuchIsHot(hot, coverage_of(found), settings.most_hot, settings.least_coverage),
+        *standing_gates(watch),
+    )
+
+
+def standing_gates(watch: Watch) -> tuple[Gate, ...]:
+    """Those of them that ask nothing of a forecast, nor of the contract."""
+    from pro.remediation.gates import CircuitBreaker, Cooldown, Freshness, MoveBudget, OtherBalancer
+
+    settings, journal = watch.config.apply, watch.store / JOURNAL
+    return (
         MoveBudget(journal, per_day=settings.per_day),
         Cooldown(journal, first_min=settings.cooldown_minutes),
-        HoldWhenTooMuchIsHot(hot, coverage_of(found), settings.most_hot, settings.least_coverage),
         Freshness(settings.expires_minutes),
         OtherBalancer(),
         CircuitBreaker(journal),

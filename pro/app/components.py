@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 
+from pro.actions.explaining import changed
 from pro.core import text
 from pro.reports import words
 
@@ -113,8 +114,9 @@ def frame(data: pd.DataFrame, *, alt: str, config: dict[str, Any] | None = None)
     st.dataframe(shown, hide_index=True, column_config=config, alt=alt, height=_height(len(shown)))
 
 
-def options(known: Mapping[str, Any]) -> None:
-    """What a plan's explanation of one VM says of every host: the chosen one, today's, the allowed, the refused."""
+def options(known: Mapping[str, Any], units: Mapping[str, Any]) -> None:
+    """What a plan's explanation of one VM says of every host: the chosen one, today's, the allowed, the refused. `units`: of the plan's
+    goals."""
     order = sorted(known.get("options", ()), key=lambda o: (not o["chosen"], not o["home"], bool(o["refusals"])))
     rows = [
         {
@@ -122,7 +124,7 @@ def options(known: Mapping[str, Any]) -> None:
             "": "chosen" if o["chosen"] else "today" if o["home"] else "",
             "Verdict": "refused" if o["refusals"] else "allowed",
             "What it would mean": "; ".join(r["text"] for r in o["refusals"])
-            or (o["text"].partition(": ")[2] or o["text"]).removeprefix("allowed, "),
+            or ("" if o["chosen"] else changed(o, units)),
         }
         for o in order
     ]

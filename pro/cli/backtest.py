@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pro.cli.common import (
+    DEFAULT_STORE,
     Json,
     Progress,
     Settings,
@@ -28,7 +29,7 @@ group = typer.Typer()
 
 @group.command()
 def backtest(
-    store: Store = Path("pro-store"),
+    store: Store = DEFAULT_STORE,
     begins: Annotated[
         str | None,
         typer.Option(
@@ -60,11 +61,12 @@ def backtest(
     with errors():
         from pro.actions.backtesting import Span, run_backtest
 
-        conf = settings(config, heat={"threshold": threshold})
+        conf = settings(config, threshold=threshold)
         span = Span(instant(begins, "--from"), instant(ends, "--to"), seconds(every, "--every"))
-        progress = Progress()
-        found = run_backtest(store, conf, span, policy or (), output, lambda done: progress.share("replaying", done))
-        progress.end()
+        with Progress() as progress:
+            found = run_backtest(
+                store, conf, span, policy or (), output, lambda done: progress.share("replaying", done)
+            )
         for warning in found.past.warnings:
             remark(f"warning: {warning}")
         document = found.to_json()

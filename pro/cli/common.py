@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from pro.actions.places import DEFAULT_STORE as DEFAULT_STORE
 from pro.core.text import lines, plain
 
 if TYPE_CHECKING:
@@ -40,29 +41,39 @@ Goal = Annotated[
     Literal["balance", "consolidate", "repair"],
     typer.Option("--goal", help="Cool hot hosts; also empty hosts; or only bring broken rules back into force."),
 ]
+MaybeGoal = Annotated[
+    Literal["balance", "consolidate", "repair"] | None, typer.Option("--goal", help="Default: as `pro watch`.")
+]
 MaxMoves = Annotated[int | None, typer.Option("--max-moves", min=0, help="At most so many migrations.")]
 Threshold = Annotated[float | None, typer.Option(help="Fraction of capacity from which a host is hot.")]
 Backend = Annotated[str, typer.Option(help="URL of the backend, such as simulated:estate.json.")]
+MaybeBackend = Annotated[
+    str | None, typer.Option("--backend", envvar="PRO_BACKEND", help="URL of the backend; default: as `pro watch`.")
+]
+ContractFile = Annotated[
+    Path | None,
+    typer.Option("--contract", envvar="PRO_CONTRACT", help="What may be applied alone; without one, nothing."),
+]
 Horizon = Annotated[str | None, typer.Option("--horizon", help="How far ahead, as 24h, 90m or 2d.")]
 
 
-def settings(path: Path | None, **changes: dict[str, Any]) -> Config:
-    """The settings in force, with options on top: `settings(path, heat={"threshold": 0.9})`; None means not given."""
+def settings(path: Path | None, *, threshold: float | None = None, horizon: str | None = None) -> Config:
+    """The settings in force, with the options that several commands share on top; None means not given."""
     from pydantic import ValidationError
 
     from pro.config import load
     from pro.core.errors import InputError
 
     config = load(path)
-    for section, values in changes.items():
-        given = {k: v for k, v in values.items() if v is not None}
-        if given:
+    for where, section, key, value in (
+        ("--threshold", "heat", "threshold", threshold), ("--horizon, in hours", "forecast", "horizon_h", hours(horizon)),
+    ):  # fmt: skip
+        if value is not None:
             old = getattr(config, section)
             try:
-                new = type(old)(**{**old.model_dump(), **given})
+                new = type(old)(**{**old.model_dump(), key: value})
             except ValidationError as error:
-                first = error.errors()[0]
-                raise InputError(first["msg"], got=first["input"], where=f"--{first['loc'][0]}") from None
+                raise InputError(error.errors()[0]["msg"], got=value, where=where) from None
             config = config.model_copy(update={section: new})
     return config
 
@@ -141,8 +152,11 @@ class Progress:
             sys.stderr.write(f"\r\x1b[K{plain(step)} [{'#' * full}{'.' * (width - full)}] {done:4.0%}")
             sys.stderr.flush()
 
-    def end(self) -> None:
-        """Clear the line."""
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Clear the line, for the result or for what went wrong."""
         if self.live:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()

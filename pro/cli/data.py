@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pro.cli.common import (
+    DEFAULT_STORE,
     ERROR,
     Backend,
     Json,
@@ -33,7 +34,7 @@ Sources = Annotated[list[Path], typer.Argument(help="Files or folders.", show_de
 @group.command()
 def ingest(
     source: Sources,
-    store: Store = Path("pro-store"),
+    store: Store = DEFAULT_STORE,
     tz: Annotated[str, typer.Option(help="Time zone of files that do not state theirs.")] = "UTC",
     encoding: Annotated[str | None, typer.Option(help="Encoding of files that are not UTF-8.")] = None,
     json: Json = False,
@@ -43,10 +44,11 @@ def ingest(
         from pro.telemetry.readers.options import ReadOptions
         from pro.telemetry.store import Store as SampleStore
 
-        progress = Progress()
-        options = ReadOptions(tz=tz, encoding=encoding)
-        report = SampleStore(store).ingest(source, lambda file, done: progress.share(Path(file).name, done), options)
-        progress.end()
+        with Progress() as progress:
+            options = ReadOptions(tz=tz, encoding=encoding)
+            report = SampleStore(store).ingest(
+                source, lambda file, done: progress.share(Path(file).name, done), options
+            )
         for warning in report.warnings:
             remark(f"warning: {warning}")
         if json:
@@ -63,7 +65,7 @@ def ingest(
 @inventory.command("import")
 def import_(
     source: Sources,
-    store: Store = Path("pro-store"),
+    store: Store = DEFAULT_STORE,
     at: Annotated[str | None, typer.Option(help="Instant the inventory describes; default: now.")] = None,
     leave_out: Annotated[
         bool, typer.Option(help="Import in spite of contradictions; VMs they concern are left out.")
@@ -74,7 +76,7 @@ def import_(
     with errors():
         from pro.fleet.inventory import import_inventory
 
-        report = import_inventory(store, source, instant(at), leave_out=leave_out)
+        report = import_inventory(store, source, instant(at, "--at"), leave_out=leave_out)
         for problem in report.problems:
             remark(f"{problem.severity}: {problem.text}")
         if json:
@@ -104,7 +106,7 @@ def discover(
 
 
 @group.command()
-def doctor(store: Store = Path("pro-store"), now: Now = None, json: Json = False, config: Settings = None) -> None:
+def doctor(store: Store = DEFAULT_STORE, now: Now = None, json: Json = False, config: Settings = None) -> None:
     """What is missing in the data, since when, and which hosts are therefore left alone. Exit code 1 if there is nothing to work with."""
     with errors():
         from pro.actions.looking import examine

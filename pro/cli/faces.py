@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from pro.cli.common import (
+    DEFAULT_STORE,
     Goal,
     Horizon,
     Json,
@@ -20,7 +21,6 @@ from pro.cli.common import (
     Threshold,
     emit,
     errors,
-    hours,
     instant,
     remark,
     say,
@@ -43,9 +43,8 @@ def demo(
     with errors():
         from pro.actions.demo import run_demo
 
-        progress = Progress()
-        done = run_demo(out, settings(config), progress)
-        progress.end()
+        with Progress() as progress:
+            done = run_demo(out, settings(config), progress)
         if json:
             emit(done.document)
             return
@@ -55,7 +54,7 @@ def demo(
 
 @group.command()
 def report(
-    store: Store = Path("pro-store"),
+    store: Store = DEFAULT_STORE,
     output: Annotated[
         list[Path] | None,
         typer.Option(
@@ -72,19 +71,21 @@ def report(
 ) -> None:
     """A report to read and to pass on: what will run hot, what to do, what it costs and what it is good for."""
     with errors():
-        from pro.actions.reporting import with_record, write_report
+        from pro.actions.reporting import check_ending, with_record, write_report
         from pro.core.clock import SystemClock
         from pro.reports.json import document
         from pro.reports.words import headline
         from pro.workflow import policy_of, recommend
 
-        progress = Progress()
-        conf = settings(config, heat={"threshold": threshold}, forecast={"horizon_h": hours(horizon)})
-        policy = policy_of(conf, goal=goal, max_moves=max_moves)
-        found = recommend(store, conf, policy, now=instant(now), created_at=SystemClock().now(), tell=progress)
-        told = with_record(found, conf, progress)
-        files = [p for path in output or [Path("report.html")] for p in write_report(told, path)]
-        progress.end()
+        outputs = output or [Path("report.html")]
+        for path in outputs:
+            check_ending(path)
+        with Progress() as progress:
+            conf = settings(config, threshold=threshold, horizon=horizon)
+            policy = policy_of(conf, goal=goal, max_moves=max_moves)
+            found = recommend(store, conf, policy, now=instant(now), created_at=SystemClock().now(), tell=progress)
+            told = with_record(found, conf, progress)
+            files = [p for path in outputs for p in write_report(told, path)]
         if json:
             emit(document(told))
         else:
@@ -95,7 +96,7 @@ def report(
 
 @group.command()
 def dashboard(
-    store: Store = Path("pro-store"),
+    store: Store = DEFAULT_STORE,
     port: Annotated[int, typer.Option(help="Port on this machine.")] = 8501,
 ) -> None:
     """The dashboard in a browser, on this machine only."""

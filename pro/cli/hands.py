@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,7 @@ from pro.cli.common import ERROR, OK, Backend, Json, Settings, emit, errors, rem
 from pro.cli.plans import PlanFile, read_plan
 
 if TYPE_CHECKING:
+    from pro.remediation.records import Event
     from pro.remediation.result import ApplyResult
 
 group = typer.Typer()
@@ -41,9 +42,7 @@ def apply(
         found = read_plan(plan)
         if found.migrations and not yes:
             _ask(len(found.migrations))
-        result = apply_plan(
-            found, backend, store, settings(config), ignore_balancer=ignore_balancer, on_event=_tell(found)
-        )
+        result = apply_plan(found, backend, store, settings(config), ignore_balancer=ignore_balancer, on_event=_hear)
         _end(result, json)
 
 
@@ -58,7 +57,7 @@ def resume(
     with errors():
         from pro.actions.applying import resume_run
 
-        _end(resume_run(store, settings(config), backend, _tell(None)), json)
+        _end(resume_run(store, settings(config), backend, _hear), json)
 
 
 @group.command()
@@ -121,14 +120,11 @@ def _ask(count: int) -> None:
         raise RefusedError("not confirmed")
 
 
-def _tell(plan: Any) -> Any:
+def _hear(event: Event) -> None:
     """Says on stderr what the executor does."""
     from pro.core.text import plain
 
-    def hear(event: Any) -> None:
-        remark(f"{event.at[11:19]}  {plain(event.text, 200)}")
-
-    return hear
+    remark(f"{event.at[11:19]}  {plain(event.kind.replace('_', ' ')):8}  {plain(event.text, 200)}")
 
 
 def _end(result: ApplyResult, json: bool) -> None:

@@ -10,7 +10,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pro.cli.common import USAGE, Goal, Json, Progress, Settings, Store, emit, errors, remark, say, seconds, settings
+from pro.cli.common import (
+    DEFAULT_STORE,
+    USAGE,
+    ContractFile,
+    Goal,
+    Json,
+    MaybeBackend,
+    MaybeGoal,
+    Progress,
+    Settings,
+    Store,
+    emit,
+    errors,
+    remark,
+    say,
+    seconds,
+    settings,
+)
 
 if TYPE_CHECKING:
     from pro.actions.watching import Cycle, Watch
@@ -19,17 +36,13 @@ group = typer.Typer()
 
 Inbox = Annotated[Path | None, typer.Option(envvar="PRO_INBOX", help="Folder where new counter files arrive.")]
 BackendUrl = Annotated[str, typer.Option("--backend", envvar="PRO_BACKEND", help="URL of the backend.")]
-ContractFile = Annotated[
-    Path | None,
-    typer.Option("--contract", envvar="PRO_CONTRACT", help="What may be applied alone; without one, nothing."),
-]
 _ALERT = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
 @group.command()
 def watch(
     backend: BackendUrl,
-    store: Store = Path("pro-store"),
+    store: Store = DEFAULT_STORE,
     inbox: Inbox = None,
     once: Annotated[bool, typer.Option("--once", help="One look, then end.")] = False,
     every: Annotated[str, typer.Option(help="How often to look, as 10m.")] = "10m",
@@ -41,10 +54,11 @@ def watch(
     """Take in what is new, forecast, raise or close tips, plan, and apply alone only what the contract allows."""
     with errors():
         from pro.actions.watchers import alone, note_watch
+        from pro.actions.watching import told_to_watch
         from pro.core.errors import ProError, RefusedError
 
         pause = seconds(every, "--every")
-        watched = _watch(store, inbox, backend, contract, goal, config)
+        watched = told_to_watch(store, settings(config), backend=backend, inbox=inbox, contract=contract, goal=goal)
         lock = alone(store)
         if lock is None:
             raise RefusedError(f"another `pro watch` is at work on {store}")
@@ -69,13 +83,11 @@ def watch(
 @group.command()
 def hook(
     alert_id: Annotated[str, typer.Option(help="Id of the alert that asks; nothing else of it is used.")],
-    store: Store = Path("pro-store"),
-    backend: Annotated[
-        str | None, typer.Option(envvar="PRO_BACKEND", help="URL of the backend; default: as `pro watch`.")
-    ] = None,
+    store: Store = DEFAULT_STORE,
+    backend: MaybeBackend = None,
     inbox: Inbox = None,
     contract: ContractFile = None,
-    goal: Annotated[str | None, typer.Option(help="balance | consolidate | repair; default: as `pro watch`.")] = None,
+    goal: MaybeGoal = None,
     json: Json = False,
     config: Settings = None,
 ) -> None:
@@ -84,7 +96,8 @@ def hook(
         remark("usage: an alert id is letters, digits and hyphens, at most 64")
         sys.exit(USAGE)
     with errors():
-        from pro.actions.watchers import alone, noted_watch, wake
+        from pro.actions.watchers import alone, wake
+        from pro.actions.watching import told_to_watch
 
         cause = f"alert {alert_id}"
         lock = alone(store)
@@ -96,28 +109,19 @@ def hook(
                 say("a watch is at work on this store; it was woken and looks at once")
             return
         try:
-            if backend is None:
-                noted = noted_watch(store)
-                backend = str(noted["backend"])
-                inbox = inbox or _path(noted["inbox"])
-                contract = contract or _path(noted["contract"])
-                goal = goal or noted["goal"]
-            watched = _watch(store, inbox, backend, contract, goal or "balance", config)
+            watched = told_to_watch(store, settings(config), backend=backend, inbox=inbox, contract=contract, goal=goal)
             raise SystemExit(_look(watched, cause, json))
         finally:
             lock.release()
 
 
-def _path(text: str | None) -> Path | None:
-    return None if text is None else Path(text)
-
-
 def _wait(store: Path, due: float) -> str:
     """Sleep until `due` (monotonic) or until somebody asks for a look, a second at least; returns why to look."""
-    from pro.actions.watchers import woken
+    from pro.actions.watchers import answer_knock, woken
 
     due = max(due, time.monotonic() + 1.0)
     while time.monotonic() < due:
+        answer_knock(store)
         cause = woken(store)
         if cause is not None:
             return cause
@@ -125,21 +129,11 @@ def _wait(store: Path, due: float) -> str:
     return "schedule"
 
 
-def _watch(
-    store: Path, inbox: Path | None, backend: str, contract: Path | None, goal: str, config: Path | None
-) -> Watch:
-    from pro.actions.watching import Watch
-    from pro.remediation.contract import load_contract
-
-    return Watch(store, inbox, backend, load_contract(contract) if contract else None, settings(config), goal)
-
-
 def _look(watched: Watch, cause: str, json: bool) -> int:
     from pro.actions.watching import cycle
 
-    progress = Progress()
-    done = cycle(watched, cause, progress)
-    progress.end()
+    with Progress() as progress:
+        done = cycle(watched, cause, progress)
     if json:
         emit(done.to_json())
     else:
@@ -155,6 +149,8 @@ def _say(done: Cycle) -> None:
         remark(f"left in the inbox: {line}")
     if done.resumed:
         say(f"  an interrupted run was taken up: {done.resumed['state']}")
+    if done.migrations and not done.tips:
+        say("  no tip calls for them; `pro plan` shows what they would bring")
     for tip in done.tips:
         say(f"  tip {tip['id']} {tip['state']}: {tip['title']}. {tip['action']} ({tip['cost']})")
     if done.cleared:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from pro.cli.common import (
+    DEFAULT_STORE,
     ERROR,
     SOMETHING_TO_DO,
     Goal,
@@ -21,7 +22,6 @@ from pro.cli.common import (
     Threshold,
     emit,
     errors,
-    hours,
     instant,
     remark,
     say,
@@ -39,7 +39,7 @@ PlanFile = Annotated[Path, typer.Argument(metavar="PLAN.JSON", help="A plan that
 
 @group.command()
 def plan(
-    store: Store = Path("pro-store"),
+    store: Store = DEFAULT_STORE,
     now: Now = None,
     goal: Goal = "balance",
     evacuate: Annotated[list[str] | None, typer.Option(help="Empty this host; may be given several times.")] = None,
@@ -66,15 +66,14 @@ def plan(
         from pro.planning.show import show
         from pro.workflow import decide, look_ahead, policy_of
 
-        progress = Progress()
-        conf = settings(config, heat={"threshold": threshold}, forecast={"horizon_h": hours(horizon)})
-        outlook = look_ahead(store, conf, instant(now), progress)
-        policy = policy_of(
-            conf, goal=goal, evacuate=host_ids(outlook.fleet, evacuate or []) or None, cluster=cluster, seconds=seconds,
-            seed=seed, workers=workers, max_moves=max_moves, aggressiveness=aggressiveness,
-        )  # fmt: skip
-        found = decide(outlook, conf, policy, created_at=SystemClock().now(), tell=progress)
-        progress.end()
+        with Progress() as progress:
+            conf = settings(config, threshold=threshold, horizon=horizon)
+            outlook = look_ahead(store, conf, instant(now), progress)
+            policy = policy_of(
+                conf, goal=goal, evacuate=host_ids(outlook.fleet, evacuate or []) or None, cluster=cluster, seconds=seconds,
+                seed=seed, workers=workers, max_moves=max_moves, aggressiveness=aggressiveness,
+            )  # fmt: skip
+            found = decide(outlook, conf, policy, created_at=SystemClock().now(), tell=progress)
         for warning in found.report.warnings:
             remark(f"warning: {warning}")
         text = dumps(found.plan)
@@ -99,7 +98,7 @@ def plan(
 
 @group.command()
 def failover(
-    store: Store = Path("pro-store"),
+    store: Store = DEFAULT_STORE,
     now: Now = None,
     k: Annotated[int, typer.Option("--k", min=1, help="So many hosts of one cluster may fail together, or fewer.")] = 1,
     cpu: Annotated[
@@ -159,20 +158,22 @@ def explain(
 
 
 @group.command()
-def verify(plan: PlanFile, store: Store = Path("pro-store"), now: Now = None, json: Json = False) -> None:
+def verify(plan: PlanFile, store: Store = DEFAULT_STORE, now: Now = None, json: Json = False) -> None:
     """Check a plan independently of whatever made it, against the inventory in the store. Exit code 1 if anything is wrong."""
     with errors():
-        from pro.actions.explaining import verify_plan
+        from pro.actions.verifying import verify_plan
+        from pro.core.text import plain
 
-        faults = verify_plan(read_plan(plan), store, instant(now))
+        found = verify_plan(read_plan(plan), store, instant(now))
         if json:
-            emit({"schema": "verify/1", "ok": not faults, "faults": faults})
+            emit({"schema": "verify/1", "ok": not found.faults, "faults": found.faults, "rules": found.rules})
         else:
-            for fault in faults:
+            for fault in found.faults:
                 say(f"wrong: {fault}")
-            if not faults:
+            if not found.faults:
                 say("the plan holds: every start and end of every migration keeps every rule")
-        if faults:
+                say(f"rules: {', '.join(plain(name) for name in found.rules)}")
+        if found.faults:
             raise SystemExit(ERROR)
 
 

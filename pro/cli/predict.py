@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pro.cli.common import (
+    DEFAULT_STORE,
     SOMETHING_TO_DO,
     Horizon,
     Json,
@@ -18,7 +19,6 @@ from pro.cli.common import (
     Threshold,
     emit,
     errors,
-    hours,
     instant,
     remark,
     say,
@@ -31,7 +31,7 @@ group = typer.Typer()
 
 @group.command()
 def forecast(
-    store: Store = Path("pro-store"),
+    store: Store = DEFAULT_STORE,
     now: Now = None,
     horizon: Horizon = None,
     origins: Annotated[int, typer.Option(min=1, help="How many past instants the record is taken from.")] = 4,
@@ -45,10 +45,9 @@ def forecast(
     with errors():
         from pro.actions.looking import forecast_record
 
-        progress = Progress()
-        conf = settings(config, forecast={"horizon_h": hours(horizon)})
-        record = forecast_record(store, conf, instant(now), origins, output, progress)
-        progress.end()
+        with Progress() as progress:
+            conf = settings(config, horizon=horizon)
+            record = forecast_record(store, conf, instant(now), origins, output, progress)
         if json:
             emit(record)
             return
@@ -72,15 +71,14 @@ def forecast(
 
 
 @group.command()
-def train(store: Store = Path("pro-store"), now: Now = None, json: Json = False, config: Settings = None) -> None:
+def train(store: Store = DEFAULT_STORE, now: Now = None, json: Json = False, config: Settings = None) -> None:
     """Learn from the store's own counters; what does not beat simple rules on held-back days is kept but not used."""
     with errors():
         from pro.actions.training import train_models
         from pro.core.text import plain
 
-        progress = Progress()
-        page = train_models(store, settings(config), instant(now), progress)
-        progress.end()
+        with Progress() as progress:
+            page = train_models(store, settings(config), instant(now), progress)
         if json:
             emit(page)
             return
@@ -102,7 +100,7 @@ def train(store: Store = Path("pro-store"), now: Now = None, json: Json = False,
 
 @group.command()
 def hotspots(
-    store: Store = Path("pro-store"),
+    store: Store = DEFAULT_STORE,
     now: Now = None,
     horizon: Horizon = None,
     threshold: Threshold = None,
@@ -116,10 +114,9 @@ def hotspots(
         from pro.core.text import plain
         from pro.workflow import baselines, look_ahead
 
-        progress = Progress()
-        conf = settings(config, heat={"threshold": threshold}, forecast={"horizon_h": hours(horizon)})
-        outlook = look_ahead(store, conf, instant(now), progress)
-        progress.end()
+        with Progress() as progress:
+            conf = settings(config, threshold=threshold, horizon=horizon)
+            outlook = look_ahead(store, conf, instant(now), progress)
         for warning in (*outlook.fleet.warnings, *outlook.demand.warnings):
             remark(f"warning: {warning}")
         if json:

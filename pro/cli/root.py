@@ -45,7 +45,19 @@ ERRORS = {
     "doctor": "error, or nothing to work with", "verify": "error, or something is wrong with the plan",
     "status": "error, or the run was interrupted and waits for `pro resume`",
 }  # fmt: skip
-REFUSE = ("demo", "ingest", "apply", "resume", "watch", "hook", "backtest", "tips show", "tips approve", "tips dismiss")
+REFUSE = (
+    "demo",
+    "ingest",
+    "apply",
+    "resume",
+    "watch",
+    "hook",
+    "backtest",
+    "tips show",
+    "tips approve",
+    "tips dismiss",
+    "tips test",
+)
 """Where a lock, a gate or a person may say no."""
 IN_PART = ("apply", "resume", "watch", "hook")
 
@@ -79,5 +91,5 @@ for _under, _typer in (("", app), ("inventory", data.inventory), ("tips", tips.g
     for _command in _typer.registered_commands:
         _command.epilog = exits(_command, _under)
 app.add_typer(data.inventory, name="inventory", help="Hosts, VMs and rules: bring them in, or ask a backend.")
-app.add_typer(tips.group, name="tips", help="Recommendations: list, show, approve, dismiss.")
+app.add_typer(tips.group, name="tips", help="Recommendations: list, show, approve, dismiss, test.")
 app.add_typer(faces.config_group, name="config", help="Settings: what is in force, and what there is.")

@@ -8,10 +8,29 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pro.cli.common import Json, Store, emit, errors, say, table
+from pro.cli.common import (
+    DEFAULT_STORE,
+    ContractFile,
+    Json,
+    MaybeBackend,
+    Progress,
+    Settings,
+    Store,
+    emit,
+    errors,
+    say,
+    settings,
+    table,
+)
 
 if TYPE_CHECKING:
+    from pro.actions.rehearsal import Rehearsal
     from pro.remediation.tips import TipBook
+
+WATCHES = {
+    "answers": "one is at work and answers", "none": "none is at work",
+    "busy": "one is at work and does not answer: it is in the middle of a look, or stuck",
+}  # fmt: skip
 
 group = typer.Typer(no_args_is_help=True)
 
@@ -28,7 +47,7 @@ def _book(store: Path) -> TipBook:
 
 @group.command("list")
 def list_(
-    store: Store = Path("pro-store"),
+    store: Store = DEFAULT_STORE,
     every: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False,
     json: Json = False,
 ) -> None:
@@ -45,7 +64,7 @@ def list_(
 
 
 @group.command("show")
-def show(number: Number, store: Store = Path("pro-store"), json: Json = False) -> None:
+def show(number: Number, store: Store = DEFAULT_STORE, json: Json = False) -> None:
     """One tip, its plan and its history."""
     with errors(), _book(store) as book:
         tip = book.tip(number)
@@ -71,7 +90,7 @@ def show(number: Number, store: Store = Path("pro-store"), json: Json = False) -
 @group.command("approve")
 def approve(
     number: Number,
-    store: Store = Path("pro-store"),
+    store: Store = DEFAULT_STORE,
     who: Who = None,
     plan: Annotated[
         str | None, typer.Option(help="Id of the plan you have seen; refused if it is another by now.")
@@ -99,7 +118,7 @@ def approve(
 def dismiss(
     number: Number,
     reason: Annotated[str, typer.Option(help="Why not.")],
-    store: Store = Path("pro-store"),
+    store: Store = DEFAULT_STORE,
     who: Who = None,
     json: Json = False,
 ) -> None:
@@ -112,3 +131,47 @@ def dismiss(
             emit(tip.to_json())
         else:
             say(f"dismissed: {tip.id}")
+
+
+@group.command("test")
+def rehearse_(
+    store: Store = DEFAULT_STORE,
+    backend: MaybeBackend = None,
+    contract: ContractFile = None,
+    who: Who = None,
+    json: Json = False,
+    config: Settings = None,
+) -> None:
+    """A test tip goes the whole way, marked as one: raised, put to backend, watch and gates, approved, carried out, closed. Moves nothing."""
+    with errors():
+        from pro.actions.rehearsal import rehearse
+        from pro.actions.watching import told_to_watch
+
+        with Progress() as progress:
+            watched = told_to_watch(store, settings(config), backend=backend, contract=contract)
+            found = rehearse(watched, who or getpass.getuser(), progress)
+        if json:
+            emit(found.to_json())
+        else:
+            _say_test(found)
+        raise SystemExit(found.applied.exit_code)
+
+
+def _say_test(found: Rehearsal) -> None:
+    tip, world, noted = found.tip, found.world, found.noted
+    say(f"tip {tip.id}: {tip.title}")
+    say(
+        f"backend   {found.backend}: {len(world.hosts)} hosts, {len(world.vms)} VMs; a ticket nobody has is {found.ticket} to it"
+    )
+    say(f"watch     {WATCHES[found.watch]}")
+    say(
+        f"hook      looks at {noted['backend']}"
+        if noted
+        else "hook      needs --backend: no watch has run on this store yet"
+    )
+    for name, alone, permit in found.gates:
+        say(
+            f"gate      {name}: {'permits' if permit.allowed else 'refuses'}{' acting alone' if alone else ''}, {permit.reason}"
+        )
+    say(f"applied   {found.applied.state}")
+    say(f"tip {tip.id} {tip.state.value}: {tip.reason}")

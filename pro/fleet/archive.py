@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pro.core.errors import FleetError, InputError
 from pro.fleet.columns import HOST_COLUMNS, VM_COLUMNS, schema
 from pro.fleet.readers import Found
-from pro.fleet.readers.rules import RulesReader, rule_json
+from pro.fleet.readers.rules import SCHEMA, RulesReader, rule_json
 from pro.fleet.tables import Inventory, conform, to_pandas
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def save_inventory(root: Path, inventory: Inventory) -> bool:
             attributes = [str(c) for c in frame.columns[len(columns) :]]
             table = pa.Table.from_pandas(frame, schema(columns, attributes), preserve_index=False)
             pq.write_table(table.replace_schema_metadata(None), temporary / f"{name}.parquet", compression="zstd")
-        text = json.dumps({"schema": "rules/1", "rules": [rule_json(r) for r in inventory.rules]}, indent=1)
+        text = json.dumps({"schema": SCHEMA, "rules": [rule_json(r) for r in inventory.rules]}, indent=1)
         (temporary / "rules.json").write_text(text, "utf-8", newline="\n")
         for path in temporary.iterdir():
             with path.open("rb+") as file:

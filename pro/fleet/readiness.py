@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pro.fleet.fleet import Bools, Fleet, Ints
+    from pro.fleet.fleet import Fleet, Ints
     from pro.telemetry.grid import Grid
 
 FRESH_S = 1800
@@ -243,58 +243,3 @@ def _hold(fleet: Fleet, rows: Sequence[Coverage]) -> dict[str, str]:
         elif caps[h] and unseen[h] > BLIND * caps[h]:
             hold[host] = f"of {counts[h]} VMs on {who}, {missing[h]} have no fresh processor counter"
     return hold
-
-
-@dataclass(frozen=True)
-class MigrationFacts:
-    """For every pair (source, destination), (H, H) each: what live migration between them needs.
-
-    `accepting` says whether the destination takes VMs at all. The diagonal is meaningless.
-    """
-
-    same_cluster: Bools
-    same_vendor: Bools
-    same_family: Bools
-    network: Bools
-    accepting: Bools
-
-    @property
-    def live(self) -> Bools:
-        """(H, H): any VM may move live."""
-        return self.compatible & self.same_family
-
-    @property
-    def compatible(self) -> Bools:
-        """(H, H): a VM in processor compatibility mode may move live."""
-        return self.same_cluster & self.same_vendor & self.network & self.accepting
-
-    def refusals(self, source: int, destination: int) -> tuple[str, ...]:
-        """Why nothing, or not everything, moves live from one host to the other; empty when everything may."""
-        pair = (source, destination)
-        said = (
-            (self.same_cluster, "they are not in one cluster"),
-            (self.same_vendor, "their processors are of different makers"),
-            (self.same_family, "their processor families differ: only VMs in processor compatibility mode"),
-            (self.network, "one of them has no migration network"),
-            (self.accepting, "the destination takes no VMs"),
-        )
-        return tuple(text for matrix, text in said if not matrix[pair])
-
-
-def migration_facts(fleet: Fleet) -> MigrationFacts:
-    """The facts for every pair of hosts of `fleet`."""
-
-    def same(name: str, unknown: bool) -> Bools:
-        code = fleet.host_groups[name].code
-        equal: Bools = code[:, None] == code[None, :]
-        return equal if unknown else equal & (code >= 0)[:, None]
-
-    wired = fleet.migration_mbps > 0
-    everywhere = np.ones((fleet.n_hosts, fleet.n_hosts), dtype=np.bool_)
-    return MigrationFacts(
-        same_cluster=same("cluster", False),
-        same_vendor=same("cpu_vendor", True),
-        same_family=same("cpu_family", True),
-        network=wired[:, None] & wired[None, :],
-        accepting=everywhere & fleet.accepting[None, :],
-    )

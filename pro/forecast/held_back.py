@@ -12,7 +12,7 @@ from pro.forecast.history import filled
 from pro.forecast.marginals import WAYS, ways
 from pro.forecast.origins import draw_origins
 from pro.forecast.paths import draw, level_paths, persistence
-from pro.forecast.together import common, strength
+from pro.forecast.together import common, in_a_new_day, strength
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,13 +39,15 @@ class Trial:
     group: Ints
     per_day: int
     paths: Floats
+    days: float
+    """Days between the first instant and the end of what was held back."""
 
     def blend(self) -> Blend:
         """The weights that served best."""
         return fit(WAYS, self.found, self.actual, self.ahead, self.size, self.group, self.per_day)
 
     def strength(self, blend: Blend) -> float:
-        """How much everything moves together beyond the replayed past."""
+        """How much everything moves together beyond the replayed past, in a day that none of the held-back ones is."""
         rng = np.random.default_rng(SEED)
         near = slice(None, None, 2)
         trials, mass = [], []
@@ -55,7 +57,7 @@ class Trial:
             quantiles = blend.apply(self.found[:, mine, near], self.ahead[near])
             trials.append((self.paths[mine][:, :, near], quantiles, self.actual[mine, near]))
             mass.append(1 / self.size[mine])
-        return strength(trials, mass, common(self.paths.shape[1], rng))
+        return in_a_new_day(strength(trials, mass, common(self.paths.shape[1], rng)), self.days)
 
 
 def held_back(past: History, slots: int, free: float, relative: bool) -> Trial | None:
@@ -98,6 +100,7 @@ def held_back(past: History, slots: int, free: float, relative: bool) -> Trial |
         np.concatenate(group),
         past.per_day,
         np.concatenate(drawn_paths),
+        (raw.shape[1] - int(ends[0])) / past.per_day,
     )
 
 

@@ -28,6 +28,7 @@ LEAST_GROUPS = 3
 """With fewer sums than this at an instant there is nothing to see in common; the replayed past alone says who moves with whom."""
 ASKED = (0.05, 0.1, 0.9, 0.95)
 SEED = 1
+MOST_GROWN = 3.0
 SURE = 0.01
 """A stronger factor must bring held-back sums closer to their levels by this much."""
 
@@ -86,6 +87,16 @@ def strength(
         if missed < best - SURE:
             best, kept = missed, candidate
     return kept
+
+
+def in_a_new_day(strength: float, days: float) -> float:
+    """The strength to expect in a new day, where `strength` was seen in so many.
+
+    What k days have in common is seen with (k - 1) / k of its variance, and a new day lies (1 + 1/k) of it around their mean. So the
+    common part of the variance grows by (k + 1) / (k - 1), at most threefold; the rest stays.
+    """
+    grown = strength * (days + 1) / max(days - 1, (days + 1) / MOST_GROWN)
+    return grown / (grown + 1 - strength)
 
 
 @dataclass(frozen=True)

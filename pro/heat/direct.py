@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pro.forecast.trees import Trees
-from pro.heat.features import RISING, Loads, features, heat_ahead
+from pro.heat.features import RISING, Loads, Table, features, heat_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,9 +30,12 @@ TRIVIAL = {
     "average of 1 h": "mean 12",
     "average of 2 h": "mean 24",
 }
-MOST_ROWS = 60_000
+MOST_ROWS, MOST_JUDGED = 60_000, 200_000
+"""Examples to learn from and to judge by, about: large fleets have more than are needed."""
 LEAST_HOT = 30
 """Hot instants without which there is nothing to learn."""
+MOST_SHUFFLES, JUDGED_ON = 11, 4
+"""Arrangements at random, at most, and how many there are to weigh and calibrate by."""
 BAGS, BAGS_OF_HOSTS, ROUNDS, PRIOR = 3, 4, 6, 2
 
 
@@ -110,10 +113,17 @@ class Examples:
     hot: NDArray[np.bool_]
     before: NDArray[np.bool_]
 
+    def every(self, step: int) -> Examples:
+        """Every so manyth of them."""
+        return Examples(self.names, self.rows[::step].copy(), self.hot[::step], self.before[::step])
 
-def examples(loads: Loads, window: Window, steps: int, *, daily: bool = True) -> Examples:
-    """What was known at each instant of `window`, and what came. The window must end `steps` before the loads do."""
-    table = features(loads, daily=daily)
+
+def examples(loads: Loads, window: Window, steps: int, *, daily: bool = True, table: Table | None = None) -> Examples:
+    """What was known at each instant of `window`, and what came. The window must end `steps` before the loads do.
+
+    `table`: the features of `loads`, if they are there already.
+    """
+    table = features(loads, daily=daily) if table is None else table
     ahead, before = heat_ahead(loads.use(), steps)
     t = window.instants
     return Examples(table.names, table.rows(t), ahead[:, t].ravel(), before[:, t].ravel())
@@ -125,6 +135,14 @@ def together(parts: Sequence[Examples]) -> Examples:
         parts[0].names, np.concatenate([p.rows for p in parts]), np.concatenate([p.hot for p in parts]),
         np.concatenate([p.before for p in parts]),
     )  # fmt: skip
+
+
+def shuffles(rows: int) -> int:
+    """How often to throw the VMs onto hosts at random, besides hosts as they are, where one arrangement gives so many rows to learn from.
+
+    Few hosts are few accidents of who stands with whom, and trees learn them by heart; other groups of the same VMs are other accidents.
+    """
+    return int(np.clip(MOST_ROWS // max(rows, 1) - 1, 1, MOST_SHUFFLES))
 
 
 def train(learn: Examples, choose: Examples, steps: int) -> HeatModel | None:
@@ -173,10 +191,10 @@ def _weigh(parts: Wide, hot: NDArray[np.bool_]) -> Wide:
 
 
 def _thinned(given: Examples) -> tuple[Floats, NDArray[np.bool_]]:
-    step = -(-len(given.hot) // MOST_ROWS)
-    rows = given.rows[::step]
+    given = given.every(-(-len(given.hot) // MOST_ROWS))
+    rows = given.rows
     # A feature nobody ever had (last week, in a first week) is no feature; trees refuse one without a value.
-    return np.where(np.isfinite(rows).any(axis=0), rows, np.float32(0.0)), given.hot[::step]
+    return np.where(np.isfinite(rows).any(axis=0), rows, np.float32(0.0)), given.hot
 
 
 def _grow(rows: Floats, hot: NDArray[np.bool_], names: tuple[str, ...], seed: int) -> Any:

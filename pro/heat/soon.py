@@ -9,7 +9,18 @@ import numpy as np
 
 from pro.core.units import COUNTERS, CPU, DISK, NET
 from pro.fleet.entities import entity_of, spokesmen
-from pro.heat.direct import HeatModel, Window, examples, together, train
+from pro.heat.direct import (
+    JUDGED_ON,
+    MOST_JUDGED,
+    MOST_ROWS,
+    Examples,
+    HeatModel,
+    Window,
+    examples,
+    shuffles,
+    together,
+    train,
+)
 from pro.heat.features import HOUR, STEP_S, Loads, features
 from pro.heat.hotspot import Cause
 
@@ -26,7 +37,8 @@ COUNTER_OF = {CPU: "cpu_pct", DISK: "disk_bps", NET: "net_bps"}
 LEAST_DAYS = 5.0
 """Days of counters before a classifier is trained at all; below, a model of this kind loses to simple rules."""
 CHOOSE_DAYS = 1.5
-SHUFFLES = 2
+EVERY = 3
+"""Instants between two examples to learn from: neighbours are much alike."""
 LARGEST_SHARES = 5
 
 
@@ -95,20 +107,26 @@ def train_heat(loads: Loads, days: float, seed: int = 0) -> dict[int, HeatModel]
     begin = max(end - round(days * 24 * HOUR), 0) + 6 * HOUR
     if days < LEAST_DAYS:
         return {}
-    rng = np.random.default_rng(seed)
-    arranged = [loads, *(_thrown(loads, rng) for _ in range(SHUFFLES))]
     split = end - round(CHOOSE_DAYS * 24 * HOUR)
-    found = {}
-    for hours in HORIZONS_H:
-        steps = hours * HOUR
-        if split - steps <= begin or end - steps <= split:
-            continue
-        learn = together([examples(one, Window(begin, split - steps, 3), steps) for one in arranged])
-        choose = together([examples(one, Window(split, end - steps), steps) for one in arranged[:2]])
-        model = train(learn, choose, steps)
-        if model is not None:
-            found[hours] = model
-    return found
+    ahead = {h: h * HOUR for h in HORIZONS_H if begin < split - h * HOUR and split < end - h * HOUR}
+    if not ahead:
+        return {}
+    rng = np.random.default_rng(seed)
+    rows, judged = loads.hosts * (split - begin) // EVERY, loads.hosts * (end - split)
+    count = 1 + shuffles(rows)
+    learn: dict[int, list[Examples]] = {h: [] for h in ahead}
+    choose: dict[int, list[Examples]] = {h: [] for h in ahead}
+    for k in range(count):
+        one = loads if k == 0 else _thrown(loads, rng)
+        table = features(one)
+        for hours, steps in ahead.items():
+            each = examples(one, Window(begin, split - steps, EVERY), steps, table=table)
+            learn[hours].append(each.every(max(rows * count // MOST_ROWS, 1)))
+            if k < JUDGED_ON:
+                each = examples(one, Window(split, end - steps), steps, table=table)
+                choose[hours].append(each.every(max(judged * JUDGED_ON // MOST_JUDGED, 1)))
+    models = {h: train(together(learn[h]), together(choose[h]), steps) for h, steps in ahead.items()}
+    return {h: model for h, model in models.items() if model is not None}
 
 
 def _thrown(loads: Loads, rng: np.random.Generator) -> Loads:

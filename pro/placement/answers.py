@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pro.core.units import MEMORY
-from pro.placement.gains import fewer, gains, units
+from pro.placement.gains import fewer, gains
 from pro.placement.hosts import stories
 from pro.placement.relax import host_cool, remedy, rules_broken
+from pro.placement.words import units
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pro.placement.explain import Explanation
-    from pro.placement.place import Question
     from pro.placement.placement import Placement
+    from pro.placement.question import Question
 
 ALL_HOSTS = 200
 """Fleets with at most so many hosts have every host told; larger ones those that the plan touches and those that are hot."""

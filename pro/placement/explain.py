@@ -17,13 +17,16 @@ from pro.placement.part import only
 from pro.placement.problem import Tier
 from pro.placement.referee import MOVABLE
 from pro.placement.whatif import RowAt, Standing, TiersAt
+from pro.placement.words import say_changes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from pro.core.arrays import Ints
     from pro.fleet import Fleet
     from pro.placement.language import Term
-    from pro.placement.rules import Constraint, Ints
+    from pro.placement.rules import Constraint
+    from pro.placement.words import Unit
 
 
 @dataclass(frozen=True)
@@ -95,11 +98,12 @@ def explain(
     host_of: Ints,
     vms: Sequence[int] | None = None,
     near: Ints | None = None,
+    units: Mapping[str, Unit] | None = None,
 ) -> tuple[Explanation, ...]:
     """Explain the VMs `vms` (indices; None: those that `host_of` (V,) moves), with `tiers` as the engines saw them.
 
     `near` (H,): a label for every host, for example its cluster; of a large fleet a VM is told about the hosts with the label
-    of its home alone, and about the one where it was put.
+    of its home alone, and about the one where it was put. `units`: of every goal, for the words (see words.py).
     """
     standing = Standing(fleet.host_of, np.asarray(host_of, np.int64), fleet.n_hosts)
     asked = np.flatnonzero(standing.host_of != standing.home).tolist() if vms is None else list(vms)
@@ -114,7 +118,7 @@ def explain(
         changes = costs.changes(v, hosts)
         refusals = objections.to(v, hosts)
         options = tuple(
-            _option(fleet, standing, (v, h), _changes(goals, totals, changes[:, k]), refusals[k])
+            _option(fleet, standing, (v, h), _changes(goals, totals, changes[:, k]), refusals[k], units or {})
             for k, h in enumerate(hosts.tolist())
         )
         home, chosen = fleet.hosts[standing.home[v]], fleet.hosts[standing.host_of[v]]
@@ -156,15 +160,6 @@ class Objections:
         for i, row in self._about.get(v, ()):
             amounts[i] += row.refuses(v)
         return amounts
-
-    def amount_as_placed(self, i: int) -> int:
-        """By how much rule number `i` is broken as placed."""
-        return sum(r.amount for r in self._rules[i][1])
-
-    def broken(self, i: int, v: int) -> Ints:
-        """(H,) by how much rule number `i` is broken with `v` on each host."""
-        none = np.zeros(self._at.hosts, np.int64)
-        return sum((r.broken(v) for r in self._rules[i][1]), none)
 
     def _words(self, i: int, v: int, h: int) -> str:
         """The rule's own words for what `v` on `h` breaks and the placement does not.
@@ -213,8 +208,9 @@ def _changes(tiers: Sequence[Tier], totals: list[int], amounts: Ints) -> tuple[C
 
 
 def _option(
-    fleet: Fleet, standing: Standing, pair: tuple[int, int], changes: tuple[Change, ...], refusals: tuple[Refusal, ...]
-) -> Option:
+    fleet: Fleet, standing: Standing, pair: tuple[int, int], changes: tuple[Change, ...], refusals: tuple[Refusal, ...],
+    units: Mapping[str, Unit],
+) -> Option:  # fmt: skip
     v, h = pair
     chosen, home = h == int(standing.host_of[v]), h == int(standing.home[v])
     name = plain(fleet.host_names[h])
@@ -223,21 +219,5 @@ def _option(
     elif refusals:
         text = f"{name}: refused, {'; '.join(f'{plain(r.rule)}: {r.text}' for r in refusals)}"
     else:
-        text = f"{name}: allowed, {_say(changes)}"
+        text = f"{name}: allowed, {say_changes(((c.tier, c.amount, c.percent) for c in changes), units) or 'as good as the one chosen'}"
     return Option(fleet.hosts[h], fleet.host_names[h], chosen, home, refusals, changes, text)
-
-
-def _say(changes: tuple[Change, ...]) -> str:
-    """The changes in words, the most important tier first."""
-    said = []
-    for change in changes:
-        if change.amount == 0:
-            continue
-        more = "higher" if change.amount > 0 else "lower"
-        if change.percent is None:
-            said.append(f"{change.tier} would rise from nothing")
-        elif abs(change.percent) < 0.5:
-            said.append(f"{change.tier} would be a trace {more}")
-        else:
-            said.append(f"{change.tier} would be {abs(change.percent):,.0f} % {more}")
-    return ", ".join(said) if said else "as good as the one chosen"

@@ -6,21 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pro.core.text import plain
-from pro.core.units import MEMORY
-from pro.placement.policy import HOST_WORTH, WORTH, percent_hours
+from pro.placement.words import measured, say, units
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pro.placement.explain import Change, Explanation, Refusal
-    from pro.placement.place import Question
+    from pro.placement.explain import Explanation, Refusal
     from pro.placement.placement import Placement
+    from pro.placement.question import Question
 
 
 _NOT_FOR = ("moves", "memory moved", "balance")
 """Goals that no migration is made for."""
-OTHER = "other"
-"""Weights and preferences."""
 
 
 @dataclass(frozen=True)
@@ -59,24 +56,6 @@ class Fewer:
     text: str
 
 
-def units(question: Question) -> dict[str, tuple[float, str]]:
-    """Goal -> what one of its people's units costs, and that unit. What has no other unit is in migrations, by their price."""
-    heat = percent_hours(question.demand)
-    price = WORTH[question.policy.aggressiveness] * heat if question.policy.goal != "repair" else 1.0
-    resources = (r for r in question.fleet.resources if r != MEMORY)
-    return {
-        "broken rules": (1.0, "violations"),
-        **{f"heat {r}": (heat, "% x hours") for r in resources},
-        "heat": (heat, "% x hours"),
-        "moves": (max(round(price), 1), "migrations"),
-        OTHER: (max(round(price), 1), "migrations it is worth"),
-        "placement reserve": (1.0, "MiB"),
-        "memory moved": (1.0, "GiB"),
-        "hosts on": (HOST_WORTH * heat, "hosts"),
-        "balance": (1e7, "% over the cluster's mean"),
-    }
-
-
 def gains(question: Question, explained: Iterable[Explanation]) -> tuple[Gain, ...]:
     """One for every explained VM that moves; the most needed first."""
     table = units(question)
@@ -84,7 +63,7 @@ def gains(question: Question, explained: Iterable[Explanation]) -> tuple[Gain, .
     for told in explained:
         if told.moved:
             home = told.without
-            worse = tuple(_worse(change, table) for change in home.changes if change.amount)
+            worse = tuple(Worse(c.tier, *measured(c.tier, c.amount, table)) for c in home.changes if c.amount)
             text = _say(plain(told.vm_name), worse, home.refusals)
             found.append(Gain(told.vm, told.vm_name, worse, home.refusals, text))
     return tuple(sorted(found, key=lambda gain: (not gain.refusals, -_broken(gain), -gain.heat)))
@@ -94,25 +73,14 @@ def _broken(gain: Gain) -> float:
     return sum(w.amount for w in gain.worse if w.goal == "broken rules")
 
 
-def _worse(change: Change, table: dict[str, tuple[float, str]]) -> Worse:
-    per, unit = table.get(change.tier, table[OTHER])
-    return Worse(change.tier, round(change.amount / per, 3), unit)
-
-
 def _say(name: str, worse: Sequence[Worse], refusals: Sequence[Refusal]) -> str:
     said = [f"breaks {plain(r.rule)} ({r.text})" for r in refusals]
     said += [
-        say_worse(w)
+        say(w.goal, w.amount, w.unit)
         for w in worse
         if w.goal not in ("broken rules", "moves", "memory moved") and abs(w.amount) >= 0.005
     ]
     return f"without {name}: {', '.join(said) or 'nothing gets worse'}"
-
-
-def say_worse(w: Worse) -> str:
-    """`heat cpu +4.2 % x hours`."""
-    digits = f"{w.amount:+,.0f}" if float(w.amount).is_integer() or abs(w.amount) >= 100 else f"{w.amount:+,.2f}"
-    return f"{w.goal} {digits} {w.unit}".rstrip()
 
 
 def fewer(placement: Placement, found: Sequence[Gain], moved: int) -> Fewer:

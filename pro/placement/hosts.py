@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pro.core.arrays import Ints
     from pro.placement.explain import Explanation
-    from pro.placement.place import Question
-    from pro.placement.rules import Ints
+    from pro.placement.question import Question
 
 EXAMPLES = 3
 

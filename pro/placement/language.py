@@ -17,10 +17,8 @@ import numpy as np
 from pro.fleet import frozen
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from pro.core.arrays import Bools, Ints
 
-    Ints = NDArray[np.int64]
-    Bools = NDArray[np.bool_]
 
 When = Literal["after", "during", "moved"]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from pro.fleet import Groups
 
 if TYPE_CHECKING:
+    from pro.core.arrays import Ints
     from pro.fleet import Fleet
-    from pro.placement.rules import Ints
 
 
 def only(fleet: Fleet, vms: Ints) -> Fleet:

@@ -16,9 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pro.core.arrays import Ints
     from pro.fleet import Demand, Fleet
-
-    Ints = NDArray[np.int64]
 
 
 class Objective(Protocol):

@@ -12,8 +12,9 @@ from pro.placement.rules import Violation
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pro.core.arrays import Ints
     from pro.fleet import Fleet
-    from pro.placement.rules import Constraint, Ints
+    from pro.placement.rules import Constraint
 
 MOVABLE = "movable"
 """The rule that every fleet has: what cannot be migrated stays."""

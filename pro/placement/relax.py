@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pro.core.arrays import Ints
     from pro.fleet import Demand, Fleet
-    from pro.placement.rules import Constraint, Ints
+    from pro.placement.rules import Constraint
 
 MOST_CHOICES = 12_000
 """Pairs of VM and host that are looked at at once; larger fleets in part."""

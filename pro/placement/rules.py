@@ -8,13 +8,9 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from pro.core.arrays import Ints
     from pro.fleet import Fleet
     from pro.placement.language import Row
-
-    Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

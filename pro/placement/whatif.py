@@ -27,12 +27,8 @@ from pro.placement.language import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
+    from pro.core.arrays import Bools, Ints
     from pro.placement.problem import Tier
-    from pro.placement.rules import Ints
-
-    Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)

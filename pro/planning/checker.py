@@ -22,14 +22,11 @@ from pro.planning.profiles import profile as profile_named
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from pro.core.arrays import Ints
     from pro.fleet import Fleet
     from pro.placement.rules import Constraint
     from pro.planning.plan import Migration, Plan, Wave
 
-    Ints = NDArray[np.int64]
 
 _EVERY_ORDER = 4
 _SLACK_S = 0.01

@@ -17,11 +17,9 @@ from pro.planning.tally import Tally
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from numpy.typing import NDArray
-
+    from pro.core.arrays import Ints
     from pro.fleet import Fleet
 
-    Ints = NDArray[np.int64]
 
 MEMORY_LABEL = "memory"
 

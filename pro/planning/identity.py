@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pro.planning.plan import Plan
 
 
-_YOUNGER = ("answers",)
+_YOUNGER = ("answers", "policy")
 
 
 def canonical(value: Any) -> str:

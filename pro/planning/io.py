@@ -40,7 +40,7 @@ def loads(text: str) -> Plan:
         raise InputError("plan file is nested too deeply") from None
     except ValueError as error:
         raise InputError(f"plan file is not JSON: {error}") from error
-    plan = _plan(_object(body, "plan", _PLAN, optional=("explain", "violations", "answers")))
+    plan = _plan(_object(body, "plan", _PLAN, optional=("explain", "violations", "answers", "policy")))
     if content_id(plan) != plan.id:
         raise InputError("the plan was edited: its content does not match its id", where="plan.id")
     return plan
@@ -202,6 +202,22 @@ def _hex(value: Any, path: str) -> str:
     return str(value)
 
 
+def _policy(value: Any, path: str) -> dict[str, Any]:
+    return _object(value, path, _POLICY) if value != {} else {}
+
+
+def _failover(value: Any, path: str) -> dict[str, Any]:
+    return _object(value, path, {"hosts": _whole, "granted": _counts})
+
+
+def _counts(value: Any, path: str) -> dict[str, int]:
+    return {name: _whole(n, f"{path}.{name}") for name, n in _free_object(value, path).items()}
+
+
+def _whole_if_any(value: Any, path: str) -> int | None:
+    return None if value is None else _whole(value, path)
+
+
 def _ends(value: Any, path: str) -> dict[str, str]:
     return {vm: _name(host, f"{path}.{vm}") for vm, host in _free_object(value, path).items()}
 
@@ -240,6 +256,16 @@ _MIGRATION: dict[str, Callable[[Any, str], Any]] = {
     "vm_name": _text,
 }
 
+_POLICY: dict[str, Callable[[Any, str], Any]] = {
+    "memory_reserve_mib": _whole,
+    "memory_start_mib": _whole,
+    "max_moves": _whole_if_any,
+    "max_gib": _whole_if_any,
+    "max_moves_per": _counts,
+    "evacuate": _texts,
+    "failover": _failover,
+}
+
 _PLAN: dict[str, Callable[[Any, str], Any]] = {
     "schema": _schema,
     "id": _hex,
@@ -259,5 +285,6 @@ _PLAN: dict[str, Callable[[Any, str], Any]] = {
     "explain": _free_object,
     "violations": _free_objects,
     "answers": _free_object,
+    "policy": _policy,
     "ends": _ends,
 }

@@ -9,9 +9,7 @@ import numpy as np
 from pro.placement.language import Limit, counted
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Ints = NDArray[np.int64]
+    from pro.core.arrays import Ints
 
 
 class Load:

@@ -22,15 +22,12 @@ from pro.planning.waves import Schedule, schedule
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from pro.core.arrays import Ints
     from pro.fleet import Demand, Fleet
     from pro.placement.language import Row
     from pro.placement.problem import Constraint
     from pro.planning.physics import Dirtying
     from pro.planning.steps import Step
-
-    Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class PlanContext:
         The goal's name; the instant the plan is made for and the instant it was made at (ISO 8601, UTC).
     constraints
         The rules; their rows hold in flight. `rows`, where given, are used instead of compiling them again.
-    tiers, proof, before, after, violations, explain, answers
+    tiers, proof, before, after, violations, explain, answers, policy
         Copied into the plan as JSON (see `Plan`). Leave wall-clock seconds out: they would change the id.
     reasons
         VM id -> sentence, instead of the computed one.
@@ -74,6 +71,7 @@ class PlanContext:
     violations: Sequence[Mapping[str, Any]] = ()
     explain: Mapping[str, Any] = field(default_factory=dict)
     answers: Mapping[str, Any] = field(default_factory=dict)
+    policy: Mapping[str, Any] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
     profile: Profile | None = None
     dirtying: Mapping[str, Dirtying] = field(default_factory=dict)
@@ -126,6 +124,7 @@ def make_plan(fleet: Fleet, demand: Demand | None, host_of: Ints, context: PlanC
         facts=known,
         explain=_json(context.explain, "explain"),
         answers=_json(context.answers, "answers"),
+        policy=_json(context.policy, "policy"),
         violations=tuple(_json(context.violations, "violations")),
         ends={m.vm: m.destination for m in steps},
     )

@@ -16,10 +16,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pro.core.arrays import Floats, Ints
     from pro.fleet import Demand, Fleet
 
-    Ints = NDArray[np.int64]
-    Floats = NDArray[np.float64]
 
 REPAIR_FIRST = 0
 _COOLEST = 1_000_000

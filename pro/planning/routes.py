@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from pro.core.arrays import Ints
     from pro.planning.estimates import Estimates
     from pro.planning.flight import Flight
 
-    Ints = NDArray[np.int64]
     Leg = tuple[int, int]
 
 _LOOKS = 5_000

@@ -20,13 +20,10 @@ from pro.planning.steps import Step, WaveInMaking
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from pro.core.arrays import Ints
     from pro.placement.language import Near, Row, Together
     from pro.planning.estimates import Estimates
 
-    Ints = NDArray[np.int64]
 
 _STOPOVERS_SEARCHED = 3
 """The search for a better order allows itself at most so many stop-overs."""

@@ -22,7 +22,7 @@ import json
 import tomllib
 from dataclasses import dataclass
 from datetime import datetime, time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pro.core.errors import InputError
@@ -82,6 +82,7 @@ class Contract:
 class ContractGate:
     """A contract as a gate, for a plan of known probability. No contract refuses everything."""
 
+    name: ClassVar[str] = "contract"
     contract: Contract | None
     probability: float
 

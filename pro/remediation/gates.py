@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from pro.core.text import plain
 from pro.remediation.antiflap import AntiFlap, doubt, rest
@@ -34,6 +34,11 @@ class Permit:
 
 class Gate(Protocol):
     """One reason not to act. `plan` holds only the migrations that are left to do."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        ...
 
     def permits(self, plan: Plan, world: World, now: datetime) -> Permit:
         """Whether `plan` may be applied to `world` now."""
@@ -63,6 +68,7 @@ def stamp(at: datetime) -> str:
 class MoveBudget:
     """At most so many migrations and GiB in one plan and in any 24 hours."""
 
+    name: ClassVar[str] = "move budget"
     journal: Path
     per_plan: int = 20
     per_day: int = 60
@@ -96,6 +102,7 @@ class Cooldown:
     All steps of one run count as one migration, so a stop-over is none of its own.
     """
 
+    name: ClassVar[str] = "cooldown"
     journal: Path
     first_min: float = 30.0
     longest_min: float = 240.0
@@ -136,6 +143,7 @@ class HoldWhenTooMuchIsHot:
     hosts never hold a plan back: in a small estate two of four may well be hot.
     """
 
+    name: ClassVar[str] = "hold when too much is hot"
     hot_hosts: int
     coverage: float
     most_hot: float = 0.4
@@ -159,6 +167,7 @@ class HoldWhenTooMuchIsHot:
 class Freshness:
     """A plan that answers an old forecast answers the wrong question."""
 
+    name: ClassVar[str] = "freshness"
     minutes: float = 60.0
 
     def permits(self, plan: Plan, world: World, now: datetime) -> Permit:
@@ -177,6 +186,7 @@ class Freshness:
 class KillSwitch:
     """While the file exists nothing is applied. Its first line says why."""
 
+    name: ClassVar[str] = "kill switch"
     path: Path
 
     def permits(self, plan: Plan, world: World, now: datetime) -> Permit:
@@ -191,6 +201,8 @@ class KillSwitch:
 class OtherBalancer:
     """Two balancers on one estate undo each other's work."""
 
+    name: ClassVar[str] = "other balancer"
+
     def permits(self, plan: Plan, world: World, now: datetime) -> Permit:
         """Refuses while any host of `world` reports one."""
         active = [f"{plain(h.balancer)} on {plain(h.host)}" for h in world.hosts.values() if h.balancer]
@@ -203,6 +215,7 @@ class OtherBalancer:
 class CircuitBreaker:
     """After `failures` failed migrations within `minutes`, or one in doubt, nothing is applied until that time has passed."""
 
+    name: ClassVar[str] = "circuit breaker"
     journal: Path
     failures: int = 2
     minutes: float = 10.0

@@ -42,6 +42,8 @@ NEXT: dict[TipState, tuple[TipState, ...]] = {
 
 ACTIVE = tuple(NEXT)
 DECIDED = (TipState.APPROVED, TipState.AUTO)
+TEST = "test:"
+"""What keys of test tips begin with."""
 SEVERITIES = ("info", "warning", "critical")
 
 
@@ -76,6 +78,11 @@ class Tip:
     author: str = ""
     approver: str = ""
 
+    @property
+    def test(self) -> bool:
+        """Whether it was raised to see that tips find their way (`pro tips test`), and nothing is wrong."""
+        return self.key.startswith(TEST)
+
     def to_json(self) -> dict[str, Any]:
         """Schema "tip/1"."""
         return {"schema": "tip/1", **vars(self)}
@@ -93,6 +100,8 @@ class Concern:
     ignored: str
     probability: float
     vms: frozenset[str] = frozenset()
+    action: str = ""
+    """What to do, where no plan says it."""
 
 
 def of_hotspot(hotspot: Hotspot, names: Mapping[str, str]) -> Concern:
@@ -127,8 +136,24 @@ def of_rule(rule: str, text: str, vms: Sequence[str] = (), severity: str = "warn
     )
 
 
+def of_test(who: str, at: str) -> Concern:
+    """Nothing is wrong, and somebody wants to see that a tip would get through. `at` tells one test from another."""
+    return Concern(
+        key=f"{TEST}{at}",
+        severity="info",
+        host="",
+        title="TEST, nothing is wrong",
+        problem=f"{plain(who)} wants to see whether a tip would go the whole way",
+        ignored="nothing happens",
+        probability=1.0,
+        action="Move nothing.",
+    )
+
+
 def action_of(concern: Concern, plan: Plan | None, names: Mapping[str, str]) -> str:
     """What to do about `concern`, in one sentence."""
+    if concern.action:
+        return concern.action
     if plan is None or not plan.migrations:
         return "No migration helps: see the plan's reasons."
     mine = [m for m in plan.migrations if m.source == concern.host or m.vm in concern.vms] or list(plan.migrations)

@@ -33,6 +33,7 @@ from pro.remediation.tip import (
     cost_of,
     moves_of,
     of_hotspot,
+    of_test,
 )
 
 if TYPE_CHECKING:
@@ -147,6 +148,11 @@ class TipBook:
                 self._db.execute("INSERT OR IGNORE INTO plans (id, plan) VALUES (?,?)", (plan.id, dumps(plan)))
             return [t for c in concerns if (t := self._raise(c, plan, now, names, cluster)) is not None]
 
+    def raise_test(self, plan: Plan, now: datetime, who: str) -> Tip:
+        """A test tip with the empty `plan`. The watch leaves it alone; `expire` does not."""
+        (tip,) = self.raise_or_refresh((), plan, now, repairs=(of_test(who, stamp(now)),))
+        return tip
+
     def _raise(
         self, concern: Concern, plan: Plan | None, now: datetime, names: Mapping[str, str], cluster: str
     ) -> Tip | None:
@@ -207,7 +213,7 @@ class TipBook:
         `cluster`: only tips of this one (None: of all).
         """
         present = set(keys)
-        gone = [t for t in self._waiting() if t.key not in present and cluster in (None, t.cluster)]
+        gone = [t for t in self._waiting() if t.key not in present and cluster in (None, t.cluster) and not t.test]
         return self._close(gone, TipState.CLEARED, now, "healthy again by itself")
 
     def expire(self, now: datetime, minutes: float = 60.0) -> list[Tip]:

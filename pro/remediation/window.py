@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 from zoneinfo import ZoneInfo
 
 from pro.remediation.gates import Permit
@@ -29,6 +29,7 @@ class ChangeWindow:
     starts: time
     ends: time
     days: frozenset[int] = frozenset(range(7))
+    name: ClassVar[str] = "change window"
 
     def permits(self, plan: Plan, world: World, now: datetime) -> Permit:
         """Open now, and for as long as the plan is expected to take."""

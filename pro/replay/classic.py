@@ -20,15 +20,12 @@ from pro.planning.physics import assumed_dirtying
 from pro.replay.view import Decision
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from pro.core.arrays import Floats
     from pro.placement.problem import Problem
     from pro.planning.plan import Migration
     from pro.replay.policies import PolicySpec
     from pro.replay.view import View
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
 
 CPU_RESERVE = 0.10
 """Share of a host's processors that VMM's rating leaves out of account (its host reserve)."""

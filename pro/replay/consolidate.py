@@ -30,15 +30,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from numpy.typing import NDArray
-
+    from pro.core.arrays import Bools, Floats, Ints
     from pro.fleet import Fleet
     from pro.placement.problem import Problem
     from pro.placement.rules import Constraint
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
-    Bools = NDArray[np.bool_]
 
 UNHURRIED_S = 3600.0
 """Engines stop by themselves, so that the answer does not depend on the machine; this only guards against never."""

@@ -15,10 +15,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pro.core.arrays import Ints
     from pro.planning.plan import Migration
     from pro.replay.past import Past
-
-    Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,11 @@ import numpy as np
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
+    from pro.core.arrays import Floats, Ints
     from pro.fleet import Fleet
     from pro.planning.plan import Plan
     from pro.workflow import Recommendation
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
 
 STEP_S = 300
 

@@ -14,13 +14,10 @@ from pro.replay.past import STEP_S
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
+    from pro.core.arrays import Floats
     from pro.replay.course import Moved
     from pro.replay.past import Past
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
 
 IDLE_W, BUSY_W = 100.0, 250.0
 """Watts of a host that is on, idle and at full use, linear in between; none of an empty host, which could be switched off. A stand-in for

@@ -19,16 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
+    from pro.core.arrays import Bools, Floats, Ints
     from pro.fleet import Fleet
     from pro.fleet.tables import Inventory
     from pro.telemetry.grid import Grid
     from pro.telemetry.store import Store
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
-    Bools = NDArray[np.bool_]
 
 STEP_S = 300
 FULL = 0.995

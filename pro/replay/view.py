@@ -14,18 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from numpy.typing import NDArray
-
     from pro.config import Config
+    from pro.core.arrays import Bools, Floats, Ints
     from pro.fleet import Fleet
     from pro.forecast import Scenarios
     from pro.planning.plan import Migration
     from pro.remediation.antiflap import Trip
     from pro.telemetry import Grid
-
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
-    Bools = NDArray[np.bool_]
 
 
 class Reader(Protocol):

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from markupsafe import Markup
-    from numpy.typing import NDArray
 
-    Floats = NDArray[np.float64]
+    from pro.core.arrays import Floats
+
     Box = tuple[float, float, float, float]
 
 BUCKETS = 384

@@ -18,11 +18,10 @@ if TYPE_CHECKING:
     from markupsafe import Markup
     from numpy.typing import NDArray
 
+    from pro.core.arrays import Floats, Ints
     from pro.planning.plan import Migration
     from pro.reports.report import Report
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
     Mark = tuple[float, float, float, float]
 
 BELOW = (0.0, 0.3, 0.5, 0.65)

@@ -15,14 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from numpy.typing import NDArray
-
+    from pro.core.arrays import Floats, Ints
     from pro.fleet import Demand, Fleet
     from pro.heat import Hotspot
     from pro.reports.report import Report
-
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
 
 
 RISK = (0.1, 0.3, 0.5)

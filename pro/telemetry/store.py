@@ -113,12 +113,3 @@ class Store:
         from pro.telemetry import partitions
 
         return partitions.coverage(self, until, days)
-
-    def root_partition_only(self, hosts: Iterable[str], until: datetime | None = None) -> list[str]:
-        """Those of `hosts` (entity ids) with `cpu_pct` but without `host_cpu_pct` in the last 8 days.
-
-        On a Hyper-V host `Processor(_Total)` sees the root partition alone: it may read 13 % on a machine that is 65 % busy.
-        """
-        seen = {(row.counter, row.entity) for row in self.coverage(until)}
-        names = sorted({host.strip().casefold() for host in hosts})
-        return [host for host in names if ("cpu_pct", host) in seen and ("host_cpu_pct", host) not in seen]

@@ -157,3 +157,22 @@ def test_a_backend_that_is_none_is_an_error(url: str, pro: Pro, home: Path, smal
     said = pro("inventory", "discover", "--backend", url)
     assert (said.code, said.out) == (1, "")
     assert said.err.startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("ingest", "{counters}", "--tz", "Mars/Olympus"), "unknown time zone, got 'Mars/Olympus'"),
+        (("ingest", "{counters}", "--encoding", "hex"), "unknown encoding, got 'hex'"),
+        (("inventory", "import", "{hosts}", "--at", "noon"), "--at: not an instant, got 'noon'"),
+        (("report", "-o", "report.pdf"), "report.pdf: no such kind of report, got '.pdf'"),
+        (("plan", "--evacuate", "HV99"), "--evacuate: no such host, got 'HV99', expected one of HV01"),
+    ],
+)
+def test_a_wrong_option_is_named_before_any_work(
+    words: tuple[str, ...], told: str, pro: Pro, past: Path, small: Estate
+) -> None:
+    given = [w.format(counters=small.counters, hosts=small.folder / "hosts.csv") for w in words]
+    said = pro(*given, "--store", past)
+    assert (said.code, said.out) == (1, "")
+    assert told in said.err

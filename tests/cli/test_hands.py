@@ -38,13 +38,20 @@ def test_a_plan_is_carried_out_once(pro: Pro, plan: Path, store: Path) -> None:
     first = apply(pro, plan, store, FAST, "--json")
     assert first.code == 0
     assert first.json("apply/1")["moved"] == len(promised(plan))
-    assert "->" in first.err or "to" in first.err
+    assert " -> " in first.err
     where = standing(pro)
     assert {vm: where[vm] for vm in promised(plan)} == promised(plan)
     again = apply(pro, plan, store, FAST, "--json")
     assert again.code == 0
     assert again.json("apply/1")["moved"] == 0
     assert standing(pro) == where
+
+
+def test_what_apply_does_is_told_line_by_line(pro: Pro, store: Path, plan: Path) -> None:
+    lines = [line.split("  ", 1)[1] for line in apply(pro, plan, store).err.splitlines()]
+    assert len(lines) == len(set(lines))
+    for m in json.loads(plan.read_text("utf-8"))["waves"][0]["migrations"]:
+        assert [line.split()[0] for line in lines if f" {m['vm_name']}: " in line] == ["intent", "sent", "done"]
 
 
 def test_the_store_knows_afterwards_where_vms_stand(pro: Pro, plan: Path, store: Path) -> None:
@@ -111,12 +118,7 @@ def test_a_stale_plan_is_refused_with_what_has_changed(pro: Pro, plan: Path, sto
 
 def moved(state: Any, vm: str, host: str) -> Any:
     """The simulator's state with one VM put elsewhere by somebody else."""
-    guest = state["vms"][vm]
-    assert "host" in guest or "hosts" in guest
-    if "host" in guest:
-        guest["host"] = host
-    else:
-        guest["hosts"] = [host]
+    state["vms"][vm]["hosts"] = [host]
     return state
 
 

@@ -74,18 +74,17 @@ def test_nothing_after_now_is_read(pro: Pro, store: Path, past: Path, small: Est
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--now", "tomorrow"), "--now"),
-        (("--horizon", "soon"), "--horizon"),
-        (("--horizon", "0h"), "--horizon"),
-        (("--horizon", "900d"), "horizon"),
-        (("--threshold", "85"), "--threshold"),
+        (("--now", "tomorrow"), "--now: not an instant, got 'tomorrow'"),
+        (("--horizon", "soon"), "--horizon: not a duration, got 'soon'"),
+        (("--horizon", "0h"), "--horizon: not a duration, got '0h'"),
+        (("--horizon", "900d"), "--horizon, in hours: Input should be less than or equal to 336, got 21600.0"),
+        (("--threshold", "85"), "--threshold: Input should be less than or equal to 1, got 85.0"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_named(words: tuple[str, str], says: str, pro: Pro, store: Path) -> None:
     said = pro("hotspots", "--store", store, *words)
     assert (said.code, said.out) == (1, "")
     assert says in said.err
-    assert words[1] in said.err or words[0] == "--horizon"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,9 @@ import pytest
 from typer.main import get_command
 
 from pro import __version__
+from pro.cli.common import Progress, errors
 from pro.cli.root import app
+from pro.core.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +54,22 @@ def test_help_loads_no_heavy_library(words: tuple[str, ...], tmp_path: Path) -> 
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, text=True, capture_output=True, check=True)
     assert done.stdout
     assert done.stderr == ""
+
+
+def test_a_line_of_progress_is_cleared_before_an_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+
+    def look() -> None:
+        with errors(), Progress() as progress:
+            progress("looking")
+            raise InputError("nothing there")
+
+    with pytest.raises(SystemExit):
+        look()
+    assert capsys.readouterr().err.endswith("\u2026\r\x1b[Kerror: nothing there\n")
 
 
 def test_it_is_a_module_and_says_its_version(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""Every JSON document that commands print or write has a schema, and fits it. `Ran.json` checks this of every document any test here reads."""
+"""Every JSON document that commands print or write has a schema, and fits it. `Ran.json` checks this of every document any test here reads.
+
+Those that people write are in test_written_documents.py."""
 
 from __future__ import annotations
 
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(pro.__file__).parent
 COMMANDS = PACKAGE.parent / "docs" / "commands.md"
-INWARD = {"backtest-state/1", "simulated/1", "rules/1", "contract/1"}
-"""Files that only PRO reads again, and those that people write; the latter are told in the documentation."""
+INWARD = {"backtest-state/1", "simulated/1"}
+"""Files that only PRO reads again."""
 
 
 def test_every_kind_of_document_in_the_code_has_a_schema() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from pro.fleet.base import base_cpu
 from pro.fleet.inventory import build_inventory
-from pro.fleet.readiness import migration_facts, readiness
+from pro.fleet.readiness import readiness
 from pro.fleet.snapshot import snapshot
 from tests.fleet.estates import AT, host, vm
 from tests.fleet.grids import STEP, grid
@@ -103,20 +103,3 @@ def test_other_counters_are_expected_only_of_the_kind_that_has_them() -> None:
     found = readiness(FLEET, {"net_bps": grid("net_bps", {"a": FULL})})
     assert {r.kind for r in found.rows if r.counter == "net_bps"} == {"vm"}
     assert [r.id for r in found.rows if r.counter == "net_bps" and r.state == "ok"] == ["a"]
-
-
-def test_what_live_migration_needs_of_each_pair() -> None:
-    hosts = [
-        host("a", cpu_vendor="Intel", cpu_family="Nehalem"),
-        host("b", cpu_vendor="Intel", cpu_family="Westmere", state="paused"),
-        host("c", cpu_vendor="AMD", cluster="", migration_mbps=0),
-        host("d", cpu_vendor="AMD", cluster=""),
-    ]
-    facts = migration_facts(snapshot(build_inventory(hosts, [], [], AT), AT))
-    assert facts.refusals(1, 0) == ("their processor families differ: only VMs in processor compatibility mode",)
-    assert facts.compatible[1, 0]
-    assert not facts.live[1, 0]
-    assert facts.refusals(0, 1)[-1] == "the destination takes no VMs"
-    assert facts.refusals(3, 2) == ("they are not in one cluster", "one of them has no migration network")
-    assert facts.refusals(0, 3)[:2] == ("they are not in one cluster", "their processors are of different makers")
-    assert facts.live.shape == (4, 4)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pro.forecast.blend import ROUNDS, _greedy, fit
 from pro.forecast.impose import impose, middle_ranks
 from pro.forecast.marginals import LEVELS, WAYS, levels_of, ways
-from pro.forecast.together import ASKED, _below, _Sums, common, normal_score, strength, tied
+from pro.forecast.together import ASKED, _below, _Sums, common, in_a_new_day, normal_score, strength, tied
 
 L = np.array(LEVELS)
 
@@ -147,3 +147,14 @@ def test_normal_score_is_close_to_the_normal_quantile(level: float) -> None:
     from statistics import NormalDist
 
     assert float(normal_score(np.array(level))) == pytest.approx(NormalDist().inv_cdf(level), abs=1e-3)
+
+
+@given(st.floats(0, 0.9), st.floats(0.1, 60))
+def test_a_new_day_has_more_in_common_the_fewer_days_were_seen(seen: float, days: float) -> None:
+    expected = in_a_new_day(seen, days)
+    assert seen <= expected + 1e-12 <= 1
+    assert in_a_new_day(seen, days + 1) <= expected + 1e-12
+    odds = (expected / (1 - expected), seen / (1 - seen))
+    assert odds[0] <= 3 * odds[1] + 1e-9
+    if days >= 2:
+        assert odds[0] == pytest.approx(odds[1] * (days + 1) / (days - 1))

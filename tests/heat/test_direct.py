@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pro.heat.direct import Window, average_precision, examples, from_arrays, to_arrays, train
+from pro.heat.direct import (
+    MOST_ROWS,
+    MOST_SHUFFLES,
+    Window,
+    average_precision,
+    examples,
+    from_arrays,
+    shuffles,
+    to_arrays,
+    train,
+)
 from pro.heat.features import DAY, HOUR, Loads, features, heat_ahead
 
 N = 3 * DAY
@@ -90,3 +100,20 @@ def test_where_nothing_runs_hot_there_is_no_model() -> None:
     calm = loads(np.full((3, N), 10.0), [0, 1, 2])
     e = examples(calm, Window(HOUR, N - HOUR, 3), HOUR)
     assert train(e, e, HOUR) is None
+
+
+@given(st.integers(0, 10**7))
+def test_few_hosts_are_thrown_often_and_many_once(rows: int) -> None:
+    times = shuffles(rows)
+    assert 1 <= times <= MOST_SHUFFLES
+    assert times == 1 or (1 + times) * rows <= MOST_ROWS
+    assert times == MOST_SHUFFLES or (2 + times) * rows > MOST_ROWS
+
+
+def test_examples_of_a_table_made_before_are_the_same() -> None:
+    one, window = warned(2, 0), Window(HOUR, 2 * DAY - HOUR, 5)
+    plain, given_table = examples(one, window, HOUR), examples(one, window, HOUR, table=features(one))
+    np.testing.assert_array_equal(plain.rows, given_table.rows)
+    third = plain.every(3)
+    np.testing.assert_array_equal(third.rows, plain.rows[::3])
+    assert third.hot.tolist() == plain.hot[::3].tolist()

@@ -279,14 +279,6 @@ def test_evacuating_a_host_that_is_not_there_is_an_error():
         room.build(fleet("h1: a"), evacuate=["h9"])
 
 
-def test_ids_that_nobody_holds_are_told():
-    ruled = fleet("h1: a", rules=[RuleSpec("in", "fence", ("a", "z"), ("h1", "h9"))])
-    assert room.overlooked(ruled) == [
-        "rule in names VM z, which is not here",
-        "rule in names host h9, which is not here",
-    ]
-
-
 @given(written(), fleets())
 def test_every_written_rule_becomes_one_of_its_kind(rule, a_fleet):
     constraint = room.from_written(rule)

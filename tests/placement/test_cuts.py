@@ -18,9 +18,9 @@ from pro.placement.engines.exact import Model
 from pro.placement.engines.parts import parts_of
 from pro.placement.engines.relaxed import quiet, rows_of
 from pro.placement.language import Linear, Steps, cost
-from pro.placement.place import prepare
 from pro.placement.policy import Policy
 from pro.placement.problem import Problem, Stop
+from pro.placement.question import prepare
 from tests import oracles
 from tests.builders import demand_of, fleet
 from tests.strategies import problems, stands

@@ -100,7 +100,7 @@ def test_a_reader_learns_where_a_vm_could_have_gone():
     (told,) = explain(a_fleet, rules, problem.tiers, stand(a_fleet, "h2: a"))
     assert (told.vm, told.home, told.chosen, told.moved) == ("a", "h1", "h2", True)
     assert [option.text for option in told.options] == [
-        "h1: allowed, heat would rise from nothing, moves would be 100 % lower",
+        "h1: allowed, heat from nothing, moves 100 % less",
         "h2: chosen",
         "h3: refused, memory capacity: h3 is 476 MiB short: its VMs hold 2,524 of 2,048 MiB",
         "h4: refused, cluster border: a left cluster c for h4",
@@ -113,7 +113,7 @@ def test_goals_that_share_a_tier_are_told_apart():
     shared = (problem.tiers[0], Tier("heat and moves", (*problem.tiers[1].terms, *problem.tiers[2].terms)))
     (told,) = explain(a_fleet, rules, shared, stand(a_fleet, "h2: a"))
     assert [change.tier for change in told.without.changes] == ["broken rules", "heat cpu", "moves"]
-    assert told.without.text == "h1: allowed, heat cpu would rise from nothing, moves would be 100 % lower"
+    assert told.without.text == "h1: allowed, heat cpu from nothing, moves 100 % less"
 
 
 def test_a_vm_that_was_not_moved_can_be_asked_about():

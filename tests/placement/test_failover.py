@@ -27,9 +27,10 @@ from tests.strategies import RULES, fleets, members, placements, scopes
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pro.core.arrays import Ints
     from pro.fleet import Fleet
     from pro.placement.language import Row
-    from pro.placement.rules import Constraint, Ints
+    from pro.placement.rules import Constraint
 
 DOWN = -1
 

@@ -14,10 +14,12 @@ from pro.placement.explain import explain
 from pro.placement.gains import fewer, gains
 from pro.placement.hosts import stories
 from pro.placement.objectives import Balance, Heat, HostsOn, Moves
-from pro.placement.place import place, prepare
+from pro.placement.place import place
 from pro.placement.placement import Placement
 from pro.placement.policy import Policy, percent_hours
+from pro.placement.question import prepare
 from pro.placement.referee import check
+from pro.placement.words import say, say_changes, units
 from tests.builders import demand_of, fleet, stand
 from tests.strategies import cases, placements
 
@@ -75,6 +77,35 @@ def test_a_reader_learns_what_one_migration_is_good_for():
     assert [g.text for g in found] == ["without a: heat cpu +35.60 % x hours, balance +371 % over the cluster's mean"]
     assert few.text.startswith("Proven: no placement that repairs and cools as much needs fewer than 1 migration.")
     assert few.drop == "a"
+
+
+@given(cases(), st.data())
+@settings(deadline=None, max_examples=30)
+def test_a_gain_and_an_explanation_say_it_in_the_same_words(case, data):
+    a_fleet, demand, _, _ = case
+    question = prepare(a_fleet, demand, Policy())
+    host_of = np.where(a_fleet.movable, data.draw(placements(a_fleet)), a_fleet.host_of)
+    told = explain(
+        a_fleet, question.constraints, question.problem.tiers, host_of, range(a_fleet.n_vms), units=units(question)
+    )
+    there = {t.vm: t.without.text for t in told}
+    for gain in gains(question, told):
+        for worse in gain.worse:
+            assert gain.refusals or say(worse.goal, worse.amount, worse.unit) in there[gain.vm]
+
+
+def test_a_change_is_told_in_people_s_units_where_they_are_known_and_in_percent():
+    table = {
+        "heat cpu": (36_000.0, "% x hours"),
+        "moves": (500.0, "migrations"),
+        "other": (500.0, "migrations it is worth"),
+    }
+    changes = [("heat cpu", 1_281_600, None), ("moves", -500, -100.0), ("balance", 0, 0.0), ("near", 1_250, 0.2)]
+    assert say_changes(changes, table) == (
+        "heat cpu +35.60 % x hours (from nothing), moves -1 migrations (100 % less), "
+        "near +2.50 migrations it is worth (a trace more)"
+    )
+    assert say_changes(changes, {}) == "heat cpu from nothing, moves 100 % less, near a trace more"
 
 
 def test_a_migration_that_is_good_for_nothing_is_called_so():

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from pro.core.errors import InputError
 from pro.placement.moments import fewer_moments
 from pro.placement.objectives import Heat
-from pro.placement.place import place, prepare
+from pro.placement.place import place
 from pro.placement.policy import Policy, budget, default_moves
+from pro.placement.question import prepare
 from pro.placement.referee import judge
 from tests.builders import demand_of, fleet
 from tests.strategies import demands, fleets, placements
@@ -124,8 +125,8 @@ def test_slots_put_together_cost_no_more(estate: tuple[Fleet, Demand], data: st.
 def test_an_answer_at_some_moments_is_judged_at_all(estate: tuple[Fleet, Demand], most: int) -> None:
     found, demand = estate
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pro.placement.place.LARGE", 0)
-        patch.setattr("pro.placement.place.MOST_PAIRS", most)
+        patch.setattr("pro.placement.chain.LARGE", 0)
+        patch.setattr("pro.placement.chain.MOST_PAIRS", most)
         placement, question = place(found, demand, Policy(**QUICK))
     problem = question.problem
     assert problem.costs(placement.host_of) <= problem.costs(found.host_of)

@@ -13,16 +13,17 @@ from hypothesis import strategies as st
 from pro.fleet import RuleSpec
 from pro.placement.explain import explain
 from pro.placement.language import Soft
-from pro.placement.place import place, prepare, unkept
+from pro.placement.place import place
 from pro.placement.policy import Policy
+from pro.placement.question import prepare, unkept
 from pro.placement.referee import check, judge
 from tests.builders import demand_of, fleet, stand
 from tests.strategies import demands, fleets, written
 
 if TYPE_CHECKING:
     from pro.fleet import Fleet
-    from pro.placement.place import Question
     from pro.placement.placement import Placement
+    from pro.placement.question import Question
 
 QUICK: dict[str, Any] = {"seconds": 1.0, "steps": 4, "memory_reserve_mib": 0, "max_moves": 99}
 
@@ -91,7 +92,7 @@ def test_a_preference_is_told_where_a_vm_is_explained() -> None:
     (told,) = explain(ruled, question.constraints, question.problem.tiers, ruled.host_of, [0])
     (there,) = [option for option in told.options if option.host == "h2"]
     assert there.allowed
-    assert "preference apart would be 100 % lower" in there.text
+    assert "preference apart 100 % less" in there.text
 
 
 LADDER: dict[str, Any] = {"memory_reserve_mib": 1_000, "memory_start_mib": 2_000, "memory_placement_mib": 4_000}

@@ -37,7 +37,11 @@ def full_plan() -> Plan:
         after={"hot_hosts": 0, "path": np.array([1, 2])},
         explain={"a": {"without": "h1 runs hot"}},
         violations=[{"rule": "x", "text": "y", "amount": 1}],
-    )
+        policy={
+            "memory_reserve_mib": 0, "memory_start_mib": 0, "max_moves": np.int64(3), "max_gib": None,
+            "max_moves_per": {"service": 2}, "evacuate": [], "failover": {"hosts": 1, "granted": {"c": 2}},
+        },
+    )  # fmt: skip
     return make_plan(f, None, stand(f, "h3: a b | h1: s"), context)
 
 
@@ -121,6 +125,10 @@ def test_the_id_is_the_content(world: World) -> None:
         ("facts.vms.a", ["h1"], "plan.facts.vms.a", "wrong number of entries"),
         ("facts.hosts.h3", [1, 4096, []], "plan.facts.hosts.h3[0]", "not true or false"),
         ("facts.rules", {"r": [["spread", "host", 0, ["a"], [7]]]}, "plan.facts.rules.r[0][4][0]", "not text"),
+        ("policy.failover.hosts", -1, "plan.policy.failover.hosts", "whole number"),
+        ("policy.max_moves", "many", "plan.policy.max_moves", "whole number"),
+        ("policy.evacuate", ..., "plan.policy", "field 'evacuate' is missing"),
+        ("policy", {}, "plan.id", "the plan was edited"),
         ("ends", {}, "plan.ends", "do not end where the plan promises"),
         ("ends.a", 4, "plan.ends.a", "not text"),
     ],

@@ -115,6 +115,8 @@ def test_what_was_done_by_hand_is_not_done_again(scene: Scene) -> None:
 class No:
     """A gate that is shut."""
 
+    name = "a test"
+
     def __init__(self, reason: str) -> None:
         self.reason = reason
 

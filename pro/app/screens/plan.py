@@ -68,7 +68,7 @@ if known:
     for b in plan.blocked:
         if b.vm == vm:
             st.text(plain(f"Blocked: {b.reason}", 400))
-    components.options(plan.explain.get(vm, {}))
+    components.options(plan.explain.get(vm, {}), plan.answers.get("units", {}))
 else:
     st.text("No VM has to move.")
 

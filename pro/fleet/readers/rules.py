@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 
     from pro.fleet.readers import Found
 
+SCHEMA = "rules/1"
 _KEYS = ("rule", "name", "kind", "members", "vms", "hosts", "scope", "least", "count", "most", "soft", "worth", "owner",
          "origin", "comment")  # fmt: skip
 
+_SAME = (("members", "vms"), ("least", "count"))
+"""Two words for one thing."""
 _TOO_MANY = 2**31
 
 
@@ -49,6 +52,9 @@ class RulesReader:
             return
         except (ValueError, RecursionError) as error:
             found.problems.append(InputError("not JSON", got=str(error), where=path.name))
+            return
+        if isinstance(data, dict) and data.get("schema", SCHEMA) != SCHEMA:
+            found.problems.append(InputError("unknown schema", got=data["schema"], expected=SCHEMA, where=path.name))
             return
         entries = data.get("rules") if isinstance(data, dict) else data
         if not isinstance(entries, list):
@@ -83,6 +89,11 @@ class _Entry:
     def __init__(self, entry: dict[str, Any], where: str) -> None:
         self._entry, self._where = entry, where
         self.wrong = [_unknown(key, where) for key in entry if key not in _KEYS]
+        for one, other in _SAME:
+            if one in entry and other in entry:
+                self._refuse(
+                    f"the same as {one}, which is given too", entry[other], other, f"only one of {one} and {other}"
+                )
 
     def _refuse(self, what: str, got: object, key: str, expected: str | None = None) -> None:
         self.wrong.append(InputError(what, got=got, expected=expected, where=f"{self._where}: {key}"))
@@ -98,8 +109,8 @@ class _Entry:
 
     def texts(self, *keys: str) -> tuple[str, ...]:
         key = next((k for k in keys if k in self._entry), keys[0])
-        value = self._entry.get(key) or []
-        value = [value] if isinstance(value, str) else value
+        value = self._entry.get(key)
+        value = [] if value is None or value == "" else [value] if isinstance(value, str) else value
         if not isinstance(value, list) or not all(isinstance(v, str) and v and _unicode(v) for v in value):
             self._refuse("not a list of names", value, key)
             return ()
@@ -107,7 +118,8 @@ class _Entry:
 
     def count(self, *keys: str) -> int:
         key = next((k for k in keys if k in self._entry), keys[0])
-        value = self._entry.get(key) or 0
+        value = self._entry.get(key)
+        value = 0 if value is None else value
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _TOO_MANY:
             self._refuse("not a count", value, key, "0, 1, 2, ...")
             return 0
@@ -133,8 +145,9 @@ def _rule(entry: dict[str, Any], where: str, problems: list[InputError]) -> Rule
     """The rule, or None when something in it makes no sense: a rule half understood is worse than none."""
     read = _Entry(entry, where)
     kind = read.text("kind").strip().casefold()
+    called, also = read.text("rule"), read.text("name")
     rule = RuleSpec(
-        name=read.text("rule") or read.text("name") or f"{kind} {where.rsplit(' ', 1)[-1]}",
+        name=called or also or f"{kind} {where.rsplit(' ', 1)[-1]}",
         kind=kind,
         members=read.texts("members", "vms"),
         hosts=read.texts("hosts"),

@@ -131,13 +131,3 @@ def from_written(rule: RuleSpec) -> Constraint:
     if "scope" in KINDS[rule.kind].uses and rule.scope not in SCOPES:
         raise InputError("unknown scope", got=rule.scope, expected=" | ".join(SCOPES), where=where)
     return WRITTEN[rule.kind](rule)
-
-
-def overlooked(fleet: Fleet) -> list[str]:
-    """A sentence for every id that a written rule names and the fleet does not hold; such ids bind nobody."""
-    vms, hosts = set(fleet.vms), set(fleet.hosts)
-    said = []
-    for rule in fleet.rules:
-        said += [f"rule {rule.name} names VM {vm}, which is not here" for vm in rule.members if vm not in vms]
-        said += [f"rule {rule.name} names host {h}, which is not here" for h in rule.hosts if h not in hosts]
-    return said

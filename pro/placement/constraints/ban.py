@@ -13,8 +13,8 @@ from pro.placement.rules import Violation
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pro.core.arrays import Ints
     from pro.fleet import Fleet, RuleSpec
-    from pro.placement.rules import Ints
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,9 @@ from pro.core.text import plain
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from numpy.typing import NDArray
-
+    from pro.core.arrays import Bools, Ints
     from pro.fleet import Fleet
-    from pro.placement.rules import Ints
 
-    Bools = NDArray[np.bool_]
 
 # -- for violations: plain words over ids -----------------------------------------------------------------------
 

@@ -16,9 +16,8 @@ from pro.placement.rules import Violation
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pro.core.arrays import Bools, Ints
     from pro.fleet import Fleet
-    from pro.placement.constraints.common import Bools
-    from pro.placement.rules import Ints
 
 
 @dataclass(frozen=True)

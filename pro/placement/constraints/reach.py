@@ -16,8 +16,8 @@ from pro.placement.rules import Violation
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pro.core.arrays import Ints
     from pro.fleet import Fleet, Groups
-    from pro.placement.rules import Ints
 
 KINDS = ("networks", "storage")
 

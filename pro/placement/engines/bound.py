@@ -17,11 +17,8 @@ import numpy as np
 from pro.placement.language import Linear, Steps, Term
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from pro.core.arrays import Ints
     from pro.placement.problem import Problem
-
-    Ints = NDArray[np.int64]
 
 
 def coarsen(problem: Problem, groups: int, placements: tuple[Ints, ...]) -> Problem:

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pro.core.arrays import Ints
     from pro.placement.engines.split import Part, Split
     from pro.placement.problem import Problem
 
-    Ints = NDArray[np.int64]
 
 UNSEEN = np.iinfo(np.int64).max
 ROOM = 8

@@ -34,9 +34,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pro.core.arrays import Ints
     from pro.placement.problem import Problem, Stop
-
-    Ints = NDArray[np.int64]
 
 
 STEP = 0.25

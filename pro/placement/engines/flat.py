@@ -28,11 +28,9 @@ from pro.placement.language import (
 )
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from pro.core.arrays import Ints
     from pro.placement.problem import Problem
 
-    Ints = NDArray[np.int64]
 
 # Codes used in the arrays.
 AFTER, MOVED, DURING = 0, 1, 2

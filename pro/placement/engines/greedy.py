@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
-    from numpy.typing import NDArray
 
+    from pro.core.arrays import Ints
     from pro.placement.problem import Problem, Stop
-
-    Ints = NDArray[np.int64]
 
 
 class Greedy:

@@ -8,11 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from pro.core.arrays import Ints
     from pro.placement.problem import Problem, Stop
-
-    Ints = NDArray[np.int64]
 
 
 class Local:

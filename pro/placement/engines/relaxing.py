@@ -11,12 +11,9 @@ from pro.placement.language import Allow, Row
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from pro.core.arrays import Ints
     from pro.placement.problem import Problem
 
-    Ints = NDArray[np.int64]
 
 WORK = 4.0
 """Deterministic seconds for one answer (about as many CPU seconds), so that the same question has the same answer anywhere."""

@@ -18,10 +18,8 @@ from pro.placement.language import Allow, AtLeast, Limit, Near, Row, Together
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from pro.core.arrays import Bools, Ints
 
-    Ints = NDArray[np.int64]
-    Bools = NDArray[np.bool_]
 
 WIDE = 32
 """Rows of more members keep counters; of fewer, their members are looked at."""

@@ -15,12 +15,9 @@ from pro.placement.engines.restart import summed
 from pro.placement.language import AtLeast, Limit, Near, Together
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from pro.core.arrays import Ints
     from pro.placement.engines.restart import Restarts
     from pro.placement.language import Row
-
-    Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

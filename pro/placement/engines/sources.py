@@ -24,11 +24,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pro.core.arrays import Ints
     from pro.placement.language import Term
     from pro.placement.problem import Problem
 
-    Ints = NDArray[np.int64]
-    Bools = NDArray[np.bool_]
 
 NODES = 20_000
 """Nodes that branch and bound gets for one host."""

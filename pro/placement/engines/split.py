@@ -32,9 +32,7 @@ from pro.placement.problem import Problem, Tier
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
-
-    Ints = NDArray[np.int64]
+    from pro.core.arrays import Ints
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,10 @@ from pro.placement.language import Allow, Limit
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from numpy.typing import NDArray
-
+    from pro.core.arrays import Ints
     from pro.placement.engines.sources import Site, Sites
     from pro.placement.problem import Problem
 
-    Ints = NDArray[np.int64]
     Solved = tuple[int, bool]
 
 TAKER_NODES = 2_000

@@ -24,11 +24,9 @@ from pro.placement.problem import Stop
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from numpy.typing import NDArray
-
+    from pro.core.arrays import Ints
     from pro.placement.problem import Problem
 
-    Ints = NDArray[np.int64]
 
 UNSEEN = np.iinfo(np.int64).max
 STEPS_AT_ONCE = 16

@@ -18,9 +18,9 @@ from pro.placement.language import Allow, Limit, Steps, Term, Together
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from pro.core.arrays import Ints
     from pro.placement.problem import Problem
 
-    Ints = NDArray[np.int64]
 
 NEVER = 1 << 60
 MOST = 1 << 30

@@ -15,14 +15,11 @@ from pro.placement.language import Limit
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from numpy.typing import NDArray
-
+    from pro.core.arrays import Bools, Ints
     from pro.fleet import Fleet
     from pro.placement.engines.restart import Restarts
     from pro.placement.rules import Constraint
 
-    Ints = NDArray[np.int64]
-    Bools = NDArray[np.bool_]
 
 MOST_SETS = 200_000
 """Sets of hosts of one cluster and size that are tried one and all; of more, as many are sampled."""

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pro.placement.place import Question
+    from pro.core.arrays import Ints
     from pro.placement.policy import Policy
     from pro.placement.problem import Engine, Problem
-    from pro.placement.rules import Constraint, Ints
+    from pro.placement.question import Question
+    from pro.placement.rules import Constraint
 
 ROUNDS = 3
 MANY = 1_000

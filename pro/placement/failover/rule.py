@@ -13,10 +13,11 @@ from pro.placement.rules import Violation
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from pro.core.arrays import Ints
     from pro.fleet import Fleet
     from pro.placement.failover.drill import Found
     from pro.placement.language import Row
-    from pro.placement.rules import Constraint, Ints
+    from pro.placement.rules import Constraint
 
 EFFORT = 3.0
 """Deterministic seconds CP-SAT may spend on one placement, since many are asked about."""
@@ -89,14 +90,24 @@ class Failover:
 
     def between(self, fleet: Fleet, granted: Ints) -> list[tuple[Inside, int]]:
         """The rule in each cluster alone, with the amount by which it may be broken on the way to `granted` (V,)."""
-        return [(Inside(self, c), amount) for c, amount in self.allowed(fleet, granted).items()]
+        return [(self.inside(fleet, c), amount) for c, amount in self.allowed(fleet, granted).items()]
+
+    def inside(self, fleet: Fleet, cluster: int) -> Inside:
+        """The rule in one cluster (code) alone."""
+        return Inside(self, cluster, f"{self.name} of cluster {plain(fleet.host_groups['cluster'].names[cluster])}")
+
+    def granted(self, fleet: Fleet, host_of: Ints) -> dict[str, int]:
+        """Cluster -> VMs without a place at `host_of` (V,), where these are more than today."""
+        today, then = self.levels(fleet, fleet.host_of), self.levels(fleet, host_of)
+        names = fleet.host_groups["cluster"].names if today else ()
+        return {names[c]: then[c].amount for c in today if then[c].amount > today[c].amount}
 
 
 class Inside:
     """`Failover` in one cluster (code)."""
 
-    def __init__(self, rule: Failover, cluster: int) -> None:
-        self.rule, self.cluster, self.name = rule, cluster, rule.name
+    def __init__(self, rule: Failover, cluster: int, name: str) -> None:
+        self.rule, self.cluster, self.name = rule, cluster, name
 
     def violations(self, fleet: Fleet, host_of: Ints) -> list[Violation]:
         """Those of the rule that are about this cluster."""

@@ -15,13 +15,11 @@ from pro.placement.failover.why import strand
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from numpy.typing import NDArray
-
+    from pro.core.arrays import Ints
     from pro.fleet import Fleet
     from pro.placement.failover.drill import Loss
     from pro.placement.rules import Constraint
 
-    Ints = NDArray[np.int64]
 
 DETAILS = 50
 """Failures that are explained VM by VM; of the others, only how many VMs they leave down."""

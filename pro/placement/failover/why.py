@@ -13,12 +13,10 @@ from pro.placement.language import AtLeast, Limit, Near, Together, broken, count
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
+    from pro.core.arrays import Ints
     from pro.fleet import Fleet
     from pro.placement.engines.restart import Restarts
 
-    Ints = NDArray[np.int64]
 
 ALLOWED = -1
 """Stands for the amount by which an Allow refuses: no room would help."""

@@ -14,8 +14,8 @@ from pro.placement.objectives.common import BILLION, columns, slope
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pro.core.arrays import Ints
     from pro.fleet import Demand, Fleet
-    from pro.placement.rules import Ints
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,9 @@ import numpy as np
 from pro.core.errors import InputError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from pro.core.arrays import Ints
     from pro.fleet import Fleet
 
-    Ints = NDArray[np.int64]
 
 BILLION = 1_000_000_000
 """Use over a knot is counted in billionths of the host's capacity."""

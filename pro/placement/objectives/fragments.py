@@ -12,8 +12,8 @@ from pro.placement.language import Steps
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pro.core.arrays import Ints
     from pro.fleet import Demand, Fleet
-    from pro.placement.rules import Ints
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from pro.placement.objectives.common import BILLION, columns, slope
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pro.core.arrays import Ints
     from pro.fleet import Demand, Fleet
-    from pro.placement.rules import Ints
 
 SOFT_MARGIN = ((-0.10, 0.02), (-0.05, 0.08))
 """(distance below the threshold, weight): forecasts err, so the last few per cent below it already cost a little."""

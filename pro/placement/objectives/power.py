@@ -15,8 +15,8 @@ from pro.placement.objectives.common import columns
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pro.core.arrays import Ints
     from pro.fleet import Demand, Fleet
-    from pro.placement.rules import Ints
 
 Curve = tuple[tuple[float, float], ...]
 """(load as a fraction of capacity, watts), from load 0 (on and idle) on; straight lines between, level beyond the last."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from pro.telemetry.arrow import floats
 from pro.telemetry.readers import times
-from pro.telemetry.readers.pdh_header import MARK, Header, check_encoding, code_page, parse_header, parse_path, zone_of
+from pro.telemetry.readers.pdh_header import MARK, Header, code_page, parse_header, parse_path
 from pro.telemetry.readers.scom_rows import number, storable
 from pro.telemetry.readers.series import IGNORED, NAMELESS, SeriesBook
 from pro.telemetry.readers.stream import Block, Source, blocks, refine
@@ -58,7 +58,10 @@ class PdhCsv:
                 pieces = block.records(1) if body is None else iter((block,))
                 if body is None:
                     body = _Body(
-                        path, parse_header(next(pieces).data.decode("utf-8", "replace"), path), self._zone(path), report
+                        path,
+                        parse_header(next(pieces).data.decode("utf-8", "replace"), path),
+                        self.options.zone,
+                        report,
                     )
                 for piece in pieces:
                     yield from refine(piece, body.fast, body.slow)
@@ -70,14 +73,11 @@ class PdhCsv:
         finally:
             source.close()
 
-    def _zone(self, path: Path) -> ZoneInfo | None:
-        return zone_of(self.options, path)
-
     def _choose_encoding(self, source: Source, report: ReadReport) -> None:
         if source.bom is not None:
             return
-        if self.options.encoding is not None:
-            source.use(check_encoding(self.options.encoding))
+        if self.options.page is not None:
+            source.use(self.options.page)
             return
         page, guessed = code_page(source.first_line())
         source.use(page)

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import re
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pro.core.errors import InputError
 from pro.telemetry.readers.catalogue import known_names
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from pro.telemetry.readers.options import ReadOptions
 
 MARK = re.compile(rb'\s*"?\(PDH-([CT])SV 4\.0\)')
 _BIAS = re.compile(r"\(([+-]?\d{1,4})\)\s*$")
@@ -129,35 +121,3 @@ def _known(line: bytes, page: str) -> int:
         return 0
     paths = [parse_path(name) for name in names[:500]]
     return sum(known_names(path.object, path.counter) for path in paths if path is not None)
-
-
-def zone_of(options: ReadOptions, where: Path) -> ZoneInfo | None:
-    """The time zone asked for.
-
-    Raises
-    ------
-    InputError
-        There is no such zone.
-    """
-    if options.tz is None:
-        return None
-    try:
-        return ZoneInfo(options.tz)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise InputError(
-            "unknown time zone", got=options.tz, expected="an IANA name such as Europe/Berlin", where=where
-        ) from None
-
-
-def check_encoding(name: str) -> str:
-    """`name` if Python knows the encoding.
-
-    Raises
-    ------
-    InputError
-        It does not.
-    """
-    try:
-        return codecs.lookup(name).name
-    except LookupError:
-        raise InputError("unknown encoding", got=name, expected="a code page such as cp1251") from None

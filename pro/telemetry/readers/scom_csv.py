@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from pro.core.arrays import Floats
     from pro.telemetry.samples import ReadReport
 
-    Floats = NDArray[np.float64]
 
 HOUR_S, DAY_US = 3600, 86_400_000_000
 

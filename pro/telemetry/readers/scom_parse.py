@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from pro.core.arrays import Floats
     from pro.telemetry.readers.scom_layout import Layout
 
-    Floats = NDArray[np.float64]
 
 NAMES = ("path", "object", "counter", "instance")
 NUMBERS = ("value", "average", "maximum", "count")

@@ -1,0 +1,197 @@
+"""Engines one after the other, each from where the last one ended: which of them a problem gets, and how the time is shared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import inf
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pro.placement.failover.hold import hold
+from pro.placement.moments import fewer_moments, slots_together
+from pro.placement.policy import helpings, rounds
+from pro.placement.problem import Problem, Stop
+from pro.placement.question import prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pro.core.arrays import Ints
+    from pro.placement.engines.exact import Settled
+    from pro.placement.engines.wide import Found
+    from pro.placement.problem import Engine
+    from pro.placement.question import Question
+
+
+LARGE = 50_000
+"""VM x host pairs from which on the wide search is asked."""
+
+MOST_PAIRS = 12_000_000
+"""VM x moment pairs that the wide search keeps; beyond them neighbouring slots are put together, and the answer is judged at all."""
+
+BOUND_SHARE = 0.2
+"""Share of the time that is kept for a lower bound of a large problem."""
+
+HOLD_SHARE, FINISH_SHARE = 0.25, 0.05
+"""Share that is kept for undoing migrations of a large fleet that failover forbids, and for what was begun to finish."""
+
+READINGS = 2
+"""A bound gets its share of the time beyond so many readings of the fleet."""
+
+LEAST_SHARE = 0.15
+"""Share of the time that the search gets even where reading the fleet has taken all of it."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    host_of: Ints
+    engine: str
+
+
+def searched(question: Question) -> tuple[Question, int]:
+    """What the engines see: of a large fleet with many moments a question with some of them put together, and how many."""
+    together = (
+        slots_together(question.demand, MOST_PAIRS // max(question.fleet.n_vms, 1)) if large(question.problem) else 1
+    )
+    if together == 1:
+        return question, 1
+    return prepare(question.fleet, fewer_moments(question.demand, together), question.policy), together
+
+
+def large(problem: Problem) -> bool:
+    """Whether so many VMs could go to so many hosts that a look at every pair is too long a step."""
+    return len(problem.home) * problem.hosts > LARGE
+
+
+def ready(question: Question, tell: Callable[[str], None]) -> None:
+    """Load the compiled kernels, before any clock runs."""
+    from pro.placement.engines.warm import warm, warm_wide
+
+    tell("preparing the engines")
+    if large(question.problem):
+        warm_wide()
+    else:
+        warm()
+
+
+def run(
+    question: Question, searched: Question, together: int,
+    watch: tuple[Callable[[], float], Callable[[str], None], Callable[[], float]], *, prove: bool,
+) -> tuple[Answer, Settled]:  # fmt: skip
+    """What the engines find, and what they prove about it. `searched` has so many slots `together`; `watch`: seconds left, who is
+    told what goes on, and the clock."""
+    if large(question.problem):
+        return _large(question, searched, together, watch, prove=prove)
+    from pro.placement.engines import Local
+
+    tell = watch[1]
+    return _held(question, *_small(question, tell, prove=prove), Local(), tell)
+
+
+def _large(
+    question: Question, searched: Question, together: int,
+    watch: tuple[Callable[[], float], Callable[[str], None], Callable[[], float]], *, prove: bool,
+) -> tuple[Answer, Settled]:  # fmt: skip
+    """The wide search, failover, and then a bound by what hosts would do alone. `searched` has so many slots `together`."""
+    from pro.placement.engines.exact import Settled
+    from pro.placement.engines.sources import priced_bound
+    from pro.placement.engines.wide import Wide, goal_tier
+
+    left, tell, clock = watch
+    policy, problem, seen = question.policy, question.problem, searched.problem
+    engine = Wide(workers=policy.workers, clock=clock)
+    tell(engine.name)
+    steps = helpings(policy) if policy.steps is None else policy.steps
+    rest = left() - _drill_takes(question, clock)
+    # The more time there is beyond reading the fleet, the more of it is left for failover and the bound.
+    kept = (HOLD_SHARE if question.failover else 0.0) * rest + BOUND_SHARE * prove * max(
+        rest - READINGS * (policy.seconds - left()), 0
+    )
+    stop = Stop(max(rest - kept, LEAST_SHARE * policy.seconds), steps)
+    late = rest <= 0
+    found = engine.search(seen, seen.home, stop, np.random.default_rng(policy.seed))
+    # What was found for means of moments is judged at all of them: if it is no better than today, today.
+    better = together == 1 or problem.costs(found.host_of) <= problem.costs(problem.home)
+    answer = Answer(found.host_of if better else problem.home, _said(engine.name, found, late=late))
+
+    def in_time() -> float:
+        # What was begun takes a while to finish.
+        return left() - FINISH_SHARE * policy.seconds
+
+    answer, _ = _held(question, answer, Settled(None, None), engine, tell, in_time)
+    bound = None
+    if prove and goal_tier(problem) == 1 and left() > 0:
+        tell("lower bound")
+        low = priced_bound(seen, answer.host_of, 1, found.price, left)
+        # Prices of migrations and hosts are rounded, by less than 1 each.
+        slack = 0 if together == 1 else len(problem.home) + problem.hosts
+        bound = None if low is None else max(together * (low.value - slack), 0)
+    fewest = not (answer.host_of != problem.home).any() or None
+    return answer, Settled(bound, fewest)
+
+
+def _drill_takes(question: Question, clock: Callable[[], float]) -> float:
+    """Seconds that it will take to look at failover where something moved: by what the largest cluster takes as it is."""
+    rule, fleet = question.failover, question.fleet
+    if rule is None or not (drill := rule.drill(fleet)).clusters:
+        return 0.0
+    size = np.bincount(drill.cluster[drill.cluster >= 0])
+    begun = clock()
+    rule.levels(fleet, fleet.host_of, [int(np.argmax(size))])
+    return 3 * (clock() - begun) * float((size.astype(float) ** 2).sum()) / float(size.max()) ** 2
+
+
+def _said(name: str, found: Found, *, late: bool) -> str:
+    """The engine's name, and what it had no time for."""
+    if late:
+        name += ", reading the fleet took all the time there was"
+    if found.finished == found.parts:
+        return name
+    return f"{name}, time for {found.finished:,} of {found.parts:,} independent parts, the hottest first"
+
+
+def _small(question: Question, tell: Callable[[str], None], *, prove: bool) -> tuple[Answer, Settled]:
+    """Greedy, local search, then CP-SAT: on the whole problem if that is small, else on a coarser one for a bound."""
+    from pro.placement.engines import Cuts, Exact, Greedy, Local
+    from pro.placement.engines.exact import Settled
+
+    problem, policy, seconds = question.problem, question.policy, question.policy.seconds
+    rng = np.random.default_rng(policy.seed)
+    host_of, names = problem.home, []
+    exact, cuts = Exact(), Cuts(Local())
+    whole = exact.entries(problem) <= exact.most_entries
+    small = prove and not whole and cuts.fits(problem)
+    chain: Sequence[tuple[Engine, float]] = ((Greedy(), 1.0), (Local(), 0.35 if small else 0.7))
+    for engine, share in chain:
+        tell(engine.name)
+        host_of = engine.improve(problem, host_of, Stop(seconds * share, rounds(policy, question.fleet)), rng)
+        names.append(engine.name)
+    if not prove:
+        return Answer(host_of, " + ".join(names)), Settled(None, None)
+    rest = Stop(seconds * (0.6 if small else 0.3), Stop().steps if policy.steps is None else policy.steps)
+    if small:
+        tell(cuts.name)
+        host_of, settled = cuts.prove(problem, host_of, rest, rng)
+        return Answer(host_of, " + ".join([*names, cuts.name])), settled
+    if not whole:
+        tell(exact.name)
+        return Answer(host_of, " + ".join(names)), exact.coarse(problem, host_of, rest, policy.seed)
+    tell(exact.name)
+    proof = exact.prove(problem, host_of, rest, policy.seed)
+    moved = int((proof.host_of != problem.home).sum())
+    # The goal's tier charges for migrations, so where it is solved to the end no placement as good has fewer.
+    fewest = moved == 0 or proof.optimal[1] or None
+    return Answer(proof.host_of, " + ".join([*names, exact.name])), Settled(proof.bounds[1], fewest)
+
+
+def _held(
+    question: Question, found: Answer, proof: Settled, engine: Engine,
+    tell: Callable[[str], None], left: Callable[[], float] = lambda: inf,
+) -> tuple[Answer, Settled]:  # fmt: skip
+    """The answer without what would make it worse in failover than today."""
+    kept = hold(question, found.host_of, engine, tell, left)
+    if kept is found.host_of:
+        return found, proof
+    moved = bool((kept != question.fleet.host_of).any())
+    return Answer(kept, f"{found.engine} + failover"), replace(proof, minimal_moves=None if moved else True)
