@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pro.placement.engines.anneal import Anneal, Walk
+from pro.placement.engines.anneal import Anneal, Manner, Walk
 from pro.placement.language import (
     AtLeast,
     Limit,
@@ -82,14 +82,17 @@ def one_tier(draw: st.DrawFn) -> Problem:
     return Problem(home, h, np.ones(v, bool), tuple(kept), (Tier("goal", goal),))
 
 
-@given(one_tier(), st.integers(0, 2**16))
-def test_the_running_cost_and_what_is_broken_are_what_the_language_says(problem: Problem, seed: int) -> None:
+@given(one_tier(), st.integers(0, 2**16), st.sampled_from([0.0, 1.0]))
+def test_the_running_cost_and_what_is_broken_are_what_the_language_says(
+    problem: Problem, seed: int, scan: float
+) -> None:
     from pro.placement.engines.anneal_kernels import BAD, COST, HOST
     from pro.placement.engines.lean import lean
 
     assert problem.feasible(problem.home)
     walk = Walk(lean(problem, 0), problem.home, np.array([seed + 1], np.uint64))
     assert walk.cost == problem.costs(problem.home)[0]
+    walk.begin(problem.home, Manner(1.0, scan=scan))
     for heat in (50.0, 5.0, 0.5):
         walk.run(heat, 200)
         state, over = walk.arrays[1], walk.arrays[8]
@@ -98,6 +101,42 @@ def test_the_running_cost_and_what_is_broken_are_what_the_language_says(problem:
         assert (state[BAD] == 0 and over[-1] == 0) == problem.feasible(here)
         assert problem.feasible(walk.best)
         assert walk.cost == problem.costs(walk.best)[0]
+
+
+@given(one_tier(), st.integers(0, 2**16), st.sampled_from([0.0, 1.0]))
+def test_where_nothing_worse_is_accepted_the_cost_never_rises(problem: Problem, seed: int, scan: float) -> None:
+    """So what a shift, an exchange and a host drawn from many are said to cost is what they cost."""
+    from pro.placement.engines.anneal_kernels import BAD, COST
+    from pro.placement.engines.lean import lean
+
+    walk = Walk(lean(problem, 0), problem.home, np.array([seed + 1], np.uint64))
+    walk.begin(problem.home, Manner(0.0, least=1e12, scan=scan))
+    walk.run(1e-6, 1)  # after it prices are so high that no row is broken
+    assume(walk.arrays[1][BAD] == 0 and walk.arrays[8][-1] == 0)
+    cost = int(walk.arrays[1][COST])
+    for _ in range(6):
+        walk.run(1e-6, 50)
+        assert walk.arrays[1][COST] <= cost
+        cost = int(walk.arrays[1][COST])
+
+
+@given(st.integers(1, 2**16))
+def test_hosts_are_drawn_from_the_whole_fleet_where_it_is_wider_than_the_window(seed: int) -> None:
+    """300 hosts, each good for one VM only: all find theirs, the first and the last hosts as well."""
+    from pro.placement.engines.anneal_kernels import WINDOW
+    from pro.placement.engines.lean import lean
+
+    hosts, own = 300, np.array([0, 127, 128, 171, 172, 299])
+    assert hosts > 2 * WINDOW
+    table = np.full((len(own), hosts), 50)
+    table[np.arange(len(own)), own] = 0
+    wrong = Linear(np.zeros(len(own)), table, np.arange(len(own)), "wrong")
+    problem = Problem(own[::-1].copy(), hosts, np.ones(len(own), bool), (), (Tier("goal", (wrong,)),))
+    walk = Walk(lean(problem, 0), problem.home, np.array([seed], np.uint64))
+    walk.begin(problem.home, Manner(0.1, scan=2.0))
+    for _ in range(10):
+        walk.run(0.1, 500)
+    assert walk.best.tolist() == own.tolist()
 
 
 @given(one_tier())

@@ -32,8 +32,6 @@ MILD, TURN = 0.03, 0.6
 """The heat, in mean costs of a bad shift, to which a pass falls in the first TURN of its time; then it also becomes strict."""
 PATIENCE = 16
 """After so many batches at whose end a group row was broken, the walk goes back to where none was: it may have no way out."""
-SCAN = 0.05
-"""A class of size whose tries are accepted more seldom is priced on many hosts at once, and one of them drawn."""
 FROZEN = 0.02
 """VMs are tried in proportion to 1 / (FROZEN + how often a try of their class of size is accepted), ..."""
 EVEN = 0.4
@@ -46,13 +44,15 @@ class Manner:
 
     `hot`: the heat it begins with, in mean costs of a bad shift. `least`: the least price of breaking a row by one mean VM, in
     units of heat; `most`: the highest, in mean costs of a bad shift, before the pass becomes strict. `homing`: VMs are often
-    sent home.
+    sent home. `scan`: VMs of a class of size whose tries are accepted more seldom are priced on many hosts at once, and one of these
+    is drawn: what pays where it is decided whether a VM moves at all, and not while it is decided where large ones stand.
     """
 
     hot: float
     least: float = 0.3
     most: float = 1e9
     homing: bool = False
+    scan: float = 0.0
 
     def at_home(self) -> Manner:
         """The same for problems where many small VMs share a host whose room in flight is limited: while it is hot they wander,
@@ -62,9 +62,9 @@ class Manner:
 
 CROWDED, CHEAP = 100, 17
 """So many VMs on a host make a crowd; then a row costs at most so much to break, in units of the heat a pass begins with."""
-AGAIN, CYCLES = Manner(0.001, most=2), 2
+AGAIN, CYCLES = Manner(0.001, most=2, scan=0.05), 2
 """How the best is walked from again at the end, and how often: room is opened by low prices, and closed."""
-TAIL, MOST_END = 0.4, 0.7
+TAIL, MOST_END = 0.25, 0.7
 """The share of a trial that cools below `cold`; the end is given at most so much of the time."""
 FEW = 4
 """Where a trial is over after fewer batches of tries than this, it tells nothing: there is no time for trials."""
@@ -166,8 +166,8 @@ class Anneal:
         return walk.winner()
 
     def _trials(self, cooling: Cooling, form: Lean, start: Ints, manners: list[Manner]) -> tuple[float, float]:
-        """(share of the time spent, share to keep for the end). The end gets as much as a trial won below `cold`, next to what
-        the passes above it may still win: at most what is above the bound, or about as much as the trials differ."""
+        """(share of the time spent, share to keep for the end). The end gets the square of what a trial won below `cold` over that and
+        all that is left above a bound: the square, since a short pass has won little above."""
         walk, low, spent = cooling.walk, self.cold * cooling.walk.scale, 0.0
         ends: list[int] = []
         falls: list[int] = []
@@ -182,8 +182,9 @@ class Anneal:
             if cooling.done < FEW:
                 return spent, self.end
         best = int(np.argmin(ends))
-        left = min(ends[best] - _at_least(form), float(np.std(ends)))
-        return spent, min(max(falls[best] / max(falls[best] + left, 1.0), self.end), MOST_END)
+        left = ends[best] - _at_least(form)
+        won = falls[best] / max(falls[best] + left, 1.0)
+        return spent, min(max(won**2, self.end), MOST_END)
 
 
 class Walk:
@@ -210,8 +211,8 @@ class Walk:
         self.scale = float(deltas[deltas > 0].mean()) if (deltas > 0).any() else 1.0
         self._mean = np.concatenate([_mean(form.weight), _mean(form.flight), [0.25, 0.25]])
         self._pick = _by_size(form)
-        self._choose()
         self._manner = Manner(1.0)
+        self._choose()
         self._won = (self.cost, self._manner, self.best.copy())
         self.begin(start, self._manner)
 
@@ -221,6 +222,7 @@ class Walk:
 
         self._end()
         self._manner = manner
+        self._choose()
         self._prices[:] = self.scale / self._mean
         self._prices[-2:] = self.scale
         self.settle(host_of)
@@ -291,7 +293,7 @@ class Walk:
         odds = 1 / (FROZEN + self.accepted)
         odds = EVEN / CLASSES + (1 - EVEN) * odds / odds.sum()
         until = np.rint(np.cumsum(odds) * TABLE).astype(np.int64)
-        self._pick[-CLASSES:] = self.accepted < SCAN
+        self._pick[-CLASSES:] = self.accepted < self._manner.scan
         self._pick[:TABLE] = np.searchsorted(until, np.arange(TABLE), side="right")
 
 
