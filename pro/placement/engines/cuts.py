@@ -44,7 +44,7 @@ SCALE = 1e4
 """What the best known cost is scaled to for the solver, whose tolerances are absolute."""
 ENOUGH = 0.002
 """Relative gap at which a round of the solver, or all of it, ends."""
-ROUNDS, NODES = 40, 2_000
+ROUNDS, NODES = 40, 100_000
 NODES_A_STEP = 25
 """Where steps are counted, a round of the solver looks at so many nodes for each, so that they end it before the seconds do."""
 LACKS = 1e-4

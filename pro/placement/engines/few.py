@@ -142,8 +142,8 @@ def _read(problem: Problem) -> list[Steps]:
     """The goal's terms that the kernels read: over the scope of the one with most moments."""
     terms = problem.tiers[GOAL].terms if len(problem.tiers) > GOAL else ()
     found = [t for t in terms if isinstance(t, Steps) and _runs(t)]
-    scope = max(found, key=lambda t: t.base.shape[1]).scope if found else None
-    return [t for t in found if np.array_equal(t.scope, scope)]
+    widest = max(found, key=lambda t: t.base.shape[1], default=None)
+    return [t for t in found if widest is not None and np.array_equal(t.scope, widest.scope)]
 
 
 def _runs(term: Steps) -> bool:
