@@ -56,7 +56,7 @@ HOLD_SHARE, FINISH_SHARE = 0.25, 0.05
 READINGS = 2
 """A bound gets its share of the time beyond so many readings of the fleet."""
 
-SEARCH_SHARE = 0.45
+SEARCH_SHARE = 0.6
 """Share of the time after greedy repair that annealing gets in a small fleet, where its steps do not end it before that."""
 
 TIDY = 8
@@ -170,7 +170,7 @@ def place(
     else:
         from pro.placement.engines import Local
 
-        found, proof = _held(question, *_small(question, tell, prove=prove), Local(), tell)
+        found, proof = _held(question, *_small(question, tell, left, prove=prove), Local(), tell)
     verdict = require(fleet, question.constraints, found.host_of)
     after = problem.costs(found.host_of)
     return Placement(
@@ -281,8 +281,10 @@ def _said(name: str, found: Found, *, late: bool) -> str:
     return f"{name}, time for {found.finished:,} of {found.parts:,} independent parts, the hottest first"
 
 
-def _small(question: Question, tell: Callable[[str], None], *, prove: bool) -> tuple[_Answer, Settled]:
-    """Greedy, local search, then CP-SAT: on the whole problem if that is small, else on a coarser one for a bound."""
+def _small(
+    question: Question, tell: Callable[[str], None], left: Callable[[], float], *, prove: bool
+) -> tuple[_Answer, Settled]:
+    """Greedy, annealing, local search, then CP-SAT: on the whole problem if that is small, else on a coarser one for a bound."""
     from pro.placement.engines import Cuts, Exact, Few, Greedy, Local
     from pro.placement.engines.exact import Settled
 
@@ -300,11 +302,12 @@ def _small(question: Question, tell: Callable[[str], None], *, prove: bool) -> t
     chain: Sequence[tuple[Engine, Stop]] = ((Greedy(), Stop(seconds, many)), *searches)
     for engine, stop in chain:
         tell(engine.name)
-        host_of = engine.improve(problem, host_of, stop, rng)
+        host_of = engine.improve(problem, host_of, replace(stop, seconds=max(min(stop.seconds, left()), 0)), rng)
         names.append(engine.name)
     if not prove:
         return _Answer(host_of, " + ".join(names)), Settled(None, None)
-    rest = Stop(seconds * (0.6 if small else 0.3), Stop().steps if policy.steps is None else policy.steps)
+    share = max(min(seconds * (0.6 if small else 0.3), left()), 0)
+    rest = Stop(share, Stop().steps if policy.steps is None else policy.steps)
     if small:
         tell(cuts.name)
         host_of, settled = cuts.prove(problem, host_of, rest, rng)
