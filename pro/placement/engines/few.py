@@ -53,7 +53,7 @@ class Few:
 
     def fits(self, problem: Problem) -> bool:
         """Whether there is something for it to do."""
-        return bool(_read(problem)) and bool(problem.movable.any())
+        return bool(_read(problem)) and len(_choices(problem)[0]) > 0
 
     def steps(self, problem: Problem, seconds: float) -> int:
         """How many do when nobody says and a chain of engines has so many `seconds`."""
