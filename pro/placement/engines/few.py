@@ -48,7 +48,7 @@ class Few:
     """
 
     name: str = "annealing"
-    passes: int = 2
+    passes: int = 3
     clock: Callable[[], float] = time.monotonic
 
     def fits(self, problem: Problem) -> bool:
