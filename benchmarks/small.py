@@ -27,7 +27,8 @@ import numpy as np
 
 from benchmarks.balance import compile_fleet, load
 from pro.fleet import Demand, Fleet, Groups, RuleSpec
-from pro.placement.engines import Cuts, Greedy, Local, warm
+from pro.placement.chain import SEARCH_SHARE
+from pro.placement.engines import Cuts, Few, Greedy, warm
 from pro.placement.engines.exact import Model
 from pro.placement.policy import Policy
 from pro.placement.problem import Problem, Stop, Tier
@@ -117,9 +118,7 @@ def run(
     row = _row(name, problem, best, settled, spent)
     cost = problem.costs(best)[1]
     if more:
-        later, proven = Cuts(Local(), clock=time.process_time).prove(
-            problem, best, Stop(more), np.random.default_rng(1)
-        )
+        later, proven = Cuts(clock=time.process_time).prove(problem, best, Stop(more), np.random.default_rng(1))
         bound = max(settled.bound or 0, proven.bound or 0)
         row |= {f"best in {more:g} s": f"{problem.costs(later)[1]:.5g}", f"bound in {more:g} s": f"{bound:.5g}"}
         row |= {"this answer over it, %": round(100 * (cost - bound) / max(cost, 1), 3)}
@@ -144,13 +143,16 @@ def plain(problem: Problem, allowed: int, seconds: float) -> dict[str, Any]:
 
 
 def search(problem: Problem, seconds: float) -> tuple[Ints, Settled]:
-    """Greedy, local search for a fifth of the time, then bounds and what they find."""
+    """Greedy, annealing for a number of steps, then bounds and what they find: the chain of `place`, on CPU seconds."""
     begun, rng = time.process_time(), np.random.default_rng(1)
+
+    def left() -> float:
+        return seconds - (time.process_time() - begun)
+
     best = Greedy().improve(problem, problem.home, Stop(seconds), rng)
-    while time.process_time() - begun < seconds / 5:
-        best = Local().improve(problem, best, Stop(1_000.0, 2), rng)
-    left = seconds - (time.process_time() - begun)
-    return Cuts(Local(), clock=time.process_time).prove(problem, best, Stop(left), rng)
+    few = Few(clock=time.process_time)
+    best = few.improve(problem, best, Stop(SEARCH_SHARE * left(), few.steps(problem, seconds)), rng)
+    return Cuts(clock=time.process_time).prove(problem, best, Stop(left()), rng)
 
 
 def squares(generator: Any, sizes: tuple[int, int, int], seconds: float) -> dict[str, Any]:

@@ -39,6 +39,12 @@ HOLD_SHARE, FINISH_SHARE = 0.25, 0.05
 READINGS = 2
 """A bound gets its share of the time beyond so many readings of the fleet."""
 
+SEARCH_SHARE = 0.6
+"""Share of the time after greedy repair that annealing gets in a small fleet, where its steps do not end it before that."""
+
+TIDY = 8
+"""Rounds of local search after it, for what is decided last: memory moved, and balance."""
+
 LEAST_SHARE = 0.15
 """Share of the time that the search gets even where reading the fleet has taken all of it."""
 
@@ -85,8 +91,8 @@ def run(
         return _large(question, searched, together, watch, prove=prove)
     from pro.placement.engines import Local
 
-    tell = watch[1]
-    return _held(question, *_small(question, tell, prove=prove), Local(), tell)
+    left, tell, _ = watch
+    return _held(question, *_small(question, tell, left, prove=prove), Local(), tell)
 
 
 def _large(
@@ -151,25 +157,33 @@ def _said(name: str, found: Found, *, late: bool) -> str:
     return f"{name}, time for {found.finished:,} of {found.parts:,} independent parts, the hottest first"
 
 
-def _small(question: Question, tell: Callable[[str], None], *, prove: bool) -> tuple[Answer, Settled]:
-    """Greedy, local search, then CP-SAT: on the whole problem if that is small, else on a coarser one for a bound."""
-    from pro.placement.engines import Cuts, Exact, Greedy, Local
+def _small(
+    question: Question, tell: Callable[[str], None], left: Callable[[], float], *, prove: bool
+) -> tuple[Answer, Settled]:
+    """Greedy, annealing, local search, then CP-SAT: on the whole problem if that is small, else on a coarser one for a bound."""
+    from pro.placement.engines import Cuts, Exact, Few, Greedy, Local
     from pro.placement.engines.exact import Settled
 
     problem, policy, seconds = question.problem, question.policy, question.policy.seconds
     rng = np.random.default_rng(policy.seed)
     host_of, names = problem.home, []
-    exact, cuts = Exact(), Cuts(Local())
+    exact, cuts, few = Exact(), Cuts(), Few()
     whole = exact.entries(problem) <= exact.most_entries
     small = prove and not whole and cuts.fits(problem)
-    chain: Sequence[tuple[Engine, float]] = ((Greedy(), 1.0), (Local(), 0.35 if small else 0.7))
-    for engine, share in chain:
+    many = rounds(policy, question.fleet)
+    searches: Sequence[tuple[Engine, Stop]] = ((Local(), Stop(seconds * (0.35 if small else 0.7), many)),)
+    if few.fits(problem):
+        steps = few.steps(problem, seconds) if policy.steps is None else policy.steps
+        searches = ((few, Stop(SEARCH_SHARE * seconds, steps)), (Local(), Stop(0.1 * seconds, min(many, TIDY))))
+    chain: Sequence[tuple[Engine, Stop]] = ((Greedy(), Stop(seconds, many)), *searches)
+    for engine, stop in chain:
         tell(engine.name)
-        host_of = engine.improve(problem, host_of, Stop(seconds * share, rounds(policy, question.fleet)), rng)
+        host_of = engine.improve(problem, host_of, replace(stop, seconds=max(min(stop.seconds, left()), 0)), rng)
         names.append(engine.name)
     if not prove:
         return Answer(host_of, " + ".join(names)), Settled(None, None)
-    rest = Stop(seconds * (0.6 if small else 0.3), Stop().steps if policy.steps is None else policy.steps)
+    share = max(min(seconds * (0.6 if small else 0.3), left()), 0)
+    rest = Stop(share, Stop().steps if policy.steps is None else policy.steps)
     if small:
         tell(cuts.name)
         host_of, settled = cuts.prove(problem, host_of, rest, rng)

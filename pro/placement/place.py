@@ -33,7 +33,7 @@ def place(
 ) -> tuple[Placement, Question]:
     """Where every VM should stand; never worse than today.
 
-    Engines run one after the other, each from where the last one ended: greedy repair, local search, and CP-SAT where the
+    Engines run one after the other, each from where the last one ended: greedy repair, annealing and local search, and CP-SAT where the
     problem is small enough to prove something; for large fleets the wide search. Compiling rules and kernels is not part of
     `policy.seconds`, everything after it is. `tell` hears what is going on; without `prove` nothing is proven or bounded; `clock`
     counts the seconds of large fleets. Raises RefereeError if an engine's answer breaks a rule worse than today, which is a bug

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pro.core.errors import InputError
+from pro.placement.engines import Cuts, Exact, Few, Local
+from pro.placement.engines.exact import Proof, Settled
 from pro.placement.moments import fewer_moments
 from pro.placement.objectives import Heat
 from pro.placement.place import place
@@ -21,6 +23,7 @@ from tests.strategies import demands, fleets, placements
 
 if TYPE_CHECKING:
     from pro.fleet import Demand, Fleet
+    from pro.placement.problem import Problem, Stop
 
 QUICK: dict[str, Any] = {"seconds": 1.0, "steps": 4, "memory_reserve_mib": 0}
 
@@ -131,3 +134,31 @@ def test_an_answer_at_some_moments_is_judged_at_all(estate: tuple[Fleet, Demand]
     problem = question.problem
     assert problem.costs(placement.host_of) <= problem.costs(found.host_of)
     assert placement.bound is None or placement.bound <= problem.costs(placement.host_of)[1]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_engines_that_take_all_they_are_given_are_never_given_more_than_there_is(
+    whole: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, given = [0.0], []
+    few_vms = fleet("h1: a b c | h2: d | h3:")
+    demand = demand_of(few_vms, 2_000)
+    monkeypatch.setattr(Exact, "entries", lambda *_: 0 if whole else 10**9)
+
+    def slow(engine: type, name: str, result: Any) -> None:
+        def run(self: Any, problem: Problem, start: Any, stop: Stop, *_: Any) -> Any:
+            now[0] += stop.seconds
+            given.append(engine.__name__)
+            return result(problem, start)
+
+        monkeypatch.setattr(engine, name, run)
+
+    slow(Few, "improve", lambda _, start: start)
+    slow(Local, "improve", lambda _, start: start)
+    slow(Cuts, "prove", lambda _, start: (start, Settled(None, None)))
+    slow(Exact, "prove", lambda p, start: Proof(start, (None,) * len(p.tiers), (False,) * len(p.tiers)))
+    monkeypatch.setattr(Few, "fits", lambda *_: True)
+    monkeypatch.setattr("pro.placement.place._ready", lambda *_: None)  # it runs engines, before any clock
+    place(few_vms, demand, Policy(seconds=4.0, failover=0), clock=lambda: now[0])
+    assert given == ["Few", "Local", "Exact" if whole else "Cuts"]
+    assert now[0] <= 4.0

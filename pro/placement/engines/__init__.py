@@ -6,6 +6,7 @@ then CP-SAT on the whole or, where moments are many, tangents (cuts). numba, Sci
 
 from pro.placement.engines.cuts import Cuts as Cuts
 from pro.placement.engines.exact import Exact as Exact
+from pro.placement.engines.few import Few as Few
 from pro.placement.engines.greedy import Greedy as Greedy
 from pro.placement.engines.local import Local as Local
 from pro.placement.engines.warm import warm as warm

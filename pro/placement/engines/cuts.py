@@ -44,7 +44,9 @@ SCALE = 1e4
 """What the best known cost is scaled to for the solver, whose tolerances are absolute."""
 ENOUGH = 0.002
 """Relative gap at which a round of the solver, or all of it, ends."""
-ROUNDS, NODES = 40, 2_000
+ROUNDS, NODES = 40, 100_000
+LEAST = 0.1
+"""Seconds in which a tree is not worth planting."""
 NODES_A_STEP = 25
 """Where steps are counted, a round of the solver looks at so many nodes for each, so that they end it before the seconds do."""
 LACKS = 1e-4
@@ -108,15 +110,21 @@ class Cuts:
             search.relax(watch, watch.spent + (stop.seconds - watch.spent) / (len(masks) - k), stop.steps)
             searches.append(search)
         open_ = np.array([search.missing for search in searches])
-        best, bound = start, -(len(masks) - 1) * problem.costs(problem.home)[GOAL] - price * room
-        for k in np.argsort(open_, kind="stable").tolist():
+        best, order = start, np.argsort(open_, kind="stable").tolist()
+        for k in order:
             share = float(open_[k] / max(open_[open_ >= open_[k]].sum(), 1e-9))
-            bound += searches[k].grow(watch, watch.spent + (stop.seconds - watch.spent) * share, stop.steps)
+            searches[k].grow(watch, watch.spent + (stop.seconds - watch.spent) * share, stop.steps)
+        if stop.steps >= Stop().steps:  # what a part with a quick end has left over
+            last = max(searches, key=lambda search: search.missing)
+            last.grow(watch, stop.seconds, stop.steps)
+        for k in order:
             if (searches[k].best[masks[k]] != start[masks[k]]).any():
                 for others in (best, problem.home):
                     merged = np.where(masks[k], searches[k].best, others)
                     if problem.feasible(merged) and problem.costs(merged) < problem.costs(best):
                         best = merged
+        fixed = (len(masks) - 1) * problem.costs(problem.home)[GOAL] + price * room
+        bound = sum(search.value for search in searches) - fixed
         return best, min(max(bound, 0), problem.costs(best)[GOAL])
 
 
@@ -277,14 +285,18 @@ class _Search:
             if left <= 0 or found.x is None or self._done() or self._touch(found.x, found.x) <= RELAXED * SCALE:
                 break
 
-    def grow(self, watch: _Watch, until: float, steps: int) -> int:
-        """Search whole answers until the gap is small, so much is spent, or for so many nodes; the bound."""
-        if watch.spent < until and not self._done():
+    @property
+    def value(self) -> int:
+        """The bound, of whole costs."""
+        return min(math.ceil(self.bound), self.costs[GOAL])
+
+    def grow(self, watch: _Watch, until: float, steps: int) -> None:
+        """Search whole answers until the gap is small, so much is spent, or for so many nodes."""
+        if until - watch.spent > LEAST and not self._done():
             limits = Limits(lambda: until - watch.spent, min(NODES_A_STEP * steps, NODES), ENOUGH, watch.cpu)
             first = {x.index for v, c in enumerate(self._choices) if (x := c[int(self.problem.home[v])]) is not True}
             known = self._complete(self.best)
             self._raise(branch(self._rows, partial(self._look, watch, until), known, first, limits))
-        return min(math.ceil(self.bound), self.costs[GOAL])
 
     def _done(self) -> bool:
         return self.missing <= ENOUGH * self._unit * SCALE

@@ -87,14 +87,14 @@ def _least_after(size):
     return least
 
 
-@entry(i(M, A, F, F, f, i, M, A, A))
-def price(size, room, value, share, need, most_looks, out, lengths, cut):
+@entry(i(M, A, F, F, f, i, i, M, A, A))
+def price(size, room, value, share, need, most_looks, all_looks, out, lengths, cut):
     """Patterns worth more than `need`: for each VM the best that begins with it, found by depth-first search.
 
     VMs come in falling order of value for the share of a host they take, `share` (n,) with sums of at most 1 in a pattern: what
     is left of the share times the next VM's ratio bounds what can be added. At most `most_looks` looks at VMs for each first
-    one; `cut` (1,) counts those for which that did not do. `out` (m, DEEPEST) and `lengths` (m,) are filled in. Returns how
-    many were found.
+    one and about `all_looks` together; `cut` (1,) counts those for which that did not do. `out` (m, DEEPEST) and `lengths` (m,) are
+    filled in. Returns how many were found.
     """
     n, dims = size.shape
     cut[0] = 0
@@ -111,6 +111,9 @@ def price(size, room, value, share, need, most_looks, out, lengths, cut):
             break
         if not _fits(size, first, left[0]):
             continue
+        if all_looks <= 0:
+            cut[0] += 1
+            break
         best, depth, at, looks = need, 0, first, 0
         lengths[found] = 0
         while looks < most_looks:
@@ -148,6 +151,7 @@ def price(size, room, value, share, need, most_looks, out, lengths, cut):
                     break
                 depth -= 1
                 at = chosen[depth] + 1
+        all_looks -= looks
         if looks >= most_looks:
             cut[0] += 1
         if lengths[found] > 0:
@@ -155,32 +159,30 @@ def price(size, room, value, share, need, most_looks, out, lengths, cut):
     return found
 
 
-@entry(i(M, A, A, i, M, A))
-def tight(size, room, least, most_looks, out, lengths):
-    """All patterns that use at least `least` (D,) of the room, each once. VMs with a negative size come first.
+@entry(yes(M, A, A, i, M, A, A, M))
+def tight(size, room, least, looks, out, lengths, state, left):
+    """Patterns that use at least `least` (D,) of the room, each once, for about so many `looks` at VMs. VMs with a negative size
+    come first. True when there are no more, or more than `out` holds.
 
-    Returns how many, or -1 when there are more than `out` holds or it would take more than `most_looks` looks at VMs.
+    `state` (3 + DEEPEST,), zeros to begin with, and `left` (DEEPEST + 1, D) are where it goes on the next time; state[0]
+    counts the patterns, -1: too many.
     """
     n, dims = size.shape
     smallest = _least_after(size)
-    chosen = np.empty(DEEPEST, np.int64)
-    left = np.empty((DEEPEST + 1, dims), np.int64)
-    found, looks, depth, at = 0, 0, 0, 0
+    depth, at, chosen = state[1], state[2], state[3:]
     for d in range(dims):
         left[0, d] = room[d]
-    while True:
+    while looks > 0:
         step = -1
         while at < n and depth < DEEPEST:
-            looks += 1
+            looks -= 1
             if _fits(size, at, left[depth]):
                 step = at
                 break
             at += 1
-        if looks > most_looks:
-            return -1
         if step < 0:
             if depth == 0:
-                return found
+                return True
             depth -= 1
             at = chosen[depth] + 1
             continue
@@ -193,11 +195,14 @@ def tight(size, room, least, most_looks, out, lengths):
         depth += 1
         at = step + 1
         if enough:
-            if found == len(lengths):
-                return -1
-            lengths[found] = depth
+            if state[0] == len(lengths):
+                state[0] = -1
+                return True
+            lengths[state[0]] = depth
             for k in range(depth):
-                out[found, k] = chosen[k]
-            found += 1
+                out[state[0], k] = chosen[k]
+            state[0] += 1
         if not _fits(smallest, at, left[depth]):
             at = n
+    state[1], state[2] = depth, at
+    return False

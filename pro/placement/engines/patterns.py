@@ -29,6 +29,15 @@ if TYPE_CHECKING:
 TINY = 1e-6
 LOOKS, MOST_LOOKS = 1_000, 100_000
 """How long pricing searches for a pattern that begins with a VM, at first and at most."""
+A_SECOND = 60_000_000
+"""Looks at VMs that any machine has done after a second; so many for each second that is left, and no more."""
+SLICE, MOST = 5_000_000, 1_500_000_000
+"""Looks between two looks at the clock where all patterns are listed, and in all."""
+LISTING = 0.7
+"""Share of the time that this may take."""
+PIECES = 40_000
+"""As many VMs in patterns go into a model in a second, on any machine."""
+DAY = 86_400.0
 SURE = 0.75
 """A dive fixes every pattern that the relaxation takes by this much, and at least one."""
 
@@ -189,8 +198,9 @@ class _Master:
         self.known[pattern] = x
         return True
 
-    def solve(self) -> float | None:
-        """Cost of the relaxation; None if there is no solution."""
+    def solve(self, seconds: float) -> float | None:
+        """Cost of the relaxation; None if there is no solution, or none in so many seconds of wall time."""
+        self.solver.SetTimeLimit(round(1000 * min(max(seconds, 0.001), DAY)))
         if self.solver.Solve() != self.solver.OPTIMAL:
             return None
         self.value = np.array([c.dual_value() for c in self.held])
@@ -241,13 +251,13 @@ class _Search:
             for k in range(len(self.bins.kinds)):
                 self._fill(k, number)
 
+    def left(self) -> float:
+        """Seconds."""
+        return self.stop.seconds - (self.clock() - self.begun)
+
     def over(self) -> bool:
         """Whether time or steps are used up, or nothing cheaper can be had."""
-        return (
-            self.steps >= self.stop.steps
-            or self.clock() - self.begun >= self.stop.seconds
-            or self.cost(self.best) <= self.bound + TINY
-        )
+        return self.steps >= self.stop.steps or self.left() <= 0 or self.cost(self.best) <= self.bound + TINY
 
     def cost(self, chosen: list[Pattern]) -> int:
         """What the patterns cost."""
@@ -324,13 +334,15 @@ class _Search:
             if self.over():
                 return None, False
             self.steps += 1
-            cost = self.master.solve()
+            cost = self.master.solve(self.left())
             if cost is None:
                 return None, False
             added, ratio, looks, sure = 0, 1.0, LOOKS, False
             while added == 0 and looks <= most_looks and not sure:
                 sure = True
                 for k, kind in enumerate(self.bins.kinds):
+                    if self.left() <= 0:
+                        return None, False
                     more, best, whole = self._price(k, kind.cost - self.master.saving[k], looks)
                     added, ratio, sure = added + more, max(ratio, best), sure and whole
                 looks *= 10
@@ -354,10 +366,14 @@ class _Search:
         out, lengths = np.zeros((len(who), DEEPEST), np.int64), np.zeros(len(who), np.int64)
         cut = np.zeros(1, np.int64)
         found = price(np.ascontiguousarray(self.bins.size[who]), kind.room, value[who], share[order], need + TINY,
-                      looks, out, lengths, cut)  # fmt: skip
+                      looks, self._looks(), out, lengths, cut)  # fmt: skip
         patterns = [tuple(sorted(who[out[f, : lengths[f]]].tolist())) for f in range(found)]
         best = max((float(value[list(p)].sum()) for p in patterns), default=need)
         return self._learn((k, p) for p in patterns), best / max(need, TINY), cut[0] == 0 and bool((size >= 0).all())
+
+    def _looks(self) -> int:
+        """At VMs, for which there is time."""
+        return max(round(A_SECOND * min(self.left(), DAY)), 1)
 
     def _dive(self, number: int) -> None:
         """Fix patterns until every VM is held."""
@@ -384,8 +400,6 @@ class _Search:
 
     def _partition(self) -> bool:
         """Where the bound leaves little to waste: list all patterns and let CP-SAT choose. True if that settled it."""
-        from pro.placement.engines.pattern_kernels import DEEPEST, tight
-
         if len(self.bins.kinds) != 1 or self.bound <= 0:
             return False
         size, room = self.bins.size, self.bins.kinds[0].room
@@ -393,16 +407,32 @@ class _Search:
         if not (slack <= 0.02 * room).any():
             return False
         order = np.lexsort((-size[:, 0], (size >= 0).all(axis=1)))
-        out, lengths = np.zeros((20_000, DEEPEST), np.int64), np.zeros(20_000, np.int64)
-        found = tight(np.ascontiguousarray(size[order]), room, room - slack, 1_500_000_000, out, lengths)
-        if found < 0:
+        patterns = self._list(np.ascontiguousarray(size[order]), room, room - slack)
+        if patterns is None or sum(map(len, patterns)) > PIECES * self.left():
             return False
-        patterns = [tuple(order[out[f, : lengths[f]]].tolist()) for f in range(found)]
-        self._learn((0, tuple(sorted(p))) for p in patterns)
+        patterns = [tuple(sorted(order[list(p)].tolist())) for p in patterns]
         chosen = self._exact_cover(patterns)
         if chosen:
             self._offer([(0, p) for p in chosen])
+        elif chosen is None and sum(map(len, patterns)) <= PIECES * self.left():
+            self._learn((0, p) for p in patterns)
         return chosen is not None
+
+    def _list(self, size: Ints, room: Ints, least: Ints) -> list[tuple[int, ...]] | None:
+        """All patterns that use so much; None where they are too many, or time seems too short for that."""
+        from pro.placement.engines.pattern_kernels import DEEPEST, tight
+
+        out, lengths = np.zeros((20_000, DEEPEST), np.int64), np.zeros(20_000, np.int64)
+        state, left = np.zeros(3 + DEEPEST, np.int64), np.zeros((DEEPEST + 1, len(room)), np.int64)
+        begun = self.left()
+        for _ in range(MOST // SLICE):
+            if tight(size, room, least, SLICE, out, lengths, state, left):
+                return None if state[0] < 0 else [tuple(out[f, : lengths[f]].tolist()) for f in range(state[0])]
+            # Patterns whose first VM is the k-th of n are chosen from n - k: about that to the power of three is still to come.
+            done = 1 - (1 - state[3] / len(size)) ** 3
+            if (begun - self.left()) / max(done, TINY) > LISTING * self.stop.seconds:
+                return None
+        return None
 
     def _exact_cover(self, patterns: list[tuple[int, ...]]) -> list[tuple[int, ...]] | None:
         from ortools.sat.python import cp_model
@@ -420,6 +450,7 @@ class _Search:
         solver = cp_model.CpSolver()
         solver.parameters.num_workers = 1
         solver.parameters.max_deterministic_time = 1
+        solver.parameters.max_time_in_seconds = max(self.left(), 0.01)
         status = solver.solve(model)
         if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
             return None

@@ -12,13 +12,15 @@ from pro.placement.problem import Problem, Stop, Tier
 
 def warm() -> None:
     """Run every engine kernel on two VMs and two hosts. Some seconds the first time on a machine, then milliseconds."""
-    _load("ortools.math_opt.python.mathopt", "pro.placement.engines.restart_kernels")
+    _load("scipy.optimize", "ortools.sat.python.cp_model", "ortools.math_opt.python.mathopt")
+    _load("pro.placement.engines.restart_kernels")
+    from pro.placement.engines.few import MANY, Few
     from pro.placement.engines.greedy import Greedy
     from pro.placement.engines.local import Local
 
-    problem = _two()
+    problem = _two(MANY)
     rng = np.random.default_rng(1)
-    for engine in (Greedy(), Local()):
+    for engine in (Greedy(), Few(), Local()):
         engine.improve(problem, problem.home, Stop(seconds=3600, steps=1), rng)
 
 
@@ -39,9 +41,9 @@ def _load(*modules: str) -> None:
         import_module(name)
 
 
-def _two() -> Problem:
+def _two(moments: int = 1) -> Problem:
     """Two VMs, two hosts."""
-    two, ones = np.arange(2), np.ones((2, 1), np.int64)
+    two, ones = np.arange(2), np.ones((2, moments), np.int64)
     heat = Steps(two, ones, two, 0 * ones, ones[None], 5 * ones[None], "warm")
     moves = Linear(two, None, None, "warm")
     return Problem(np.zeros(2, np.int64), 2, np.ones(2, bool), (), (Tier("a", ()), Tier("b", (heat, moves))))

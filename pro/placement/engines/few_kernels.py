@@ -1,0 +1,247 @@
+"""Annealing where few VMs move and a cost of use is counted at thousands of moments, compiled by numba.
+
+Uses, weights and costs of the convex terms are whole numbers in floats (exact below 2**53), in rows that SIMD runs over. Moments
+come in blocks of `WIDE`; for each the greatest use of every item and the greatest weight of every VM are kept, so that a block
+in which nothing reaches the lowest knot is passed over unread. Everything else is priced by kernels.py.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from numba import boolean, float64, njit, void
+
+from pro.placement.engines.flat import HOME, T
+from pro.placement.engines.kernels import (
+    COST,
+    HOST,
+    A,
+    U,
+    gain_of_leaving,
+    i,
+    put,
+    random_below,
+    take,
+    try_relocate,
+)
+
+WIDE = 32
+"""Moments in a block."""
+HOMEWARD, EXCHANGE, ONWARD, ACROSS, SWAP = 8, 40, 55, 65, 80
+"""Of a hundred proposals 8 send a moved VM home, 32 let another VM of its home go in its place, 15 send it elsewhere, 10 let two
+moved VMs change places, 15 any two, and 20 move any."""
+PLACES = 1 << 30
+
+f, none, yes = float64, void, boolean
+R, B, C = float64[::1], float64[:, ::1], float64[:, :, ::1]
+entry = partial(njit, cache=True, error_model="numpy", nogil=True, fastmath=True)
+kernel = partial(
+    njit, cache=True, error_model="numpy", nogil=True, fastmath=True, no_cpython_wrapper=True, no_cfunc_wrapper=True
+)
+
+
+@kernel(f(B, B, B, B, C, C, R, i, i, f, i, f))
+def _heat(use, top, weight, most, knots, slopes, over, s, v, sv, u, su):
+    """What item s would cost with `sv` times VM v and `su` times VM u on top."""
+    total = 0.0
+    for b in range(top.shape[1]):
+        high = top[s, b]
+        if sv > 0:
+            high += most[v, b]
+        if su > 0:
+            high += most[u, b]
+        if high <= knots[s, b, 0]:
+            continue
+        first = b * WIDE
+        for d in range(WIDE):
+            over[d] = use[s, first + d]
+        if sv != 0:
+            for d in range(WIDE):
+                over[d] += sv * weight[v, first + d]
+        if su != 0:
+            for d in range(WIDE):
+                over[d] += su * weight[u, first + d]
+        for j in range(knots.shape[2]):
+            knot = knots[s, b, j]
+            if high <= knot:
+                break
+            part = 0.0
+            for d in range(WIDE):
+                part += max(over[d] - knot, 0.0)
+            total += slopes[s, b, j] * part
+    return total
+
+
+@kernel(none(B, B, B, i, i, f))
+def _add(use, top, weight, s, v, sign):
+    """Item s with `sign` times VM v more."""
+    for b in range(top.shape[1]):
+        high = -np.inf
+        for d in range(b * WIDE, (b + 1) * WIDE):
+            use[s, d] += sign * weight[v, d]
+            high = max(high, use[s, d])
+        top[s, b] = high
+
+
+@kernel(none(A, A, i, i))
+def _note(moved, place, v, there):
+    """Put v on the list of moved VMs, or off it; moved[-1] counts them."""
+    last = len(moved) - 1
+    if there and place[v] < 0:
+        place[v] = moved[last]
+        moved[moved[last]] = v
+        moved[last] += 1
+    elif not there and place[v] >= 0:
+        moved[last] -= 1
+        w = moved[moved[last]]
+        moved[place[v]] = w
+        place[w] = place[v]
+        place[v] = -1
+
+
+@entry(none(A, A, B, B, B, B, C, C, A, R, A, A))
+def settle(F, S, use, top, weight, most, knots, slopes, scope, cost, moved, place):
+    """Uses, costs and the list of the moved for the placement in S, from the bases that `use` holds."""
+    over = np.empty(WIDE)
+    moved[len(moved) - 1] = 0
+    for v in range(len(place)):
+        place[v] = -1
+        h = S[S[HOST] + v]
+        if h != F[F[HOME] + v]:
+            _note(moved, place, v, 1)
+        if scope[h] >= 0:
+            for d in range(use.shape[1]):
+                use[scope[h], d] += weight[v, d]
+    for s in range(use.shape[0]):
+        for b in range(top.shape[1]):
+            top[s, b] = use[s, b * WIDE : (b + 1) * WIDE].max()
+        cost[s] = _heat(use, top, weight, most, knots, slopes, over, s, 0, 0.0, 0, 0.0)
+
+
+@kernel(none(A, A, i, i))
+def _shift(F, S, v, h):
+    take(F, S, v)
+    put(F, S, v, h)
+
+
+@kernel(yes(A, A, A, A, A, A, A, U, A))
+def _propose(F, S, moved, free, ptr, hosts, mates, seed, two):
+    """A VM and where it goes into `two`, then another and where that goes, -1 for none. False: it came to nothing."""
+    kind, count = random_below(seed, 100), moved[len(moved) - 1]
+    two[2] = -1
+    if count == 0:
+        kind = 99
+    if kind < ACROSS:
+        v = moved[random_below(seed, count)]
+        if kind >= ONWARD:
+            two[2] = moved[random_below(seed, count)]
+        elif kind < EXCHANGE:
+            two[1] = F[F[HOME] + v]
+            if kind >= HOMEWARD:
+                at = len(free) + two[1]
+                two[2] = mates[mates[at] + random_below(seed, mates[at + 1] - mates[at])]
+                if S[S[HOST] + two[2]] != two[1]:
+                    return False
+    else:
+        v = free[random_below(seed, len(free))]
+        if kind < SWAP:
+            two[2] = free[random_below(seed, len(free))]
+    two[0] = v
+    if two[2] >= 0:
+        two[1], two[3] = S[S[HOST] + two[2]], S[S[HOST] + v]
+    elif kind >= EXCHANGE:
+        two[1] = hosts[ptr[v] + random_below(seed, ptr[v + 1] - ptr[v])]
+    return two[1] != S[S[HOST] + v]
+
+
+@kernel(yes(A, A, A, A, A))
+def _price_rest(F, S, two, leaving, out):
+    """What the proposal changes beside costs of use, into `out` (T,). Where there are two VMs the first has moved afterwards.
+    False: a row forbids it, and nothing has moved."""
+    v, h, u, g = two[0], two[1], two[2], two[3]
+    gain_of_leaving(F, S, v, leaving)
+    if not try_relocate(F, S, v, h, leaving, out):
+        return False
+    if u < 0:
+        return True
+    a, broken, change = S[S[HOST] + v], out[0], out[1]
+    _shift(F, S, v, h)
+    gain_of_leaving(F, S, u, leaving)
+    if not try_relocate(F, S, u, g, leaving, out):
+        _shift(F, S, v, a)
+        return False
+    out[0] += broken
+    out[1] += change
+    return True
+
+
+@kernel(none(A, A, i, i, A, R, R))
+def _touched(scope, two, a, c, item, sv, su):
+    """The items whose use changes (4,), -1 for none, and how many times each of the two VMs they get; v left a, u leaves c."""
+    for k in range(4):
+        host = (a, two[1], c, two[3])[k] if two[2] >= 0 or k < 2 else -1
+        s = scope[host] if host >= 0 else -1
+        item[k] = s
+        for m in range(k):
+            if item[m] == s:
+                item[k] = -1
+        if item[k] >= 0:
+            sv[k] = float(int(scope[two[1]] == s) - int(scope[a] == s))
+            su[k] = float(int(scope[two[3]] == s) - int(scope[c] == s)) if two[2] >= 0 else 0.0
+            if sv[k] == 0 and su[k] == 0:
+                item[k] = -1
+
+
+@entry(none(A, A, B, B, B, B, C, C, A, R, A, A, A, A, A, A, U, A, R, f, f, i))
+def anneal(
+    F, S, use, top, weight, most, knots, slopes, scope, cost, moved, place, free, ptr, hosts, mates, seed, best, least, heat,
+    repair, tries,
+):  # fmt: skip
+    """`tries` proposals at `heat`, where a unit of the first tier is worth `repair`. `free` VMs may move, each to
+    `hosts[ptr[v] : ptr[v + 1]]`; `mates`: them by home, and where each home's begin. The best goes into `best` (V,), its costs into
+    `least` (2,).
+    """
+    over, leaving, out = np.empty(WIDE), np.empty(F[T], np.int64), np.empty(F[T], np.int64)
+    two, item, fresh, sv, su = np.empty(4, np.int64), np.empty(4, np.int64), np.empty(4), np.empty(4), np.empty(4)
+    now = cost.sum()
+    for _ in range(tries):
+        if not _propose(F, S, moved, free, ptr, hosts, mates, seed, two):
+            continue
+        v, h, u, g = two[0], two[1], two[2], two[3]
+        a, c = S[S[HOST] + v], S[S[HOST] + max(u, 0)]
+        if not _price_rest(F, S, two, leaving, out):
+            continue
+        bar = -heat * np.log((1 + random_below(seed, PLACES)) / PLACES)
+        change = float(out[1]) + repair * out[0]
+        _touched(scope, two, a, c, item, sv, su)
+        # Givers first: what only receives cannot get cheaper.
+        for receives in range(2):
+            for k in range(4):
+                if item[k] >= 0 and (sv[k] >= 0 and su[k] >= 0) == (receives == 1) and (not receives or change <= bar):
+                    fresh[k] = _heat(use, top, weight, most, knots, slopes, over, item[k], v, sv[k], max(u, 0), su[k])
+                    change += fresh[k] - cost[item[k]]
+        if change > bar:
+            if u >= 0:
+                _shift(F, S, v, a)
+            continue
+        if u < 0:
+            _shift(F, S, v, h)
+        else:
+            _shift(F, S, u, g)
+            _note(moved, place, u, int(g != F[F[HOME] + u]))
+        _note(moved, place, v, int(h != F[F[HOME] + v]))
+        for k in range(4):
+            if item[k] >= 0:
+                s = item[k]
+                now += fresh[k] - cost[s]
+                cost[s] = fresh[k]
+                if sv[k] != 0:
+                    _add(use, top, weight, s, v, sv[k])
+                if su[k] != 0:
+                    _add(use, top, weight, s, u, su[k])
+        broken, goal = float(S[S[COST]]), now + float(S[S[COST] + 1])
+        if broken < least[0] or (broken == least[0] and goal < least[1]):
+            least[0], least[1] = broken, goal
+            for w in range(len(best)):
+                best[w] = S[S[HOST] + w]

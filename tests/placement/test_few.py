@@ -1,0 +1,112 @@
+"""Annealing of few migrations: its own account is that of the language, it finds what brute force finds, and steps decide, not clocks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import count
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pro.placement.engines import Few
+from pro.placement.engines.few import GOAL, MANY, _Walk
+from pro.placement.engines.warm import _two
+from pro.placement.language import Linear, Steps
+from pro.placement.problem import Problem, Stop, Tier
+from tests import oracles
+from tests.strategies import problems
+from tests.suites import engine_suite
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+UNHURRIED = 1e6
+
+
+@st.composite
+def many_moments(draw: st.DrawFn) -> Problem:
+    """Problems whose goal counts use at many moments, over one or several knots, and each host of some as an item."""
+    problem = draw(problems())
+    rng = np.random.default_rng(draw(st.integers(0, 2**16)))
+    moments, knots = MANY + draw(st.integers(0, 40)), draw(st.integers(1, 3))
+
+    def widened(term: Steps) -> Steps:
+        shape = (knots, len(term.base), moments)
+        top = int(term.base.max(initial=0) + np.maximum(term.weight, 0).sum() + 1)
+        return Steps(
+            term.vms, rng.integers(0, top, (len(term.vms), moments)), term.scope, rng.integers(0, top, shape[1:]),
+            np.broadcast_to(rng.integers(0, 2 * top, (*shape[:2], 1)), shape),
+            np.broadcast_to(rng.integers(0, 5, (*shape[:2], 1)), shape), term.label,
+        )  # fmt: skip
+
+    vms, each = np.arange(len(problem.home)), np.arange(problem.hosts)
+    one = np.ones((problem.hosts, 1), np.int64)
+    plain = Steps(vms, np.ones((len(vms), 1), np.int64), each, one, one[None], one[None], "heat")
+    goal = problem.tiers[GOAL]
+    terms = [widened(t) if isinstance(t, Steps) and t.convex else t for t in goal.terms]
+    wide = Tier(goal.name, (*terms, widened(plain)))
+    return replace(problem, tiers=(*problem.tiers[:GOAL], wide, *problem.tiers[GOAL + 1 :]))
+
+
+TestFew = engine_suite(lambda: Few(passes=1), Stop(seconds=UNHURRIED, steps=1), many_moments())
+
+
+@given(many_moments(), st.integers(1, 2**16))
+@settings(deadline=None, max_examples=40)
+def test_what_it_counts_is_what_the_language_says(problem: Problem, seed: int) -> None:
+    walk = _Walk.of(problem, problem.home, np.random.default_rng(seed))
+    if walk is None:
+        assert not Few().fits(problem)
+        return
+    walk.begin()
+    walk.run(0.5)
+    assert problem.feasible(walk.best)
+    assert tuple(walk.least) == problem.costs(walk.best)[: GOAL + 1]
+
+
+@given(many_moments(), st.integers(1, 2**16))
+@settings(deadline=None, max_examples=40)
+def test_it_never_passes_brute_force(problem: Problem, seed: int) -> None:
+    best, _ = oracles.best(problem)
+    found = Few().improve(problem, problem.home, Stop(UNHURRIED, 4), np.random.default_rng(seed))
+    costs = problem.costs(found)
+    assert problem.feasible(found)
+    assert best <= costs <= problem.costs(problem.home)
+
+
+@given(many_moments(), st.integers(1, 2**16))
+@settings(deadline=None, max_examples=20)
+def test_with_time_for_its_steps_the_answer_does_not_depend_on_the_clock(problem: Problem, seed: int) -> None:
+    def paced(by: float) -> Callable[[], float]:
+        ticks = count()
+        return lambda: by * next(ticks)
+
+    answers = [
+        Few(clock=paced(by)).improve(problem, problem.home, Stop(10.0, 4), np.random.default_rng(seed))
+        for by in (0.0, 1.0)
+    ]
+    assert (answers[0] == answers[1]).all()
+
+
+def test_a_clock_that_runs_out_ends_it_and_it_has_cooled_by_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, ticks, cooled = _two(MANY), count(), []
+    monkeypatch.setattr(_Walk, "run", lambda _, share: cooled.append(share))
+    few = Few(passes=1, clock=lambda: float(next(ticks)))
+    few.improve(problem, problem.home, Stop(seconds=10.0, steps=1_000), np.random.default_rng(1))
+    assert cooled == pytest.approx([k / 10 for k in range(1, 10)])  # one tick to begin with, then one a step
+
+
+def test_two_vms_whose_peaks_meet_are_parted_and_no_third_one_moves() -> None:
+    use = np.zeros((3, 2 * MANY), np.int64)
+    use[:2, :MANY], use[2, MANY:] = 60, 60
+    shape = (1, 2, 2 * MANY)
+    heat = Steps([0, 1, 2], use, [0, 1], np.zeros(shape[1:]), np.full(shape, 100), np.ones(shape), "heat")
+    moves = Linear(np.ones(3, np.int64), None, None, "moves")
+    problem = Problem(np.zeros(3, np.int64), 2, np.ones(3, bool), (), (Tier("rules", ()), Tier("goal", (heat, moves))))
+    found = Few().improve(problem, problem.home, Stop(UNHURRIED, 2), np.random.default_rng(1))
+    assert found[0] != found[1]
+    assert problem.costs(found) == (0, 1)
