@@ -28,7 +28,7 @@ OFTEN, SELDOM = 0.3, 0.05
 """At which share of the looks a hard row may be found broken before its price rises; by how much this falls when it is cold; ..."""
 RATE = 0.2
 """... by exp(RATE * (share - OFTEN)) after each batch of tries."""
-MILD, TURN = 0.03, 0.6
+MILD, TURN = 0.016, 0.6
 """The heat, in mean costs of a bad shift, to which a pass falls in the first TURN of its time; then it also becomes strict."""
 PATIENCE = 16
 """After so many batches at whose end a group row was broken, the walk goes back to where none was: it may have no way out."""
@@ -70,7 +70,7 @@ FEW = 4
 """Where a trial is over after fewer batches of tries than this, it tells nothing: there is no time for trials."""
 HARD = 1e9
 """A price that nothing pays: with `least` so high no row is ever broken."""
-MANNERS = (Manner(0.2), Manner(0.8), Manner(4.0))
+MANNERS = (Manner(1.0),)
 
 
 @dataclass
@@ -128,8 +128,8 @@ class Anneal:
     manners: tuple[Manner, ...] = MANNERS
     name: str = "annealing"
     tries: int = 20_000
-    trial: float = 0.04
-    cold: float = 0.0001
+    trial: float = 0.06
+    cold: float = 0.001
     end: float = 0.1
     clock: Callable[[], float] = time.monotonic
 
@@ -156,7 +156,7 @@ class Anneal:
         manners = [manner.at_home() if crowded else manner for manner in self.manners]
         cooling = Cooling(walk, stop, self.tries, self.clock, begun)
         spent, end = 0.0, self.end if manners else 1.0
-        if len(manners) > 1:
+        if manners and self.trial:
             spent, end = self._trials(cooling, form, start, manners)
         if manners:
             best = walk.best_manner() if spent else manners[0]
@@ -184,7 +184,7 @@ class Anneal:
         best = int(np.argmin(ends))
         left = ends[best] - _at_least(form)
         won = falls[best] / max(falls[best] + left, 1.0)
-        return spent, min(max(won**2, self.end), MOST_END)
+        return spent, min(max(won, self.end), MOST_END)
 
 
 class Walk:
