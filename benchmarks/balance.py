@@ -34,10 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
 
-    from numpy.typing import NDArray
+    from pro.core.arrays import Floats, Ints
 
-    Ints = NDArray[np.int64]
-    Floats = NDArray[np.float64]
 
 MILLI = 1000
 WORTH = 1e12

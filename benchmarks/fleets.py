@@ -15,7 +15,8 @@ from pro.fleet import Demand, Fleet, Groups, RuleSpec
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Ints = NDArray[np.int64]
+    from pro.core.arrays import Ints
+
 
 CLUSTER = (16, 24, 32, 48, 64)
 """Hosts of one cluster."""

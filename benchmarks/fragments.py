@@ -31,9 +31,8 @@ from pro.placement.language import Allow, Limit, Steps
 from pro.placement.problem import Problem, Stop, Tier
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from pro.core.arrays import Ints
 
-    Ints = NDArray[np.int64]
 
 HOSTS, VMS, CORES, UNIT = 280, 2_089, 44, 16
 SIZES = np.array([2, 4, 8, 16, 32, 64, 88])

@@ -29,9 +29,8 @@ from pro.placement.problem import Problem, Stop, Tier
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
+    from pro.core.arrays import Ints
 
-    Ints = NDArray[np.int64]
 
 SETS = {"Panigrahy": 900, "New": 400, "Triplet": 40}
 """Set: how many of all its 1,200, 726 and 240 instances we aim at solving."""

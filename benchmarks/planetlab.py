@@ -34,10 +34,8 @@ from pro.replay.consolidate import Consolidation, follow
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from numpy.typing import NDArray
+    from pro.core.arrays import Floats, Ints
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
 
 HOSTS = 800
 CORES, CORE_MHZ = 2, np.array([1860, 2660])

@@ -36,11 +36,9 @@ from pro.placement.question import prepare
 from pro.placement.referee import require
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from pro.core.arrays import Ints
     from pro.placement.engines.exact import Settled
 
-    Ints = NDArray[np.int64]
 
 SIZES = ((4, 40), (6, 90), (8, 120), (10, 150), (10, 200))
 SCENARIOS, SLOTS = 24, 48

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pro.fleet.fleet import Fleet, Ints
+    from pro.core.arrays import Ints
+    from pro.fleet.fleet import Fleet
     from pro.telemetry.grid import Grid
 
 UNKNOWN_BASE, MOST_BASE = 0.02, 0.30

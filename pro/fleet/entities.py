@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pro.fleet.fleet import Bools, Fleet, Ints
+    from pro.core.arrays import Bools, Ints
+    from pro.fleet.fleet import Fleet
     from pro.telemetry.grid import Grid
 
 

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Ints = NDArray[np.int64]
-    Bools = NDArray[np.bool_]
+    from pro.core.arrays import Bools, Ints
 
 
 def frozen(array: NDArray[Any], dtype: type | None = None) -> NDArray[Any]:

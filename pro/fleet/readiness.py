@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pro.fleet.fleet import Fleet, Ints
+    from pro.core.arrays import Ints
+    from pro.fleet.fleet import Fleet
     from pro.telemetry.grid import Grid
 
 FRESH_S = 1800

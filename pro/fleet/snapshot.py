@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from pro.fleet.fleet import Ints, RuleSpec
+    from pro.core.arrays import Ints
+    from pro.fleet.fleet import RuleSpec
     from pro.fleet.inventory import Inventory
 
 MIGRATION_MBPS = 1000

@@ -18,8 +18,9 @@ from pro.forecast.marginals import LEVELS, PATHS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from pro.core.arrays import Ints
+
     Floats = NDArray[np.float32]
-    Ints = NDArray[np.int64]
 
 ROUNDS, PRIOR = 8, 4
 """Ways added, and how many times the first is there already."""

@@ -17,10 +17,10 @@ from pro.forecast.together import common, in_a_new_day, strength
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from pro.core.arrays import Ints
     from pro.forecast.history import History
 
     Floats = NDArray[np.float32]
-    Ints = NDArray[np.int64]
 
 ENTITIES, ORIGINS, DISTANCES, PATHS = 300, 16, 16, 24
 """At most so many entities, held-back instants, slots ahead and paths: enough to weigh seven ways."""

@@ -13,8 +13,9 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from pro.core.arrays import Ints
+
     Floats = NDArray[np.float32]
-    Ints = NDArray[np.int64]
 
 LEVELS = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98)
 """Levels at which a marginal is described; between them it is straight."""

@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from pro.core.arrays import Floats, Ints
 
-    Floats = NDArray[np.float64]
-    Ints = NDArray[np.int64]
 
 NOISE = 0.35
 """Variance of one sample about a VM's own mean over the hours to come, over that between VMs. Measured on PlanetLab at 5 minutes."""

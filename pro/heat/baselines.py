@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pro.fleet.fleet import Bools
+    from pro.core.arrays import Bools
     from pro.heat.hotspot import Hotspot
 
 

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pro.core.arrays import Ints
+
     Floats = NDArray[np.float32]
     Wide = NDArray[np.float64]
-    Ints = NDArray[np.int64]
 
 TRIVIAL = {
     "present value": "now",

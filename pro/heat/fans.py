@@ -11,7 +11,8 @@ from pro.forecast.together import tied
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pro.fleet.fleet import Demand, Fleet, Ints
+    from pro.core.arrays import Ints
+    from pro.fleet.fleet import Demand, Fleet
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 

@@ -13,10 +13,10 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from pro.core.arrays import Bools, Ints
+
     Floats = NDArray[np.float32]
     Wide = NDArray[np.float64]
-    Ints = NDArray[np.int64]
-    Bools = NDArray[np.bool_]
 
 STEP_S = 300
 HOUR = 3600 // STEP_S

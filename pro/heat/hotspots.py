@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pro.fleet.fleet import Bools, Demand, Fleet, Ints
+    from pro.core.arrays import Bools, Ints
+    from pro.fleet.fleet import Demand, Fleet
 
 MEMORY_THRESHOLD = 1.0
 """Assigned memory is there or it is not: a host is hot on memory only when more is asked of it than it has."""

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pro.core.arrays import Bools
+
     Floats = NDArray[np.floating[Any]]
-    Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,9 @@ from pro.telemetry.grid import Grid
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
+    from pro.core.arrays import Floats
     from pro.fleet import RuleSpec
 
-    Floats = NDArray[np.float64]
 
 START = datetime(2024, 3, 4, 0, 5, tzinfo=UTC)
 DAY = 288

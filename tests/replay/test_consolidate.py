@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pro.core.arrays import Floats
     from pro.fleet import Fleet
 
-    Floats = NDArray[np.float64]
 
 STEPS, VMS, N_HOSTS = 24, 40, 14
 POLICY = Consolidation(window=8, pack_window=8, pause=4, paths=8, moves_per_vm=1.5, burst=0.1)

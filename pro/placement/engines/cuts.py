@@ -29,14 +29,10 @@ from pro.placement.problem import Stop, Tier
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from numpy.typing import NDArray
-
+    from pro.core.arrays import Bools, Floats, Ints
     from pro.placement.language import Term
     from pro.placement.problem import Engine, Problem
 
-    Bools = NDArray[np.bool_]
-    Ints = NDArray[np.int64]
-    Floats = NDArray[np.float64]
 
 MARGIN = 1e-5
 """Relative: what is taken off a bound for the solver's tolerances."""

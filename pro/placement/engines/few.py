@@ -14,12 +14,9 @@ from pro.placement.language import Steps
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
+    from pro.core.arrays import Floats, Ints
     from pro.placement.problem import Problem, Stop
 
-    Ints = NDArray[np.int64]
-    Floats = NDArray[np.float64]
 
 GOAL = 1
 """The tier that is minimised: the goal, after what rules are repaired."""

@@ -32,6 +32,8 @@ HOMEWARD, EXCHANGE, ONWARD, ACROSS, SWAP = 8, 40, 55, 65, 80
 """Of a hundred proposals 8 send a moved VM home, 32 let another VM of its home go in its place, 15 send it elsewhere, 10 let two
 moved VMs change places, 15 any two, and 20 move any."""
 PLACES = 1 << 30
+NOWHERE = 1e300
+"""Below every use; no infinity, which fast arithmetic may assume away."""
 
 f, none, yes = float64, void, boolean
 R, B, C = float64[::1], float64[:, ::1], float64[:, :, ::1]
@@ -77,7 +79,7 @@ def _heat(use, top, weight, most, knots, slopes, over, s, v, sv, u, su):
 def _add(use, top, weight, s, v, sign):
     """Item s with `sign` times VM v more."""
     for b in range(top.shape[1]):
-        high = -np.inf
+        high = -NOWHERE
         for d in range(b * WIDE, (b + 1) * WIDE):
             use[s, d] += sign * weight[v, d]
             high = max(high, use[s, d])

@@ -80,9 +80,8 @@ from pro.placement.engines.flat import (
 )
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from pro.core.arrays import Ints
 
-    Ints = NDArray[np.int64]
 
 AWAY = -1
 # Signatures are spelled out: left to itself, numba compiles a function anew for every constant it is called with.

@@ -12,12 +12,8 @@ from pro.placement.language import Allow, Limit, Linear, Near, Opened, Row, Soft
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from numpy.typing import NDArray
-
+    from pro.core.arrays import Bools, Ints
     from pro.placement.problem import Problem
-
-    Ints = NDArray[np.int64]
-    Bools = NDArray[np.bool_]
 
 
 def parts_of(problem: Problem, tiers: int) -> list[Bools]:

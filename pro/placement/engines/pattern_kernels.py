@@ -6,15 +6,9 @@ A *pattern* is a set of VMs that fit on one host of a kind together. `size` (n, 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numba import boolean, float64, int64, njit
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Ints = NDArray[np.int64]
 
 DEEPEST = 64
 """A pattern holds no more VMs than this."""

@@ -19,12 +19,9 @@ from pro.placement.language import Allow, Limit, Opened
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from numpy.typing import NDArray
-
+    from pro.core.arrays import Bools, Ints
     from pro.placement.problem import Problem, Stop
 
-    Ints = NDArray[np.int64]
-    Bools = NDArray[np.bool_]
 
 TINY = 1e-6
 LOOKS, MOST_LOOKS = 1_000, 100_000

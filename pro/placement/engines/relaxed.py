@@ -18,9 +18,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from numpy.typing import NDArray
+    from pro.core.arrays import Floats
 
-    Floats = NDArray[np.float64]
 
 _ENDLESS = 2**62
 

@@ -8,15 +8,9 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numba import boolean, int64, njit, void
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Ints = NDArray[np.int64]
 
 SIZES = ("V", "H", "USE", "MARKS", "MAIN")
 ARRAYS = (

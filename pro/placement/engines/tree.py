@@ -16,12 +16,9 @@ from pro.placement.engines.relaxed import quiet
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from pro.core.arrays import Floats
     from pro.placement.engines.relaxed import Rows
 
-    Floats = NDArray[np.float64]
     Look = Callable[[Floats, bool], Sequence[tuple[Any, Any, float]]]
 
 SETTINGS = {
