@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pro.placement.engines.anneal import Anneal, Manner, Walk
+from pro.placement.engines.anneal import Anneal, Manner, Walk, least_cost
 from pro.placement.language import (
     AtLeast,
     Limit,
@@ -137,6 +139,15 @@ def test_hosts_are_drawn_from_the_whole_fleet_where_it_is_wider_than_the_window(
     for _ in range(10):
         walk.run(0.1, 500)
     assert walk.best.tolist() == own.tolist()
+
+
+@given(one_tier())
+def test_the_bound_that_tells_how_long_the_end_is_is_one(problem: Problem) -> None:
+    from pro.placement.engines.lean import lean
+
+    plain = tuple(term for term in problem.tiers[0].terms if isinstance(term, Steps) and len(term.knots) == 1)
+    only = replace(problem, tiers=(Tier("goal", plain),))
+    assert 0 <= least_cost(lean(only, 0)) <= oracles.best(only)[0][0]
 
 
 @given(one_tier())

@@ -70,8 +70,8 @@ AGAIN, CYCLES = Manner(0.001, most=2, scan=0.05), 2
 """How the best is walked from again at the end, and how often: room is opened by low prices, and closed."""
 TAIL, PIECES, MOST_END = 0.25, 12, 0.7
 """The share of a trial that cools below `cold`, in so many pieces; the end is given at most so much of the time."""
-AHEAD = 8
-"""The end begins so much hotter than where half of what a trial won below `cold` was won."""
+AHEAD, BEHIND = 8, 2
+"""The end begins so much hotter, and the long pass ends so much colder, than where half of what a trial won below `cold` was won."""
 FEW = 4
 """Where a trial is over after fewer batches of tries than this, it tells nothing: there is no time for trials."""
 
@@ -144,8 +144,8 @@ class Anneal:
     It minimises one tier: the first that costs anything at the start. `tries` proposals are one step. Heat is in mean costs of
     a bad shift. A pass begins at the start and falls evenly in the logarithm to `cold`; a last part walks on from the best to no
     heat at all. Which manner of walking is best differs from problem to problem: each of `manners` gets a short pass of `trial`
-    of the time, the one that came lowest the long one. How much of the time the last part gets, at least `end`, and how hot it
-    begins, the trials tell too: where only whether a VM moves at all is left to decide, nearly all is won below `cold`. Without
+    of the time, the one that came lowest the long one. How cold the long one ends, how much of the time the last part gets, at
+    least `end`, and how hot it begins, the trials tell too: where only whether a VM moves at all is left to decide, nearly all is won below `cold`. Without
     manners there is nothing but the last part. With a limit of steps shares of the time are those of the steps. `clock` is what
     `Stop.seconds` is measured on.
 
@@ -182,20 +182,20 @@ class Anneal:
         crowded = form.flight.shape[1] > 0 and len(start) >= CROWDED * problem.hosts
         manners = [manner.at_home() if crowded else manner for manner in self.manners]
         cooling = Cooling(walk, stop, self.tries, self.clock, begun)
-        spent, end, hot = 0.0, self.end if manners else 1.0, AGAIN.hot * walk.scale
+        spent, end, hot, cold = 0.0, self.end if manners else 1.0, AGAIN.hot * walk.scale, self.cold * walk.scale
         trials: list[Trial] = []
         for manner in manners if len(manners) > 1 else ():
-            trials.append(cooling.trial(start, manner, self.cold * walk.scale, spent, spent + self.trial))
+            trials.append(cooling.trial(start, manner, cold, spent, spent + self.trial))
             spent += self.trial
             if cooling.done < FEW:
                 break
         if trials and cooling.done >= FEW:
             best = min(trials, key=lambda trial: trial.cost)
-            manners, hot = [best.manner], min(hot, AHEAD * best.heat)
-            left = best.cost - _at_least(form)
+            manners, hot, cold = [best.manner], min(hot, AHEAD * best.heat), min(cold, best.heat / BEHIND)
+            left = best.cost - least_cost(form)
             end = min(max(best.won / max(best.won + left, 1.0), end), MOST_END)
         if manners:
-            cooling.walk_from(start, manners[0], self.cold * walk.scale, spent, 1 - end)
+            cooling.walk_from(start, manners[0], cold, spent, 1 - end)
         for cycle in range(CYCLES):
             cooling.again(hot, 1 - end * (1 - cycle / CYCLES), 1 - end * (1 - (cycle + 1) / CYCLES))
         return walk.winner()
@@ -312,7 +312,7 @@ def _mean(weight: Ints) -> NDArray[np.float64]:
     return mean
 
 
-def _at_least(form: Lean) -> float:
+def least_cost(form: Lean) -> float:
     """A bound of the cost of use from below: what all VMs use beyond all knots, where every host has a price for it."""
     beyond = form.weight.sum(axis=0) - np.where(form.slope > 0, form.knot, 0).sum(axis=0)
     return float((np.maximum(beyond, 0).astype(np.float64) * form.slope.min(axis=0, initial=1 << 40)).sum())
