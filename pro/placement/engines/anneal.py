@@ -28,8 +28,8 @@ OFTEN, SELDOM = 0.3, 0.05
 """At which share of the looks a hard row may be found broken before its price rises; by how much this falls when it is cold; ..."""
 RATE = 0.2
 """... by exp(RATE * (share - OFTEN)) after each batch of tries."""
-TURN = 0.6
-"""After so much of its time a pass becomes strict."""
+MILD, TURN = 0.03, 0.6
+"""The heat, in mean costs of a bad shift, to which a pass falls in the first TURN of its time; then it also becomes strict."""
 PATIENCE = 16
 """After so many batches at whose end a group row was broken, the walk goes back to where none was: it may have no way out."""
 FROZEN = 0.02
@@ -62,28 +62,15 @@ class Manner:
 
 CROWDED, CHEAP = 100, 17
 """So many VMs on a host make a crowd; then a row costs at most so much to break, in units of the heat a pass begins with."""
-MANNERS = (Manner(0.2), Manner(1.0), Manner(4.0))
-"""How the start may be walked from."""
-HARD = 1e9
-"""A price that nothing pays: with `least` so high no row is ever broken."""
 AGAIN, CYCLES = Manner(0.001, most=2, scan=0.05), 2
 """How the best is walked from again at the end, and how often: room is opened by low prices, and closed."""
-TAIL, PIECES, MOST_END = 0.25, 12, 0.7
-"""The share of a trial that cools below `cold`, in so many pieces; the end is given at most so much of the time."""
-AHEAD, BEHIND = 8, 2
-"""The end begins so much hotter, and the long pass ends so much colder, than where half of what a trial won below `cold` was won."""
+TAIL, MOST_END = 0.25, 0.7
+"""The share of a trial that cools below `cold`; the end is given at most so much of the time."""
 FEW = 4
 """Where a trial is over after fewer batches of tries than this, it tells nothing: there is no time for trials."""
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What a short pass told: what it `cost`; what it won below `cold`, and at which `heat` half of that."""
-
-    manner: Manner
-    cost: int
-    won: int
-    heat: float
+HARD = 1e9
+"""A price that nothing pays: with `least` so high no row is ever broken."""
+MANNERS = (Manner(0.2), Manner(0.8), Manner(4.0))
 
 
 @dataclass
@@ -111,30 +98,17 @@ class Cooling:
             self.done += 1
 
     def walk_from(self, start: Ints, manner: Manner, cold: float, since: float, until: float) -> None:
-        """A pass from `start` to `cold`, evenly in the logarithm."""
+        """A pass from `start`; more slowly while it is decided where large VMs stand."""
         self.walk.begin(start, manner)
         hot, turn = manner.hot * self.walk.scale, since + TURN * (until - since)
-        mild = hot ** (1 - TURN) * min(cold, hot) ** TURN
+        mild = min(hot, MILD * self.walk.scale)
         self.cool(hot, mild, since, turn, 1.0)
         self.cool(mild, cold, turn, until)
 
-    def trial(self, start: Ints, manner: Manner, cold: float, since: float, until: float) -> Trial:
-        """A pass from `start` to `cold` and on to no heat at all."""
-        turn = until - TAIL * (until - since)
-        self.walk_from(start, manner, cold, since, turn)
-        before, each = self.walk.cost, (until - turn) / PIECES
-        heats = np.geomspace(cold, min(LAST, cold), PIECES + 1)
-        costs = []
-        for piece in range(PIECES):
-            self.cool(heats[piece], heats[piece + 1], turn + piece * each, turn + (piece + 1) * each, SELDOM)
-            costs.append(self.walk.cost)
-        half = int(np.argmax(np.array(costs) <= before - (before - costs[-1]) / 2))
-        return Trial(manner, costs[-1], before - costs[-1], float(heats[half]))
-
-    def again(self, hot: float, since: float, until: float) -> None:
+    def again(self, since: float, until: float) -> None:
         """A pass from the best that cools to no heat at all."""
         self.walk.begin(self.walk.winner(), AGAIN)
-        self.cool(hot, LAST, since, until)
+        self.cool(AGAIN.hot * self.walk.scale, LAST, since, until)
 
 
 @dataclass(frozen=True)
@@ -142,12 +116,11 @@ class Anneal:
     """Simulated annealing over shifts and exchanges of VMs (kernels in anneal_kernels.py).
 
     It minimises one tier: the first that costs anything at the start. `tries` proposals are one step. Heat is in mean costs of
-    a bad shift. A pass begins at the start and falls evenly in the logarithm to `cold`; a last part walks on from the best to no
-    heat at all. Which manner of walking is best differs from problem to problem: each of `manners` gets a short pass of `trial`
-    of the time, the one that came lowest the long one. How cold the long one ends, how much of the time the last part gets, at
-    least `end`, and how hot it begins, the trials tell too: where only whether a VM moves at all is left to decide, nearly all is won below `cold`. Without
-    manners there is nothing but the last part. With a limit of steps shares of the time are those of the steps. `clock` is what
-    `Stop.seconds` is measured on.
+    a bad shift. A pass begins at the start and falls from hot to `cold`. Which manner of walking is best differs from problem
+    to problem: each of `manners` gets a short pass of `trial` of the time, the one that came lowest a long one, and a last part
+    cools the best of all to no heat at all. How much of the time this gets, at least `end`, the trials tell too: where only
+    whether a VM moves at all is left to decide, nearly all is won below `cold`. With a limit of steps the share is that of the
+    steps. `clock` is what `Stop.seconds` is measured on.
 
     Hard rows may be broken on the way, at prices that adapt (strategic oscillation, Glover 1989); what is returned breaks none.
     """
@@ -155,8 +128,8 @@ class Anneal:
     manners: tuple[Manner, ...] = MANNERS
     name: str = "annealing"
     tries: int = 20_000
-    trial: float = 0.03
-    cold: float = 0.001
+    trial: float = 0.04
+    cold: float = 0.0001
     end: float = 0.1
     clock: Callable[[], float] = time.monotonic
 
@@ -182,23 +155,36 @@ class Anneal:
         crowded = form.flight.shape[1] > 0 and len(start) >= CROWDED * problem.hosts
         manners = [manner.at_home() if crowded else manner for manner in self.manners]
         cooling = Cooling(walk, stop, self.tries, self.clock, begun)
-        spent, end, hot, cold = 0.0, self.end if manners else 1.0, AGAIN.hot * walk.scale, self.cold * walk.scale
-        trials: list[Trial] = []
-        for manner in manners if len(manners) > 1 else ():
-            trials.append(cooling.trial(start, manner, cold, spent, spent + self.trial))
-            spent += self.trial
-            if cooling.done < FEW:
-                break
-        if trials and cooling.done >= FEW:
-            best = min(trials, key=lambda trial: trial.cost)
-            manners, hot, cold = [best.manner], min(hot, AHEAD * best.heat), min(cold, best.heat / BEHIND)
-            left = best.cost - least_cost(form)
-            end = min(max(best.won / max(best.won + left, 1.0), end), MOST_END)
+        spent, end = 0.0, self.end if manners else 1.0
+        if len(manners) > 1:
+            spent, end = self._trials(cooling, form, start, manners)
         if manners:
-            cooling.walk_from(start, manners[0], cold, spent, 1 - end)
+            best = walk.best_manner() if spent else manners[0]
+            cooling.walk_from(start, best, self.cold * walk.scale, spent, 1 - end)
         for cycle in range(CYCLES):
-            cooling.again(hot, 1 - end * (1 - cycle / CYCLES), 1 - end * (1 - (cycle + 1) / CYCLES))
+            cooling.again(1 - end * (1 - cycle / CYCLES), 1 - end * (1 - (cycle + 1) / CYCLES))
         return walk.winner()
+
+    def _trials(self, cooling: Cooling, form: Lean, start: Ints, manners: list[Manner]) -> tuple[float, float]:
+        """(share of the time spent, share to keep for the end). The end gets the square of what a trial won below `cold` over that and
+        all that is left above a bound: the square, since a short pass has won little above."""
+        walk, low, spent = cooling.walk, self.cold * cooling.walk.scale, 0.0
+        ends: list[int] = []
+        falls: list[int] = []
+        for manner in manners:
+            turn = spent + self.trial * (1 - TAIL)
+            cooling.walk_from(start, manner, low, spent, turn)
+            spent += self.trial
+            before = walk.cost
+            cooling.cool(low, LAST, turn, spent)
+            ends.append(walk.cost)
+            falls.append(before - walk.cost)
+            if cooling.done < FEW:
+                return spent, self.end
+        best = int(np.argmin(ends))
+        left = ends[best] - least_cost(form)
+        won = falls[best] / max(falls[best] + left, 1.0)
+        return spent, min(max(won**2, self.end), MOST_END)
 
 
 class Walk:
@@ -227,7 +213,7 @@ class Walk:
         self._pick = _by_size(form)
         self._manner = Manner(1.0)
         self._choose()
-        self._won = (self.cost, self.best.copy())
+        self._won = (self.cost, self._manner, self.best.copy())
         self.begin(start, self._manner)
 
     def begin(self, host_of: Ints, manner: Manner) -> None:
@@ -246,11 +232,16 @@ class Walk:
     def winner(self) -> Ints:
         """(V,) the best placement of all passes."""
         self._end()
-        return self._won[1].copy()
+        return self._won[2].copy()
+
+    def best_manner(self) -> Manner:
+        """The manner of the pass that found it."""
+        self._end()
+        return self._won[1]
 
     def _end(self) -> None:
         if self.cost < self._won[0]:
-            self._won = (self.cost, self.best.copy())
+            self._won = (self.cost, self._manner, self.best.copy())
 
     def settle(self, host_of: Ints) -> None:
         """Go on from `host_of`."""
