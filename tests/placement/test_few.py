@@ -110,3 +110,8 @@ def test_two_vms_whose_peaks_meet_are_parted_and_no_third_one_moves() -> None:
     found = Few().improve(problem, problem.home, Stop(UNHURRIED, 2), np.random.default_rng(1))
     assert found[0] != found[1]
     assert problem.costs(found) == (0, 1)
+
+
+def test_no_steps_are_no_steps() -> None:
+    problem = _two(MANY)
+    assert (Few().improve(problem, problem.home, Stop(10.0, 0), np.random.default_rng(1)) == problem.home).all()

@@ -158,7 +158,7 @@ def test_engines_that_take_all_they_are_given_are_never_given_more_than_there_is
     slow(Cuts, "prove", lambda _, start: (start, Settled(None, None)))
     slow(Exact, "prove", lambda p, start: Proof(start, (None,) * len(p.tiers), (False,) * len(p.tiers)))
     monkeypatch.setattr(Few, "fits", lambda *_: True)
-    monkeypatch.setattr("pro.placement.place._ready", lambda *_: None)  # it runs engines, before any clock
+    monkeypatch.setattr("pro.placement.chain.ready", lambda *_: None)  # it runs engines, before any clock
     place(few_vms, demand, Policy(seconds=4.0, failover=0), clock=lambda: now[0])
     assert given == ["Few", "Local", "Exact" if whole else "Cuts"]
     assert now[0] <= 4.0

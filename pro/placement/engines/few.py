@@ -60,7 +60,7 @@ class Few:
         """(V,) a placement at least as good as `start` in the tiers up to the goal's; later ones are not looked at."""
         begun, done = self.clock(), 0
         walk = _Walk.of(problem, start, rng)
-        for number in range(self.passes if walk else 0):
+        for number in range(self.passes if walk and stop.steps > 0 else 0):
             assert walk is not None
             walk.begin()
             while True:
