@@ -51,8 +51,19 @@ LEAST_SHARE = 0.15
 
 @dataclass(frozen=True)
 class Answer:
+    """Where every VM stands, and the engines that found it."""
+
     host_of: Ints
     engine: str
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How many seconds are `left`, who is told what goes on, and the clock."""
+
+    left: Callable[[], float]
+    tell: Callable[[str], None]
+    clock: Callable[[], float]
 
 
 def searched(question: Question) -> tuple[Question, int]:
@@ -81,31 +92,23 @@ def ready(question: Question, tell: Callable[[str], None]) -> None:
         warm()
 
 
-def run(
-    question: Question, searched: Question, together: int,
-    watch: tuple[Callable[[], float], Callable[[str], None], Callable[[], float]], *, prove: bool,
-) -> tuple[Answer, Settled]:  # fmt: skip
-    """What the engines find, and what they prove about it. `searched` has so many slots `together`; `watch`: seconds left, who is
-    told what goes on, and the clock."""
+def run(question: Question, seen: Question, together: int, pace: Pace, *, prove: bool) -> tuple[Answer, Settled]:
+    """What the engines find, and what they prove about it. `seen` has so many slots `together`; see `searched`."""
     if large(question.problem):
-        return _large(question, searched, together, watch, prove=prove)
+        return _large(question, seen.problem, together, pace, prove=prove)
     from pro.placement.engines import Local
 
-    left, tell, _ = watch
-    return _held(question, *_small(question, tell, left, prove=prove), Local(), tell)
+    return _held(question, *_small(question, pace, prove=prove), Local(), pace.tell)
 
 
-def _large(
-    question: Question, searched: Question, together: int,
-    watch: tuple[Callable[[], float], Callable[[str], None], Callable[[], float]], *, prove: bool,
-) -> tuple[Answer, Settled]:  # fmt: skip
-    """The wide search, failover, and then a bound by what hosts would do alone. `searched` has so many slots `together`."""
+def _large(question: Question, seen: Problem, together: int, pace: Pace, *, prove: bool) -> tuple[Answer, Settled]:
+    """The wide search, failover, and then a bound by what hosts would do alone. `seen` has so many slots `together`."""
     from pro.placement.engines.exact import Settled
     from pro.placement.engines.sources import priced_bound
     from pro.placement.engines.wide import Wide, goal_tier
 
-    left, tell, clock = watch
-    policy, problem, seen = question.policy, question.problem, searched.problem
+    left, tell, clock = pace.left, pace.tell, pace.clock
+    policy, problem = question.policy, question.problem
     engine = Wide(workers=policy.workers, clock=clock)
     tell(engine.name)
     steps = helpings(policy) if policy.steps is None else policy.steps
@@ -157,14 +160,13 @@ def _said(name: str, found: Found, *, late: bool) -> str:
     return f"{name}, time for {found.finished:,} of {found.parts:,} independent parts, the hottest first"
 
 
-def _small(
-    question: Question, tell: Callable[[str], None], left: Callable[[], float], *, prove: bool
-) -> tuple[Answer, Settled]:
+def _small(question: Question, pace: Pace, *, prove: bool) -> tuple[Answer, Settled]:
     """Greedy, annealing, local search, then CP-SAT: on the whole problem if that is small, else on a coarser one for a bound."""
     from pro.placement.engines import Cuts, Exact, Few, Greedy, Local
     from pro.placement.engines.exact import Settled
 
     problem, policy, seconds = question.problem, question.policy, question.policy.seconds
+    left, tell = pace.left, pace.tell
     rng = np.random.default_rng(policy.seed)
     host_of, names = problem.home, []
     exact, cuts, few = Exact(), Cuts(), Few()

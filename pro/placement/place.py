@@ -41,7 +41,7 @@ def place(
     """
     question = prepare(fleet, demand, policy)
     chain.ready(question, tell)
-    searched, together = chain.searched(question)
+    seen, together = chain.searched(question)
     begun = clock()
     lines = lines_of(question)
     today = figures(question, lines, fleet.host_of, check(fleet, question.constraints, fleet.host_of))
@@ -51,7 +51,7 @@ def place(
     def left() -> float:
         return until - clock()
 
-    found, proof = chain.run(question, searched, together, (left, tell, clock), prove=prove)
+    found, proof = chain.run(question, seen, together, chain.Pace(left, tell, clock), prove=prove)
     verdict = require(fleet, question.constraints, found.host_of)
     after = question.problem.costs(found.host_of)
     return Placement(

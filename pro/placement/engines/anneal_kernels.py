@@ -417,6 +417,24 @@ def _stranded(P, Q, v, a, h):
     return False
 
 
+@kernel(yes(A, A, i, i, i, i, i, f, f))
+def _rarely(P, Q, v, a, h, w, c, bad_price, room):
+    """Do what is rare about v going from a to h and w (-1: nobody) from h to c, if it costs no more than `room`."""
+    if bad_price - 2 * float(P[SLACK]) > room and (_stranded(P, Q, v, a, h) or (w >= 0 and _stranded(P, Q, w, h, c))):
+        return False
+    before, bad = Q[COST], Q[BAD]
+    _rare(P, Q, v, a, h)
+    if w >= 0:
+        _rare(P, Q, w, h, c)
+    if (Q[COST] - before) + bad_price * (Q[BAD] - bad) <= room:
+        return True
+    if w >= 0:
+        _rare(P, Q, w, c, h)
+    _rare(P, Q, v, h, a)
+    Q[COST] = before
+    return False
+
+
 @kernel(uint64(U64))
 def _next(seed):
     x = seed[0]
@@ -615,6 +633,8 @@ NEVER = 1e300
 """The price of a host where a VM may not go."""
 DRAWS = 3
 """Of the hosts priced at once so many are drawn at most, where rare things refuse the first."""
+EVEN_ODDS = log(2)
+"""What costs less, in units of heat, would rather be accepted than not."""
 
 
 @dense(none(A, A, M2, M2, M2, F64, M2, M2, M, M, i, i, i, F64))
@@ -747,27 +767,15 @@ def _scan(P, Q, S, W, F, FW, HC, G, TU, TW, R, out, counts, seed, heat, v, w):
     for host in (a, h):  # exchanges are tried one by one
         if lo <= host < hi:
             out[host - lo] = NEVER
-    counts[1] = _count_below(out, hi - lo, 0.7 * heat - base)
-    bad_price, slack = G[len(G) - 1], float(P[SLACK])
+    counts[1] = _count_below(out, hi - lo, EVEN_ODDS * heat - base)
     for _ in range(DRAWS):
         to = _draw(out, hi - lo, base, heat, seed)
-        if to < 0 or P[RARE] == 0:
-            return lo + to if to >= 0 else -1
-        out[to] = NEVER
-        accepted = -heat * log(_chance(seed) + 1e-300)
-        strict = bad_price - 2 * slack > accepted
-        if strict and (_stranded(P, Q, x, h, lo + to) or (w >= 0 and _stranded(P, Q, v, a, h))):
-            continue
-        before, bad = Q[COST], Q[BAD]
-        if w >= 0:
-            _rare(P, Q, v, a, h)
-        _rare(P, Q, x, h, lo + to)
-        if (Q[COST] - before) + bad_price * (Q[BAD] - bad) <= accepted:
+        if to < 0:
+            return -1
+        room = -heat * log(_chance(seed) + 1e-300)
+        if P[RARE] == 0 or _rarely(P, Q, v, a, h if w >= 0 else lo + to, w, lo + to, G[len(G) - 1], room):
             return lo + to
-        _rare(P, Q, x, lo + to, h)
-        if w >= 0:
-            _rare(P, Q, v, h, a)
-        Q[COST] = before
+        out[to] = NEVER
     return -1
 
 
@@ -889,24 +897,8 @@ def anneal(
             if most > 20 * heat:
                 continue
             accepted = -heat * log(_chance(seed) + 1e-300)
-            if most > accepted:
+            if most > accepted or (rare and not _rarely(P, Q, v, a, h, w, c, G[bad_price], accepted - delta)):
                 continue
-            if rare:
-                if delta + G[bad_price] - 2 * slack > accepted and (
-                    _stranded(P, Q, v, a, h) or (w >= 0 and _stranded(P, Q, w, h, c))
-                ):
-                    continue
-                before, bad = Q[COST], Q[BAD]
-                _rare(P, Q, v, a, h)
-                if w >= 0:
-                    _rare(P, Q, w, h, c)
-                delta += (Q[COST] - before) + G[bad_price] * (Q[BAD] - bad)
-                if delta > accepted:
-                    if w >= 0:
-                        _rare(P, Q, w, c, h)
-                    _rare(P, Q, v, h, a)
-                    Q[COST] = before
-                    continue
         if what < shifts and not scan:
             tally[1, pick[order + v] * CLASSES // free] += 1
         if w >= 0:

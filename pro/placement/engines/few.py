@@ -60,8 +60,9 @@ class Few:
         """(V,) a placement at least as good as `start` in the tiers up to the goal's; later ones are not looked at."""
         begun, done = self.clock(), 0
         walk = _Walk.of(problem, start, rng)
-        for number in range(self.passes if walk and stop.steps > 0 else 0):
-            assert walk is not None
+        if walk is None or stop.steps <= 0:
+            return start.copy()
+        for number in range(self.passes):
             walk.begin()
             while True:
                 share = max(done / stop.steps, (self.clock() - begun) / max(stop.seconds, 1e-9))
@@ -70,7 +71,7 @@ class Few:
                     break
                 walk.run(cooled)
                 done += 1
-        return start.copy() if walk is None else walk.best
+        return walk.best
 
 
 @dataclass(frozen=True)
