@@ -164,7 +164,7 @@ class Progress:
 
 @contextmanager
 def errors() -> Iterator[None]:
-    """Turn PRO's errors into a message and an exit code; a bug keeps its traceback."""
+    """Turn PRO's errors, and those of the disk, into a message and an exit code; a bug keeps its traceback."""
     from pro.core.errors import ProError
 
     try:
@@ -175,6 +175,20 @@ def errors() -> Iterator[None]:
     except KeyboardInterrupt:
         remark("interrupted")
         raise SystemExit(130) from None
+    except Exception as error:
+        said = of_the_disk(error)
+        if said is None:
+            raise
+        remark(f"error: {said}")
+        raise SystemExit(ERROR) from None
+
+
+def of_the_disk(error: Exception) -> str | None:
+    """What a file system or SQLite says is wrong (full, forbidden, a folder, locked); None for everything else."""
+    if isinstance(error, OSError) and not isinstance(error, BrokenPipeError) and error.strerror:
+        name = error.filename2 or error.filename
+        return f"{name}: {error.strerror}" if name is not None else error.strerror
+    return f"journal or tips: {error}" if type(error).__module__ == "sqlite3" else None
 
 
 def write_text(path: Path, text: str) -> None:

@@ -158,10 +158,12 @@ def rehearse_(
 
 
 def _say_test(found: Rehearsal) -> None:
+    from pro.core.text import counted
+
     tip, world, noted = found.tip, found.world, found.noted
     say(f"tip {tip.id}: {tip.title}")
     say(
-        f"backend   {found.backend}: {len(world.hosts)} hosts, {len(world.vms)} VMs; a ticket nobody has is {found.ticket} to it"
+        f"backend   {found.backend}: {counted(len(world.hosts), 'host')}, {counted(len(world.vms), 'VM')}; a ticket nobody has is {found.ticket} to it"
     )
     say(f"watch     {WATCHES[found.watch]}")
     say(

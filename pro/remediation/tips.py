@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pro.core.errors import InputError
 from pro.planning.io import dumps, loads
+from pro.remediation.damage import look_through, undamaged
 from pro.remediation.gates import stamp
 from pro.remediation.tip import (
     ACTIVE,
@@ -65,6 +66,11 @@ class TipBook:
     def __init__(self, path: Path, *, four_eyes: bool = False, quiet_h: float = 24.0) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path, self.four_eyes, self.quiet_h = path, four_eyes, quiet_h
+        with undamaged(path, "the tip book", "move it away: `pro watch` raises anew what is still wrong"):
+            self._open(path)
+            look_through(self._db)
+
+    def _open(self, path: Path) -> None:
         self._db = sqlite3.connect(path, isolation_level=None, timeout=10.0)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
