@@ -58,7 +58,7 @@ def backtest(
     config: Settings = None,
 ) -> None:
     """Had these policies run over the past: how hot would hosts have been, with how many migrations?"""
-    with errors():
+    with errors("interrupted" + ("; run again with the same -o, it goes on where it was last kept" if output else "")):
         from pro.actions.backtesting import Span, run_backtest
 
         conf = settings(config, threshold=threshold)

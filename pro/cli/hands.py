@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 group = typer.Typer()
 
+INTERRUPTED = (
+    "interrupted; what was in flight may still end: `pro resume` finds out what really happened and does the rest"
+)
+
 MaybeStore = Annotated[
     Path | None,
     typer.Option(
@@ -36,7 +40,7 @@ def apply(
     config: Settings = None,
 ) -> None:
     """Carry out a plan. Exit code 0 done or nothing to do, 4 refused (stale, lock, kill switch), 5 applied in part."""
-    with errors():
+    with errors(INTERRUPTED):
         from pro.actions.applying import apply_plan
 
         found = read_plan(plan)
@@ -54,7 +58,7 @@ def resume(
     config: Settings = None,
 ) -> None:
     """Take up an interrupted apply: look at what really happened, then do the rest."""
-    with errors():
+    with errors(INTERRUPTED):
         from pro.actions.applying import resume_run
 
         _end(resume_run(store, settings(config), backend, _hear), json)

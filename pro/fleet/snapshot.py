@@ -90,8 +90,8 @@ def _build(inventory: Inventory, at: datetime, warnings: list[str]) -> Fleet:
     age, gib = _checkpoints(vms, at)
     if hosts["migration_mbps"].isna().any():
         missing = int(hosts["migration_mbps"].isna().sum())
-        who = counted(missing, "host does", "hosts do")
-        warnings.append(f"{who} not say their migration network; {MIGRATION_MBPS} Mbit/s is assumed")
+        who = counted(missing, "host does not say its", "hosts do not say their")
+        warnings.append(f"{who} migration network; {MIGRATION_MBPS} Mbit/s is assumed")
     return Fleet(
         hosts=tuple(hosts["id"].tolist()),
         vms=tuple(vms["id"].tolist()),

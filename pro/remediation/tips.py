@@ -99,8 +99,9 @@ class TipBook:
     # -- reading ------------------------------------------------------------------------------------------------
 
     def tips(self, *, active: bool = False) -> list[Tip]:
-        """All tips, newest first; only those that still call for something if `active`."""
-        return self._select("1") if not active else self._select(f"state IN ({_marks(ACTIVE)})", *ACTIVE)
+        """All tips, the most severe first and of these the newest; only those that still call for something if `active`."""
+        found = self._select("1") if not active else self._select(f"state IN ({_marks(ACTIVE)})", *ACTIVE)
+        return sorted(found, key=lambda tip: -SEVERITIES.index(tip.severity))
 
     def _select(self, where: str, *values: str) -> list[Tip]:
         rows = self._db.execute(f"SELECT {_COLUMNS} FROM tips WHERE {where} ORDER BY id DESC", values)
