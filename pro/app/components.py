@@ -61,7 +61,7 @@ def figures(report: Report) -> None:
             height="stretch",
         )
     cost = (
-        f"{words.size(sum(m.mib for m in moves))}, {words.span(words.plan_seconds(report))}"
+        f"{words.size(sum(m.mib for m in moves))} sent, {words.span(words.plan_seconds(report))}"
         if moves
         else "nothing to move"
     )

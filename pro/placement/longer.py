@@ -8,6 +8,8 @@ import numpy as np
 
 from pro.core.units import MEMORY
 from pro.fleet.fleet import host_use
+from pro.placement.objectives.common import BILLION
+from pro.placement.policy import migration
 from pro.placement.weights import Weights
 
 if TYPE_CHECKING:
@@ -32,11 +34,11 @@ def worthwhile(question: Question, host_of: Ints) -> Ints:
     hot = _Heat(question, problem.home)
     minutes, area = hot.minutes, hot.area
 
-    def pays(now: _Heat) -> bool:
+    def short(now: _Heat) -> bool:
         return now.minutes <= minutes or now.area <= WORTH_LONGER * area
 
     now, left = _Heat(question, host_of), host_of
-    while not pays(now):
+    while not short(now):
         moved = np.flatnonzero(left != problem.home)
         lengthens = np.array([now.without(v, left[v], problem.home[v]) for v in moved.tolist()])
         order = moved[np.argsort(lengthens, kind="stable")][: int((lengthens < 0).sum())]
@@ -47,11 +49,16 @@ def worthwhile(question: Question, host_of: Ints) -> Ints:
         left, now = found, _Heat(question, found)
     if left is host_of:
         return host_of
-    rule = question.failover
-    worse = problem.costs(left) >= problem.costs(problem.home) or (
-        rule is not None and rule.worse(question.fleet, left)
-    )
-    return problem.home if worse else left
+    return left if _pays(question, left, (area - now.area) * BILLION) else problem.home
+
+
+def _pays(question: Question, host_of: Ints, cooled: float) -> bool:
+    """Whether what is left of an answer is better than today, takes away enough heat over the threshold itself (`cooled`) for its
+    migrations, and leaves no more VMs without a place when a host fails."""
+    problem, rule = question.problem, question.failover
+    price = migration(question.policy, question.demand) * int((host_of != problem.home).sum())
+    better = cooled >= price and problem.costs(host_of) < problem.costs(problem.home)
+    return better and (rule is None or not rule.worse(question.fleet, host_of))
 
 
 def _only_heat(question: Question, host_of: Ints) -> bool:
