@@ -137,13 +137,14 @@ def _choose(sources: Sequence[Path], options: ReadOptions | None, report: Ingest
 
 
 def _reasons(detail: ReadReport) -> list[str]:
-    """Why rows of one file could not be read, the commonest reasons first, and where to look for each."""
+    """Why rows of one file could not be read, the commonest reasons first, and where to look for each; or that none is of use."""
     first: dict[str, int] = {}
     for row in detail.rejected:
         first.setdefault(row.reason, row.line)
     common = Counter(row.reason for row in detail.rejected).most_common(MOST_REASONS)
     of = f" of the first {len(detail.rejected):,}" if len(detail.rejected) < detail.rejected_count else ""
-    return [
+    unused = ["none of its values is of a counter that PRO uses"] if 0 < detail.rows == detail.ignored else []
+    return unused + [
         f"{counted(n, 'row')}{of} not understood, the first in line {first[why]:,}: {plain(why, 200)}"
         for why, n in common
     ]
