@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pro.core.text import counted
 from pro.placement.failover.report import headline as told
-from pro.reports.views import hot_hosts
+from pro.reports.views import hot_hosts, rules_broken
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -115,7 +115,8 @@ def _wrong(report: Report) -> str:
             f"{count(hot, 'host')} {'is' if hot == 1 else 'are'} expected to run hot in the next {horizon(report.horizon_s)}, "
             f"with {minutes(report.before.hot_minutes)} minutes above {percent(report.threshold)} over all hosts"
         )
-    if broken := len(report.repaired) + len(report.placement.violations):
+    broken, _ = rules_broken(report)
+    if broken:
         parts.append(f"{count(broken, 'rule')} {'is' if broken == 1 else 'are'} broken")
     return ", and ".join(parts)
 
@@ -132,8 +133,9 @@ def _effect(report: Report) -> str:
             longer = round(after.hot_minutes) > round(before.hot_minutes)
             over = f"over {minutes(after.hot_minutes)} minutes" if longer else "over as many minutes"
             parts.append(f"bring{s} the heat above that from {heat(before.area)} to {heat(after.area)} {over}")
-    if report.repaired:
-        parts.append(f"repair{s} {count(len(report.repaired), 'rule')}")
+    today, still = rules_broken(report)
+    if still < today:
+        parts.append(f"repair{s} {count(today - still, 'rule')}")
     if not parts:
         parts.append(f"free{s} hosts" if report.plan.goal == "consolidate" else f"even{s} out the load")
     return " and ".join(parts)

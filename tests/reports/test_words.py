@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pro.reports import words
+from pro.reports import views, words
 from tests.reports.fixtures import make_report
 
 
@@ -20,6 +20,13 @@ def test_the_headline_says_what_is_wrong_what_to_do_and_what_improves() -> None:
         "2 hosts are expected to run hot in the next 24 h, with 315 minutes above 85 % over all hosts, and 2 rules are broken; "
         "3 migrations (83 GiB sent, 9 min) bring the minutes to 142 and repair 1 rule."
     )
+
+
+def test_a_rule_that_is_broken_twice_is_one_rule() -> None:
+    report = make_report()
+    twice = replace(report, repaired=report.repaired * 2)
+    assert words.headline(twice) == words.headline(report)
+    assert views.rules_broken(twice) == views.rules_broken(report) == (2, 1)
 
 
 def test_one_host_and_one_migration_are_one() -> None:
