@@ -164,13 +164,13 @@ def verdict(found: Backtest) -> str:
     nothing, best, span = found.nothing.account, found.best, _span((found.past.last - found.past.first) * STEP_S)
     over = f"over {found.threshold:.0%}"
     if nothing.hot_minutes == 0:
-        return f"In {span} no host was {over}: there was nothing to gain."
+        return f"{span} no host was {over}: there was nothing to gain."
     if best.runner.spec.kind == "nothing":
-        return f"In {span} hosts were {over} for {nothing.hot_minutes:,} minutes, and no policy would have been worth its migrations."
+        return f"{span} hosts were {over} for {nothing.hot_minutes:,} minutes, and no policy would have been worth its migrations."
     a = best.account
     classic = [r for r in found.rows if r.runner.spec.kind not in ("nothing", best.runner.spec.kind)]
     said = (
-        f"In {span} {best.name} would have cut {nothing.hot_minutes:,} host-minutes {over} to {a.hot_minutes:,} "
+        f"{span} {best.name} would have cut {nothing.hot_minutes:,} host-minutes {over} to {a.hot_minutes:,} "
         f"({a.hot_minutes / nothing.hot_minutes:.0%}) with {counted(a.migrations, 'migration')}, {_undone(a)}"
     )
     if classic:
@@ -183,10 +183,10 @@ def verdict(found: Backtest) -> str:
 
 
 def _span(seconds: float) -> str:
-    """The time that was replayed: "these 6 hours", "this day", "these 3.5 days"."""
+    """When, of the time that was replayed: "In these 6 hours", "On this day", "In these 3.5 days"."""
     if seconds < 86_400:
-        return "this hour" if seconds == 3600 else f"these {seconds / 3600:.3g} hours"
-    return "this day" if seconds == 86_400 else f"these {seconds / 86_400:.3g} days"
+        return "In this hour" if seconds == 3600 else f"In these {seconds / 3600:.3g} hours"
+    return "On this day" if seconds == 86_400 else f"In these {seconds / 86_400:.3g} days"
 
 
 def _undone(a: Account) -> str:

@@ -97,7 +97,7 @@ def test_what_to_do_after_ctrl_c_is_said(capsys: pytest.CaptureFixture[str]) -> 
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(3600, "this hour"), (21_600, "these 6 hours"), (86_400, "this day"), (302_400, "these 3.5 days")],
+    [(3600, "In this hour"), (21_600, "In these 6 hours"), (86_400, "On this day"), (302_400, "In these 3.5 days")],
 )
 def test_the_time_that_was_replayed_in_words(seconds: int, said: str) -> None:
     assert backtest._span(seconds) == said
