@@ -191,6 +191,7 @@ def _free_spot(x: float, y: float, wide: float, taken: list[Box]) -> tuple[float
         (x + 9, y + 30),
         (x + 9, y - 22),
         (x + 9, y - 35),
+        (x + 9, y - 48),
     ]
     for left, line in offers:
         box = (left, line - 10, left + wide, line + 2)
