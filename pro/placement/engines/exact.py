@@ -98,6 +98,13 @@ class Exact:
             model.hold(tier, problem.costs(best)[tier], best)
         return Proof(best, tuple(bounds), tuple(optimal))
 
+    def settle(self, problem: Problem, start: Ints, stop: Stop, seed: int) -> tuple[Ints, Settled]:
+        """A placement at least as good as `start` (V,), and what is known about its goal tier."""
+        proof = self.prove(problem, start, stop, seed)
+        moved = int((proof.host_of != problem.home).sum())
+        # The goal's tier charges for migrations, so where it is solved to the end no placement as good has fewer.
+        return proof.host_of, Settled(proof.bounds[1], moved == 0 or proof.optimal[1] or None)
+
     def coarse(self, problem: Problem, start: Ints, stop: Stop, seed: int, groups: int = 24) -> Settled:
         """What can be said about `start` (V,) by a smaller problem that never costs more; see bound.py."""
         from ortools.sat.python import cp_model

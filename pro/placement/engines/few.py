@@ -154,7 +154,7 @@ class _Walk:
         )  # fmt: skip
         settle(*self._arrays, self._choices[0])
         now, rest = (costs(self._flat, s)[: GOAL + 1].astype(np.float64) for s in (state, new_state(self._flat, stay)))
-        self.best, self.least = start.copy(), now + [0.0, cost.sum()]
+        self.best, self.least = start.copy(), now + np.array([0.0, cost.sum()])
         self._unit = max((self.least[GOAL] - rest[GOAL]) / (1 + int((start != stay).sum())), 1.0)
 
     def run(self, cooled: float) -> None:
@@ -206,7 +206,9 @@ def _dense(vms: int, terms: list[Steps], hosts: Ints, wide: int) -> _Dense:
         weight = np.zeros((vms, len(order) + more))
         np.add.at(weight, term.vms, np.pad(term.weight[:, order].astype(np.float64), ((0, 0), (0, more))))
         weights.append(weight)
-        uses.append(np.pad(term.base[items][:, order].astype(np.float64), ((0, 0), (0, more)), constant_values=-NOTHING))
+        uses.append(
+            np.pad(term.base[items][:, order].astype(np.float64), ((0, 0), (0, more)), constant_values=-NOTHING)
+        )
         rank = np.argsort(term.knots[:, items, 0], axis=0)
         for array, into, fill in ((term.knots, knots, NOTHING), (term.slopes, slopes, 0.0)):
             sorted_ = np.take_along_axis(array[:, items, 0], rank, axis=0).T.astype(np.float64)
@@ -214,11 +216,6 @@ def _dense(vms: int, terms: list[Steps], hosts: Ints, wide: int) -> _Dense:
             into.append(np.repeat(full[:, None], weight.shape[1] // wide, axis=1))
     use, weight, knot, slope = (np.ascontiguousarray(np.concatenate(a, axis=1)) for a in (uses, weights, knots, slopes))
     return _Dense(use, weight, knot, slope, number[scope])
-
-
-def _away(goal: Tier, vms: int) -> Floats:
-    """(V,) what leaving home costs, where that is all there is to `goal`; else so little that nothing is ruled out by it."""
-    ...
 
 
 def _choices(problem: Problem) -> tuple[Ints, Ints, Ints, Ints]:

@@ -272,7 +272,9 @@ def anneal(
         a, c = S[S[HOST] + v], S[S[HOST] + max(u, 0)]
         bar = -heat * np.log((1 + random_below(seed, PLACES)) / PLACES)
         _touched(scope, two, a, c, item, sv, su)
-        change = _at_least(use, top, weight, knots, slopes, over, free, cost, lean, stale, item, v, max(u, 0), sv, su, low)
+        change = _at_least(
+            use, top, weight, knots, slopes, over, free, cost, lean, stale, item, v, max(u, 0), sv, su, low
+        )
         if len(away) > 0 and S[S[COST]] == 0 and change + _steps_away(F, S, away, two) > bar:
             continue
         if not _price_rest(F, S, two, leaving, out):
