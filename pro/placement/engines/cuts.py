@@ -95,8 +95,8 @@ class Cuts:
     def _by_parts(
         self, problem: Problem, start: Ints, masks: list[Bools], stop: Stop, rng: np.random.Generator
     ) -> tuple[Ints, int]:
-        """Each part with all others at home, where a migration has a price if relaxed they ask for more than the budget (Lagrange); the part with the
-        widest gap last, so that it has the time the others left."""
+        """Each part with all others at home, where a migration has a price if the budget is spent and more is asked for (Lagrange);
+        the part with the widest gap last, so that it has the time the others left."""
         watch = _Watch(self.clock)
         room = _budget(problem) if len(masks) > 1 else None
         allowed = problem.costs(start)[0]
@@ -108,7 +108,8 @@ class Cuts:
             search.relax(watch, watch.spent + (stop.seconds - watch.spent) / (len(masks) - k), stop.steps)
             searches.append(search)
         paid = 0
-        if room is not None and sum(search.asked for search in searches) > room:
+        spent = room is not None and int((start != problem.home).sum()) >= room
+        if room is not None and spent and sum(search.asked for search in searches) > room:
             paid = room * _agree_on_price(searches, room, partial(_relaxed, watch, stop))
         open_ = np.array([search.missing for search in searches])
         best, order = start, np.argsort(open_, kind="stable").tolist()
@@ -166,7 +167,7 @@ def _agree_on_price(searches: list[_Search], room: int, relax: Callable[[_Search
         return sum(search.bound for search in searches) - price * room
 
     tried = {0: sum(search.bound for search in searches)}
-    low, high, price = 0, 0, max(round(sum(search.missing for search in searches) / room), 1)
+    low, high, price = 0, 0, max(round(sum(search.missing for search in searches) / max(room, 1)), 1)
     for _ in range(PRICES):
         tried[price] = bound_at(price)
         if sum(search.asked for search in searches) > room:

@@ -238,7 +238,9 @@ class Model:
         status = solver.solve(self.model)
         known = status in (self.cp.OPTIMAL, self.cp.FEASIBLE)
         host_of = self.placed(solver) if known else None
-        return _Found(status, host_of, int(np.ceil(solver.best_objective_bound - 1e-6)) if known else None)
+        # Without an answer there may be a bound all the same; 0 is also said where nothing is known yet.
+        bounded = known or (status == self.cp.UNKNOWN and solver.best_objective_bound > 0)
+        return _Found(status, host_of, int(np.ceil(solver.best_objective_bound - 1e-6)) if bounded else None)
 
     def placed(self, solver: Any) -> Ints:
         """(V,) where the solver put every VM."""
