@@ -15,7 +15,7 @@ from pro.placement.engines import Few
 from pro.placement.engines.few import GOAL, MANY, _read, _Walk
 from pro.placement.engines.parts import parts_of
 from pro.placement.engines.warm import _two
-from pro.placement.language import Linear, Steps
+from pro.placement.language import Allow, Limit, Linear, Steps
 from pro.placement.problem import Problem, Stop, Tier
 from tests import oracles
 from tests.strategies import problems
@@ -121,6 +121,26 @@ def test_a_clock_that_runs_out_ends_it_and_it_has_cooled_by_then(monkeypatch: py
     few.improve(problem, problem.home, Stop(seconds=11.0, steps=1_000), np.random.default_rng(1))
     # One tick goes before the walk, so it has ten of the eleven; then one goes for each step.
     assert cooled == pytest.approx([k / 10 for k in range(1, 10)])
+
+
+def test_clusters_that_share_a_budget_are_cooled_whichever_it_is_that_needs_it() -> None:
+    """Two clusters of two hosts, two VMs each on the first; with a budget of one the hotter is parted, with two both are."""
+    use = np.repeat([[60], [60], [80], [80]], MANY, axis=1)
+    shape = (1, 4, MANY)
+    heat = Steps([0, 1, 2, 3], use, np.arange(4), np.zeros(shape[1:]), np.full(shape, 100), np.ones(shape), "heat")
+    moves = Linear(np.ones(4, np.int64), None, None, "moves")
+    borders = [
+        Allow(np.array(vms), np.array(hosts), "border")
+        for vms, hosts in (([0, 1], [1, 1, 0, 0]), ([2, 3], [0, 0, 1, 1]))
+    ]
+    for most, parted in ((0, []), (1, [2]), (2, [0, 2])):
+        budget = Limit(
+            np.arange(4), np.ones((4, 1)), np.zeros(4), np.zeros((1, 1)), np.full((1, 1), most), "moved", "budget"
+        )
+        goal = (Tier("rules", ()), Tier("goal", (heat, moves)))
+        problem = Problem(np.array([0, 0, 2, 2]), 4, np.ones(4, bool), (*borders, budget), goal)
+        found = Few().improve(problem, problem.home, Stop(UNHURRIED, 12), np.random.default_rng(1))
+        assert [v for v in (0, 2) if found[v] != found[v + 1]] == parted
 
 
 def test_two_vms_whose_peaks_meet_are_parted_and_no_third_one_moves() -> None:
