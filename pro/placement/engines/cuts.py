@@ -348,7 +348,10 @@ class _Search:
         """Tangents that are missing at `z`; a whole answer is also counted in full."""
         if whole:
             self._take(self._placement(z), watch.wall(until - watch.spent))
-        return list(self._tangents(z, z, SCALE * LACKS))
+        found = list(self._tangents(z, z, SCALE * LACKS))
+        for columns, values, least in found:  # for another tree, if this one's time ends too soon
+            self._rows.add(columns, values, least, np.inf)
+        return found
 
     def _complete(self, placed: Ints) -> Floats:
         """Values of all variables at `placed` (V,)."""
