@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 GOAL = 1
 """The tier that is minimised: the goal, after what rules are repaired."""
 HOT, COLD = 1.0, 0.02
-"""The heat a pass begins and ends with, in units of what a start costs for each VM that moved."""
+"""The heat a walk begins and ends with, in units of what a start costs for each VM that moved."""
 MILD, STRICT = 30.0, 1e4
-"""What a rule left broken is charged at the beginning and at the end of a pass, in the same unit."""
+"""What a rule left broken is charged at the beginning and at the end of a walk, in the same unit."""
 TRIES = 5_000
 """Proposals that are one step."""
 LONG, TURNS, AGREE = 12, 3, 3
