@@ -43,6 +43,7 @@ def run_demo(out: Path, config: Config, tell: Tell) -> Demo:
     from pro.backends import open_backend
     from pro.backends.simulation import world_of
     from pro.core.clock import SystemClock
+    from pro.core.text import counted
     from pro.fleet.inventory import import_inventory
     from pro.planning.io import dumps
     from pro.replay import hindsight
@@ -71,12 +72,13 @@ def run_demo(out: Path, config: Config, tell: Tell) -> Demo:
     ]
     real = hindsight(store, found, base=True)
     lines = (
-        f"counters in    {took.kept:,} samples of {known.vms} VMs on {known.hosts} hosts; {took.duplicate:,} came twice, {took.quarantined} were put in quarantine",
+        f"counters in    {took.kept:,} samples of {counted(known.vms, 'VM')} on {counted(known.hosts, 'host')}; "
+        f"{took.duplicate:,} came twice, {took.quarantined:,} were put in quarantine",
         f"now            {now:%A %Y-%m-%d %H:%M} UTC; nothing later was read",
         f"expected       {headline(found.report)}",
-        f"applied        {result.moved} migrations on the simulator, each journalled and seen to arrive",
+        f"applied        {counted(result.moved, 'migration')} on the simulator, each journalled and seen to arrive",
         f"report         {out / 'report.html'}  (also .xlsx, .json, tables/, plan.json)",
-        f"improved       on the real counters of the next day: {real.minutes_after} instead of {real.minutes_before} hot host-minutes, "
+        f"improved       on the real counters of the next day: {real.minutes_after:,} instead of {real.minutes_before:,} hot host-minutes, "
         f"highest peak {real.peak_after:.0%} instead of {real.peak_before:.0%}, "
         f"broken rules {found.placement.tiers[0].after:.0f} instead of {found.placement.tiers[0].before:.0f}",
     )

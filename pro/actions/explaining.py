@@ -66,7 +66,8 @@ def explain_vm(plan: Plan, vm: str, on: str | None = None) -> Told:
     option = option or next((o for o in told["options"] if o["host_name"] == on), None)
     if option is None:
         known = [o["host_name"] for o in told["options"]]
-        raise InputError("the plan says nothing about this host", got=on, expected=_near(on, known), where="--on")
+        expected = _near(on, known) or "a host of the VM's fleet, such as " + ", ".join(known[:5])
+        raise InputError("the plan says nothing about this host", got=on, expected=expected, where="--on")
     return Told({**document, "asked": option}, tuple(_why_not(told, option, units)))
 
 
@@ -91,7 +92,9 @@ def _lines(told: dict[str, Any], steps: list[Any], blocked: list[str], units: Ma
     elif blocked:
         lines.append(f"{name} should move but cannot: {'; '.join(blocked)}")
     else:
-        lines.append(f"{name} stays on {label.get(told['home'], plain(told['home']))}: no move is worth its price.")
+        elsewhere = [o for o in told["options"] if not o["home"]]
+        why = "no move is worth its price" if any(not o["refusals"] for o in elsewhere) else "no other host may take it"
+        lines.append(f"{name} stays on {label.get(told['home'], plain(told['home']))}: {why}.")
     refused = [o for o in told["options"] if o["refusals"] and not o["chosen"]]
     allowed = [o for o in told["options"] if not o["refusals"] and not o["chosen"] and not o["home"]]
     if allowed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from pro.core.text import plain
+from pro.core.text import counted, minute, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -104,7 +104,8 @@ def examine(root: Path, config: Config, now: datetime | None) -> dict[str, Any]:
     except ProError as error:
         return {**document, "lines": [f"cannot work: {error}"], "problems": [], "readiness": None}
     lines.append(
-        f"{outlook.fleet.n_hosts} hosts, {outlook.fleet.n_vms} VMs, {len(outlook.fleet.rules)} rules; now is {outlook.now:%Y-%m-%d %H:%M} UTC"
+        f"{counted(outlook.fleet.n_hosts, 'host')}, {counted(outlook.fleet.n_vms, 'VM')}, {counted(len(outlook.fleet.rules), 'rule')}; "
+        f"now is {outlook.now:%Y-%m-%d %H:%M} UTC"
     )
     lines += [f"{p.severity}: {p.text}" for p in problems]
     lines += [f"warning: {w}" for w in (*outlook.fleet.warnings, *outlook.demand.warnings)]
@@ -179,7 +180,7 @@ def learning_line(root: Path, outlook: Outlook) -> str:
 def learnt_line(page: Mapping[str, Any]) -> str:
     """What `page` ("models/1") says was learned."""
     used = sum(bool(row["used"]) for row in page["heat"])
-    return f"learned from {page['days']:.1f} days up to {page['until']}: {used} of {len(page['heat'])} heat classifiers beat every simple rule"
+    return f"learned from {page['days']:.1f} days up to {minute(page['until'])}: {used} of {len(page['heat'])} heat classifiers beat every simple rule"
 
 
 def discover(url: str, store: Path | None) -> dict[str, Any]:

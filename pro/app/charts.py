@@ -115,7 +115,7 @@ def heat_map(report: Report, *, planned: bool, cluster: str | None, palette: Pal
             "class:N",
             scale=scale,
             sort=None,
-            legend=alt.Legend(title=None, orient="bottom", direction="horizontal", columns=6),
+            legend=alt.Legend(title=None, orient="bottom", direction="horizontal", columns=3),
         ),
     )
     dots = (

@@ -34,9 +34,8 @@ def heading(title: str, report: Report) -> None:
 
 def figures(report: Report) -> None:
     """The four figures of the headline, before and after."""
-    from pro.reports.views import hot_hosts
+    from pro.reports.views import hot_hosts, rules_broken
 
-    broken = len(report.placement.violations)
     moves = report.plan.migrations
     heat = [words.heat(h.area) for h in (report.before, report.after)]
     tiles = (
@@ -47,7 +46,7 @@ def figures(report: Report) -> None:
             words.minutes(report.after.hot_minutes),
             f"heat {change(*heat)}",
         ),
-        ("Rules broken", broken + len(report.repaired), broken, None),
+        ("Rules broken", *rules_broken(report), None),
     )
     columns = st.columns(4)
     for column, (label, before, after, note) in zip(columns, tiles, strict=False):
@@ -61,7 +60,7 @@ def figures(report: Report) -> None:
             height="stretch",
         )
     cost = (
-        f"{words.size(sum(m.mib for m in moves))}, {words.span(words.plan_seconds(report))}"
+        f"{words.size(sum(m.mib for m in moves))} sent, {words.span(words.plan_seconds(report))}"
         if moves
         else "nothing to move"
     )

@@ -43,7 +43,7 @@ def strips(grids: Mapping[str, Grid], threshold: float, palette: Palette) -> alt
     y = alt.Y("policy:N", sort=list(grids), title=None, axis=names_axis())
     bars = alt.Chart(pd.DataFrame(rows)).mark_rect(height=alt.RelativeBandSize(0.6), yOffset=-3).encode(
         x=alt.X("from:T", scale=UTC, title=None, axis=time_axis()), x2="to:T", y=y,
-        color=alt.Color("class:N", scale=scale, sort=None, legend=_legend()),
+        color=alt.Color("class:N", scale=scale, sort=None, legend=_legend(2)),
         tooltip=[alt.Tooltip("policy:N"), alt.Tooltip("when:N"), alt.Tooltip("hosts:Q", title="hosts hot at once, at most")],
     )  # fmt: skip
     if not ticks:
@@ -107,5 +107,5 @@ def _stretch(grid: Grid, b: int) -> dict[str, str]:
     }
 
 
-def _legend() -> alt.Legend:
-    return alt.Legend(title=None, orient="bottom", direction="horizontal", columns=3)
+def _legend(columns: int = 3) -> alt.Legend:
+    return alt.Legend(title=None, orient="bottom", direction="horizontal", columns=columns)

@@ -49,7 +49,7 @@ def panel(report: Report) -> None:
 def _approve(report: Report, *, again: bool) -> None:
     """The approval binds to exactly this plan: its id is a hash of its content."""
     agreed = st.checkbox(
-        f"I approve plan {report.plan.id[:12]}: {len(report.plan.migrations)} migrations",
+        f"I approve plan {report.plan.id[:12]}: {text.counted(len(report.plan.migrations), 'migration')}",
         key=f"approve-{report.plan.id}",
     )
     if st.button("Apply again" if again else "Apply on the simulator", type="primary", disabled=not agreed):

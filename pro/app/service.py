@@ -157,7 +157,7 @@ class Hands:
 
 
 def tips(store: Path, *, active: bool) -> list[Tip]:
-    """Tips of the store, newest first."""
+    """Tips of the store, the most severe first."""
     if not (store / TIPS).exists():
         return []
     with TipBook(store / TIPS) as book:

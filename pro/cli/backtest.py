@@ -26,6 +26,11 @@ from pro.cli.common import (
 
 group = typer.Typer()
 
+HEAD = (
+    "policy", "hot min", "of nothing", "% x h", "peak", "contention", "migrations", "a day", "GiB", "blackout s", "undone",
+    "hosts on", "kWh",
+)  # fmt: skip
+
 
 @group.command()
 def backtest(
@@ -58,7 +63,7 @@ def backtest(
     config: Settings = None,
 ) -> None:
     """Had these policies run over the past: how hot would hosts have been, with how many migrations?"""
-    with errors():
+    with errors("interrupted" + ("; run again with the same -o, it goes on where it was last kept" if output else "")):
         from pro.actions.backtesting import Span, run_backtest
 
         conf = settings(config, threshold=threshold)
@@ -73,22 +78,7 @@ def backtest(
         if json:
             emit(document)
         else:
-            head = (
-                "policy",
-                "hot min",
-                "of nothing",
-                "% x h",
-                "peak",
-                "contention",
-                "migrations",
-                "a day",
-                "GiB",
-                "blackout s",
-                "undone",
-                "hosts on",
-                "kWh",
-            )
-            say(table([_row(p) for p in document["policies"]], head))
+            say(table([_row(p) for p in document["policies"]], HEAD))
             say()
             say(document["verdict"])
         if output:

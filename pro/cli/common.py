@@ -122,8 +122,8 @@ def emit(document: Any) -> None:
 
 
 def say(text: str = "") -> None:
-    """A line for people on stdout: the result of a command without `--json`."""
-    typer.echo(lines(text))
+    """A line for people on stdout: the result of a command without `--json`. With plain spaces, so that it can be searched."""
+    typer.echo(lines(text).replace("\u00a0", " "))
 
 
 def remark(text: str) -> None:
@@ -163,8 +163,9 @@ class Progress:
 
 
 @contextmanager
-def errors() -> Iterator[None]:
-    """Turn PRO's errors into a message and an exit code; a bug keeps its traceback."""
+def errors(interrupted: str = "interrupted") -> Iterator[None]:
+    """Turn PRO's errors, and those of the disk, into a message and an exit code; a bug keeps its traceback. `interrupted`: what
+    is said after Ctrl-C."""
     from pro.core.errors import ProError
 
     try:
@@ -173,8 +174,22 @@ def errors() -> Iterator[None]:
         remark(f"error: {error}")
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
-        remark("interrupted")
+        remark(interrupted)
         raise SystemExit(130) from None
+    except Exception as error:
+        said = of_the_disk(error)
+        if said is None:
+            raise
+        remark(f"error: {said}")
+        raise SystemExit(ERROR) from None
+
+
+def of_the_disk(error: Exception) -> str | None:
+    """What a file system or SQLite says is wrong (full, forbidden, a folder, locked); None for everything else."""
+    if isinstance(error, OSError) and not isinstance(error, BrokenPipeError) and error.strerror:
+        name = error.filename2 or error.filename
+        return f"{name}: {error.strerror}" if name is not None else error.strerror
+    return f"journal or tips: {error}" if type(error).__module__ == "sqlite3" else None
 
 
 def write_text(path: Path, text: str) -> None:

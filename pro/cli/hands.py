@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 group = typer.Typer()
 
+INTERRUPTED = (
+    "interrupted; what was in flight may still end: `pro resume` finds out what really happened and does the rest"
+)
+
 MaybeStore = Annotated[
     Path | None,
     typer.Option(
@@ -36,7 +40,7 @@ def apply(
     config: Settings = None,
 ) -> None:
     """Carry out a plan. Exit code 0 done or nothing to do, 4 refused (stale, lock, kill switch), 5 applied in part."""
-    with errors():
+    with errors(INTERRUPTED):
         from pro.actions.applying import apply_plan
 
         found = read_plan(plan)
@@ -54,7 +58,7 @@ def resume(
     config: Settings = None,
 ) -> None:
     """Take up an interrupted apply: look at what really happened, then do the rest."""
-    with errors():
+    with errors(INTERRUPTED):
         from pro.actions.applying import resume_run
 
         _end(resume_run(store, settings(config), backend, _hear), json)
@@ -83,7 +87,7 @@ def status(store: MaybeStore = None, json: Json = False) -> None:
     """How the newest apply stands. Exit code 1 if it was interrupted and waits for `pro resume`."""
     with errors():
         from pro.actions.applying import status_of
-        from pro.core.text import plain
+        from pro.core.text import counted, plain
 
         found = status_of(store)
         if found is None:
@@ -97,7 +101,7 @@ def status(store: MaybeStore = None, json: Json = False) -> None:
         else:
             done = sum(s.state == "done" for s in found.steps)
             say(
-                f"run {found.run} of plan {plain(found.plan_id)[:12]}: {found.state}, {done} of {len(found.steps)} migrations done"
+                f"run {found.run} of plan {plain(found.plan_id)[:12]}: {found.state}, {done} of {counted(len(found.steps), 'migration')} done"
             )
             for step in found.steps:
                 name = plain(step.vm)
@@ -113,10 +117,11 @@ def status(store: MaybeStore = None, json: Json = False) -> None:
 
 def _ask(count: int) -> None:
     from pro.core.errors import RefusedError
+    from pro.core.text import counted
 
     if not sys.stdin.isatty():
-        raise RefusedError(f"{count} migrations need a yes: give --yes where nobody can be asked")
-    if not typer.confirm(f"Carry out {count} migrations?", err=True):
+        raise RefusedError(f"{counted(count, 'migration')} and nobody to ask: give --yes")
+    if not typer.confirm(f"Carry out {counted(count, 'migration')}?", err=True):
         raise RefusedError("not confirmed")
 
 
@@ -128,10 +133,12 @@ def _hear(event: Event) -> None:
 
 
 def _end(result: ApplyResult, json: bool) -> None:
+    from pro.core.text import counted
+
     if json:
         emit(result.to_json())
     else:
-        say(f"{result.state}: {result.moved} migrations done")
+        say(f"{result.state}: {counted(result.moved, 'migration')} done")
         for reason in result.reasons:
             say(f"  {reason}")
     raise SystemExit(result.exit_code)

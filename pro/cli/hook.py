@@ -142,9 +142,12 @@ def _look(watched: Watch, cause: str, json: bool) -> int:
 
 
 def _say(done: Cycle) -> None:
+    from pro.core.text import counted
+
     took = done.ingested
     news = f"{took['kept']:,} new samples" if took else "no inbox"
-    say(f"{done.at}  {done.cause}: {news}; {done.hotspots} hotspots, {done.migrations} migrations would help")
+    found = f"{counted(done.hotspots, 'hotspot')}, {counted(done.migrations, 'migration')} would help"
+    say(f"{done.at}  {done.cause}: {news}; {found}")
     for line in done.left:
         remark(f"left in the inbox: {line}")
     if done.resumed:
@@ -158,10 +161,7 @@ def _say(done: Cycle) -> None:
     if done.expired:
         say(f"  expired: {', '.join(map(str, done.expired))}")
     for run in done.applied:
-        say(
-            f"  applied plan {run['plan'][:12]}: {run['state']}, {run['moved']} migrations; {'; '.join(run['reasons'])}".rstrip(
-                "; "
-            )
-        )
+        came_to = "; ".join([f"{run['state']}, {counted(run['moved'], 'migration')}", *run["reasons"]])
+        say(f"  applied plan {run['plan'][:12]}: {came_to}")
     for reason in done.asked:
         say(f"  not applied alone: {reason}")

@@ -203,5 +203,9 @@ def read_plan(path: Path) -> Plan:
     try:
         text: Any = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"the plan cannot be read ({error})", where=path) from None
-    return loads(text)
+        raise InputError(f"the plan cannot be read ({getattr(error, 'strerror', None) or error})", where=path) from None
+    try:
+        return loads(text)
+    except InputError as error:
+        where = path if error.where is None else f"{path}: {error.where}"
+        raise InputError(error.what, got=error.got, expected=error.expected, where=where) from None

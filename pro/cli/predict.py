@@ -44,6 +44,7 @@ def forecast(
     """Forecast demand, and print how accurate such forecasts have been, beside last value and seasonal naive."""
     with errors():
         from pro.actions.looking import forecast_record
+        from pro.core.text import minute
 
         with Progress() as progress:
             conf = settings(config, horizon=horizon)
@@ -51,7 +52,10 @@ def forecast(
         if json:
             emit(record)
             return
-        say(f"now {record['now']}, {record['series']} series, {record['horizon_h']:g} h ahead")
+        if not record["series"]:
+            say("there are no counters to forecast from: `pro ingest` first")
+            return
+        say(f"now {minute(record['now'])}, {record['series']:,} series, {record['horizon_h']:g} h ahead")
         for counter in record["counters"]:
             say()
             say(f"{counter['counter']}: {counter['series']} series, {len(counter['origins'])} rolling origins")
@@ -75,14 +79,14 @@ def train(store: Store = DEFAULT_STORE, now: Now = None, json: Json = False, con
     """Learn from the store's own counters; what does not beat simple rules on held-back days is kept but not used."""
     with errors():
         from pro.actions.training import train_models
-        from pro.core.text import plain
+        from pro.core.text import minute, plain
 
         with Progress() as progress:
             page = train_models(store, settings(config), instant(now), progress)
         if json:
             emit(page)
             return
-        say(f"learned from {page['days']:.1f} days of counters up to {page['until']}")
+        say(f"learned from {page['days']:.1f} days of counters up to {minute(page['until'])}")
         for row in page["forecast"]:
             say(
                 f"forecast of {row['counter']}: serves {len(row['entities'])} of {row['candidates']} with a daily pattern;"
@@ -122,7 +126,8 @@ def hotspots(
         if json:
             emit(hotspots_document(outlook, conf))
         elif not outlook.hotspots:
-            say(f"no host is expected to pass {conf.heat.threshold:.0%} in the next {conf.forecast.horizon_h:g} hours")
+            ahead = outlook.demand.slots * outlook.demand.step_s / 3600
+            say(f"no host is expected to pass {conf.heat.threshold:.0%} in the next {ahead:g} h")
         else:
             names = dict(zip(outlook.fleet.vms, outlook.fleet.vm_names, strict=True))
             rows = [
@@ -136,7 +141,7 @@ def hotspots(
             say(table(rows, ("host", "of", "from (UTC)", "to", "surely", "peak", "hot min", "severity", "because of")))
         for s in () if json else outlook.soon[:5]:
             chances = ", ".join(f"{p:.0%} within {h} h" for h, p in s.probability.items())
-            say(f"{plain(s.host)} runs hot on {s.resource}: {chances}")
+            say(f"by what was learned, {plain(s.host)} runs hot on {s.resource}: {chances}")
         if not json and (beside := baselines(outlook, conf.heat.threshold)) is not None:
             for name, hosts in (
                 ("SCOM's rule, 3 samples in a row", beside.scom_rule),

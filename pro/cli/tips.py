@@ -66,6 +66,8 @@ def list_(
 @group.command("show")
 def show(number: Number, store: Store = DEFAULT_STORE, json: Json = False) -> None:
     """One tip, its plan and its history."""
+    from pro.core.text import minute
+
     with errors(), _book(store) as book:
         tip = book.tip(number)
         history = book.history(number)
@@ -74,11 +76,12 @@ def show(number: Number, store: Store = DEFAULT_STORE, json: Json = False) -> No
             return
         for label, text in (
             ("what is wrong", f"{tip.title}. {tip.problem}"), ("what to do", tip.action), ("what it costs", tip.cost),
-            ("if ignored", tip.ignored), ("state", f"{tip.state.value} {tip.reason}"), ("plan", tip.plan_id or "none"),
+            ("if ignored", tip.ignored), ("state", f"{tip.state.value} {tip.reason}".rstrip()), ("plan", tip.plan_id or "none"),
         ):  # fmt: skip
             say(f"{label:14} {text}")
         for change in history:
-            say(f"{change['at']}  {change['before'] or '-'} -> {change['after']}  {change['who']}  {change['reason']}")
+            step = f"{change['before'] or '-'} -> {change['after']}"
+            say("  ".join([minute(change["at"]), step, change["who"], change["reason"]]).rstrip())
         if tip.plan_id:
             from pro.planning.show import show as lines
 
@@ -158,10 +161,12 @@ def rehearse_(
 
 
 def _say_test(found: Rehearsal) -> None:
+    from pro.core.text import counted
+
     tip, world, noted = found.tip, found.world, found.noted
     say(f"tip {tip.id}: {tip.title}")
     say(
-        f"backend   {found.backend}: {len(world.hosts)} hosts, {len(world.vms)} VMs; a ticket nobody has is {found.ticket} to it"
+        f"backend   {found.backend}: {counted(len(world.hosts), 'host')}, {counted(len(world.vms), 'VM')}; a ticket nobody has is {found.ticket} to it"
     )
     say(f"watch     {WATCHES[found.watch]}")
     say(

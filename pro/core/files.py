@@ -43,10 +43,29 @@ def write_atomically(path: Path, data: bytes, temporary: Path | None = None) -> 
     """Replace `path` by `data` so that a reader, or a machine that loses power, sees the old bytes or the new ones.
 
     `temporary`: where the new bytes wait, in the same folder. A writer that is alone by a lock passes a fixed name, so
-    that a crash leaves at most one such file behind.
+    that a crash leaves at most one such file behind. What is no file (a device, a pipe) is written to and not replaced.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        path.write_bytes(data)
+        return
     fresh = temporary or path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    try:
+        _write(fresh, data)
+        os.replace(fresh, path)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        error.filename = error.filename or str(path)
+        raise
+    if sys.platform != "win32":
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _write(path: Path, data: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     try:
         view = memoryview(data)
         while view:
@@ -54,13 +73,6 @@ def write_atomically(path: Path, data: bytes, temporary: Path | None = None) -> 
         os.fsync(fd)
     finally:
         os.close(fd)
-    os.replace(fresh, path)
-    if sys.platform != "win32":
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 class OsLock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&@/=^\"'])")
@@ -18,6 +19,20 @@ def plain(text: str, limit: int = 64) -> str:
 def lines(text: str) -> str:
     """Finished text of several lines for a terminal: nothing in it steers the terminal, and only line breaks break lines."""
     return "\n".join(_CONTROL.sub("\u00b7", line) for line in text.split("\n"))
+
+
+def minute(instant: str) -> str:
+    """An ISO 8601 instant as people read it: "2026-03-01 00:00 UTC"; text that is none stays what it is."""
+    try:
+        at = datetime.fromisoformat(instant)
+    except ValueError:
+        return instant
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if at.tzinfo else f"{at:%Y-%m-%d %H:%M}"
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """2, "host" -> "2 hosts"; 1 -> "1 host"."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def markdown(text: str, limit: int = 64) -> str:

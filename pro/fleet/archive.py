@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pro.core.errors import FleetError, InputError
+from pro.core.text import minute
 from pro.fleet.columns import HOST_COLUMNS, VM_COLUMNS, schema
 from pro.fleet.readers import Found
 from pro.fleet.readers.rules import SCHEMA, RulesReader, rule_json
@@ -70,8 +71,10 @@ def load_inventory(root: Path, until: datetime | None = None) -> Inventory:
     if earliest is None:
         raise InputError("the store has no inventory", expected="`pro inventory import` first", where=str(root))
     inventory = _load(earliest[1])
-    asked = until.astimezone(UTC).isoformat() if until else ""
-    warning = f"no inventory is as old as {asked}; the earliest one, of {inventory.at.isoformat()}, stands in for it"
+    asked = minute(until.isoformat()) if until else ""
+    warning = (
+        f"no inventory is as old as {asked}; the earliest one, of {minute(inventory.at.isoformat())}, stands in for it"
+    )
     return replace(inventory, warnings=(*inventory.warnings, warning))
 
 

@@ -65,7 +65,7 @@ def demand(
     if unseen:
         warnings = (
             *warnings,
-            f"{unseen} of {fleet.n_vms} VMs have no CPU history; {UNSEEN_CPU:.0%} of their cap is assumed",
+            f"{unseen} of {fleet.n_vms} VMs {'has' if unseen == 1 else 'have'} no CPU history; {UNSEEN_CPU:.0%} of their cap is assumed",
         )
     base = np.zeros((fleet.n_hosts, len(fleet.resources), paths * slots), dtype=np.int32)
     base[:, r[CPU]] = cpu[:, None]

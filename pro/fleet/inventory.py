@@ -63,7 +63,7 @@ def import_inventory(
     """
     inventory, report, unreadable = _read(sources, at or SystemClock().now())
     problems = find_problems(inventory)
-    errors = tuple(p.text for p in problems if p.severity == "error")
+    errors = tuple(dict.fromkeys(p.text for p in problems if p.severity == "error"))
     if unreadable or (errors and not leave_out):
         raise FleetError((*unreadable, *errors))
     stored = save_inventory(root, inventory)

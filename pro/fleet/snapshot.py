@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pro.core.errors import FleetError
+from pro.core.text import counted
 from pro.core.units import CPU, DISK, MEMORY, NET
 from pro.fleet.columns import HOST_COLUMNS, STATES, VM_COLUMNS
 from pro.fleet.demand import demand as demand
@@ -89,7 +90,8 @@ def _build(inventory: Inventory, at: datetime, warnings: list[str]) -> Fleet:
     age, gib = _checkpoints(vms, at)
     if hosts["migration_mbps"].isna().any():
         missing = int(hosts["migration_mbps"].isna().sum())
-        warnings.append(f"{missing} hosts do not say their migration network; {MIGRATION_MBPS} Mbit/s is assumed")
+        who = counted(missing, "host does not say its", "hosts do not say their")
+        warnings.append(f"{who} migration network; {MIGRATION_MBPS} Mbit/s is assumed")
     return Fleet(
         hosts=tuple(hosts["id"].tolist()),
         vms=tuple(vms["id"].tolist()),

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
     from pro.telemetry.grid import Grid
 
+    Floats = NDArray[np.float32]
+
 PATHS = 24
+ASKED = (0.05, 0.5, 0.9, 0.95)
 OURS, LAST, SEASONAL = "pro", "last value", "seasonal naive"
 
 
@@ -74,7 +77,7 @@ def rolling(grid: Grid, *, horizon_s: int, origins: int, seed: int, slot_s: int 
     not counted as zero. With too short a grid there are no origins and no rows.
     """
     instants = _instants(grid, horizon_s, origins, slot_s)
-    tables: dict[str, list[tuple[NDArray[np.float32], NDArray[np.float32]]]] = {OURS: [], LAST: [], SEASONAL: []}
+    tables: dict[str, list[tuple[Floats, Floats, Floats]]] = {OURS: [], LAST: [], SEASONAL: []}
     actuals = []
     for at in instants:
         truth, seen = slot_means(
@@ -86,10 +89,11 @@ def rolling(grid: Grid, *, horizon_s: int, origins: int, seed: int, slot_s: int 
         ours = forecast({grid.counter: past}, horizon_s=horizon_s, scenarios=PATHS, seed=seed, slot_s=slot_s)[
             grid.counter
         ]
-        tables[OURS].append((ours.point, ours.values))
+        tables[OURS].append((ours.point, ours.values, np.stack([ours.quantile(q) for q in ASKED])))
         known = history(past, at, slot_s, horizon_s + DAY_S)
         for name in (LAST, SEASONAL):
-            tables[name].append(_trivial(name, known, slots, seed))
+            point, paths = _trivial(name, known, slots, seed)
+            tables[name].append((point, paths, np.quantile(paths, ASKED, axis=1, method="hazen")))
     if not instants:
         return Accuracy(grid.counter, horizon_s, slot_s, (), 0, ())
     actual = np.stack(actuals)
@@ -111,7 +115,7 @@ def _instants(grid: Grid, horizon_s: int, origins: int, slot_s: int) -> list[dat
     ]
 
 
-def _trivial(name: str, past: History, slots: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _trivial(name: str, past: History, slots: int, seed: int) -> tuple[Floats, Floats]:
     """Point (E, T) and paths (E, S, T) of a trivial model: its forecast, plus what it got wrong at past instants."""
     x = np.nan_to_num(past.values)
     n = x.shape[1]
@@ -119,7 +123,7 @@ def _trivial(name: str, past: History, slots: int, seed: int) -> tuple[NDArray[n
     back = draw_origins(n - past.per_day, slots, PATHS, past.per_day, 1.0, rng)
     season = past.per_day * -(-slots // past.per_day)
 
-    def point(end: int) -> NDArray[np.float32]:
+    def point(end: int) -> Floats:
         if name == LAST:
             return np.repeat(x[:, end - 1 : end], slots, axis=1)
         start = end - season
@@ -130,12 +134,9 @@ def _trivial(name: str, past: History, slots: int, seed: int) -> tuple[NDArray[n
     return now, now[:, None, :] + errors
 
 
-def _score(
-    name: str, actual: NDArray[np.float32], table: list[tuple[NDArray[np.float32], NDArray[np.float32]]]
-) -> Score:
-    point = np.stack([p for p, _ in table])
-    paths = np.stack([v for _, v in table])
-    q05, q50, q90, q95 = np.quantile(paths, (0.05, 0.5, 0.9, 0.95), axis=2, method="hazen")
+def _score(name: str, actual: Floats, table: list[tuple[Floats, Floats, Floats]]) -> Score:
+    point, paths, quantiles = (np.stack(part) for part in zip(*table, strict=True))
+    q05, q50, q90, q95 = np.moveaxis(quantiles, 1, 0)
     return Score(
         model=name,
         mae=losses.mae(actual, point),

@@ -71,7 +71,7 @@ def figures(
     found = [
         (line.name, round(sum(cost(t, home, host_of) for t in line.terms) / line.per, 2), line.unit) for line in lines
     ]
-    moved = ("memory moved", round(float(fleet.memory_mib[host_of != home].sum()) / 1024, 2), "GiB")
+    moved = ("memory moved", round(float(fleet.memory_mib[host_of != home].sum()) / 1024, 2), "GiB assigned")
     return [
         ("broken rules", sum(v.amount for v in broken), "violations"),
         *(wishes if question.preferences else []), *found[:2], moved, *found[2:],

@@ -42,8 +42,12 @@ READINGS = 2
 SEARCH_SHARE = 0.6
 """Share of the time after greedy repair that annealing gets in a small fleet, where its steps do not end it before that."""
 
-TIDY = 8
-"""Rounds of local search after it, for what is decided last: memory moved, and balance."""
+TIDY, TIDY_SHARE = 8, 0.1
+"""Rounds of local search after it, and their share, for what is decided last: memory moved, and balance. A quarter of the steps where
+these are counted."""
+
+TREE_SHARE, EXACT_SHARE = 0.6, 0.3
+"""Share that local search alone leaves for tangents in one tree, which take all that is left, or for CP-SAT, which takes this."""
 
 LEAST_SHARE = 0.15
 """Share of the time that the search gets even where reading the fleet has taken all of it."""
@@ -161,44 +165,52 @@ def _said(name: str, found: Found, *, late: bool) -> str:
 
 
 def _small(question: Question, pace: Pace, *, prove: bool) -> tuple[Answer, Settled]:
-    """Greedy, annealing, local search, then CP-SAT: on the whole problem if that is small, else on a coarser one for a bound."""
-    from pro.placement.engines import Cuts, Exact, Few, Greedy, Local
+    """Searches one after the other, each from where the last one ended, then a proof or at least a bound."""
+    from pro.placement.engines import Cuts, Exact
     from pro.placement.engines.exact import Settled
 
-    problem, policy, seconds = question.problem, question.policy, question.policy.seconds
-    left, tell = pace.left, pace.tell
-    rng = np.random.default_rng(policy.seed)
-    host_of, names = problem.home, []
-    exact, cuts, few = Exact(), Cuts(), Few()
+    problem, policy = question.problem, question.policy
+    rng, host_of, names = np.random.default_rng(policy.seed), problem.home, []
+    exact, cuts = Exact(), Cuts()
     whole = exact.entries(problem) <= exact.most_entries
-    small = prove and not whole and cuts.fits(problem)
-    many = rounds(policy, question.fleet)
-    searches: Sequence[tuple[Engine, Stop]] = ((Local(), Stop(seconds * (0.35 if small else 0.7), many)),)
-    if few.fits(problem):
-        steps = few.steps(problem, seconds) if policy.steps is None else policy.steps
-        searches = ((few, Stop(SEARCH_SHARE * seconds, steps)), (Local(), Stop(0.1 * seconds, min(many, TIDY))))
-    chain: Sequence[tuple[Engine, Stop]] = ((Greedy(), Stop(seconds, many)), *searches)
-    for engine, stop in chain:
-        tell(engine.name)
-        host_of = engine.improve(problem, host_of, replace(stop, seconds=max(min(stop.seconds, left()), 0)), rng)
+    tree = prove and not whole and cuts.fits(problem)
+
+    def within(share: float, steps: int | None) -> Stop:
+        return Stop(max(min(share * policy.seconds, pace.left()), 0), Stop().steps if steps is None else steps)
+
+    for engine, share, steps in _searches(question, TREE_SHARE if tree else EXACT_SHARE):
+        pace.tell(engine.name)
+        host_of = engine.improve(problem, host_of, within(share, steps), rng)
         names.append(engine.name)
-    if not prove:
-        return Answer(host_of, " + ".join(names)), Settled(None, None)
-    share = max(min(seconds * (0.6 if small else 0.3), left()), 0)
-    rest = Stop(share, Stop().steps if policy.steps is None else policy.steps)
-    if small:
-        tell(cuts.name)
-        host_of, settled = cuts.prove(problem, host_of, rest, rng)
-        return Answer(host_of, " + ".join([*names, cuts.name])), settled
-    if not whole:
-        tell(exact.name)
-        return Answer(host_of, " + ".join(names)), exact.coarse(problem, host_of, rest, policy.seed)
-    tell(exact.name)
-    proof = exact.prove(problem, host_of, rest, policy.seed)
-    moved = int((proof.host_of != problem.home).sum())
-    # The goal's tier charges for migrations, so where it is solved to the end no placement as good has fewer.
-    fewest = moved == 0 or proof.optimal[1] or None
-    return Answer(proof.host_of, " + ".join([*names, exact.name])), Settled(proof.bounds[1], fewest)
+    settled = Settled(None, None)
+    if tree:
+        pace.tell(cuts.name)
+        names.append(cuts.name)
+        host_of, settled = cuts.prove(problem, host_of, within(1.0, policy.steps), rng)
+    elif prove:
+        pace.tell(exact.name)
+        rest = within(EXACT_SHARE, policy.steps)
+        if whole:
+            names.append(exact.name)
+            host_of, settled = exact.settle(problem, host_of, rest, policy.seed)
+        else:
+            settled = exact.coarse(problem, host_of, rest, policy.seed)
+    return Answer(host_of, " + ".join(names)), settled
+
+
+def _searches(question: Question, kept: float) -> Sequence[tuple[Engine, float, int]]:
+    """The engines that look for an answer of a small fleet, with the share of the time and the steps that each may take; so much
+    is `kept` for a proof."""
+    from pro.placement.engines import Few, Greedy, Local
+
+    problem, policy = question.problem, question.policy
+    few, many = Few(), rounds(policy, question.fleet)
+    if not few.fits(problem):
+        return (Greedy(), 1.0, many), (Local(), 1.0 - kept, many)
+    steps, tidy = few.steps(problem, policy.seconds), TIDY
+    if policy.steps is not None:
+        steps, tidy = policy.steps, max(policy.steps // 4, 1)
+    return (Greedy(), 1.0, many), (few, SEARCH_SHARE, steps), (Local(), TIDY_SHARE, min(many, tidy))
 
 
 def _held(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pro.placement import chain
 from pro.placement.account import compare, figures, lines_of
+from pro.placement.longer import worthwhile
 from pro.placement.placement import Placement
 from pro.placement.question import prepare, unkept
 from pro.placement.referee import check, require
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pro.fleet import Demand, Fleet
+    from pro.placement.engines.exact import Settled
     from pro.placement.policy import Policy
     from pro.placement.question import Question
 
@@ -34,10 +37,10 @@ def place(
     """Where every VM should stand; never worse than today.
 
     Engines run one after the other, each from where the last one ended: greedy repair, annealing and local search, and CP-SAT where the
-    problem is small enough to prove something; for large fleets the wide search. Compiling rules and kernels is not part of
-    `policy.seconds`, everything after it is. `tell` hears what is going on; without `prove` nothing is proven or bounded; `clock`
-    counts the seconds of large fleets. Raises RefereeError if an engine's answer breaks a rule worse than today, which is a bug
-    and is never passed on.
+    problem is small enough to prove something; for large fleets the wide search. In smaller ones, what cools little and keeps hosts hot
+    for longer is taken back (`worthwhile`). Compiling rules and kernels is not part of `policy.seconds`, everything after it is.
+    `tell` hears what is going on; without `prove` nothing is proven or bounded; `clock` counts the seconds of large fleets. Raises
+    RefereeError if an engine's answer breaks a rule worse than today, which is a bug and is never passed on.
     """
     question = prepare(fleet, demand, policy)
     chain.ready(question, tell)
@@ -52,6 +55,8 @@ def place(
         return until - clock()
 
     found, proof = chain.run(question, seen, together, chain.Pace(left, tell, clock), prove=prove)
+    if not chain.large(question.problem):
+        found, proof = _worthwhile(question, found, proof)
     verdict = require(fleet, question.constraints, found.host_of)
     after = question.problem.costs(found.host_of)
     return Placement(
@@ -66,3 +71,13 @@ def place(
         seconds=clock() - begun,
         unkept=unkept(question, found.host_of),
     ), question
+
+
+def _worthwhile(question: Question, found: chain.Answer, proof: Settled) -> tuple[chain.Answer, Settled]:
+    """The answer without migrations that only keep hosts hot for longer; see `worthwhile`."""
+    kept = worthwhile(question, found.host_of)
+    if kept is found.host_of:
+        return found, proof
+    moved = bool((kept != question.fleet.host_of).any())
+    answer = chain.Answer(kept, f"{found.engine}, less what would have kept hosts hot for longer")
+    return answer, replace(proof, minimal_moves=None if moved else True)

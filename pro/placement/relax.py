@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from pro.core.arrays import Ints
     from pro.fleet import Demand, Fleet
+    from pro.placement.engines.relaxing import Smallest
     from pro.placement.rules import Constraint
 
 MOST_CHOICES = 12_000
@@ -176,7 +177,7 @@ def remedy(
     hard = [constraints[i].name in HARD for i in names] + [True] * len(stuck)
     found = smallest(problem, rules, hard, seed=seed, work=WORK if work is None else work)
     ways = []
-    for chosen, then in zip(found.sets, found.placements, strict=True):
+    for chosen, then in _smallest_of(found, rules, fleet.host_of).items():
         refs = [
             _ref(fleet, constraints[names[i]], then) if i < len(names) else _immovable(fleet, stuck[i - len(names)])
             for i in chosen
@@ -189,6 +190,19 @@ def remedy(
         fleet, wanted, tuple(ways), proven=nothing or (found.proven and whole),
         complete=nothing or (found.complete and whole), possible=possible,
     )  # fmt: skip
+
+
+def _smallest_of(found: Smallest, rules: Sequence[Sequence[Row]], home: Ints) -> dict[tuple[int, ...], Ints]:
+    """Set of rules -> a placement: of what was found, the smallest sets, without rules that their placement keeps anyway.
+
+    A search that ends before it has proven anything may name more than is needed, and smaller sets after larger ones.
+    """
+    needed: dict[tuple[int, ...], Ints] = {}
+    for chosen, then in zip(found.sets, found.placements, strict=True):
+        broke = tuple(i for i in chosen if any(broken(row, home, then) for row in rules[i]))
+        needed.setdefault(broke, then)
+    least = min(map(len, needed), default=0)
+    return {chosen: then for chosen, then in needed.items() if len(chosen) == least}
 
 
 def _in_force(fleet: Fleet, row: Row, placed: Ints) -> list[Row]:

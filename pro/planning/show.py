@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pro.core.text import plain
+from pro.core.text import counted, minute, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -14,13 +14,19 @@ if TYPE_CHECKING:
 _COLUMNS = ("wave", "starts", "takes", "blackout", "VM", "from", "to", "")
 _NAME = 24
 _GAINS = 20
+_SUMMARY = {
+    "hot_hosts": ("hosts over the threshold at some moment, expected", 1.0, ""),
+    "hot_minutes": ("minutes over the threshold, all hosts together", 1.0, ""),
+    "area": ("heat over the threshold, without margin", 0.01, "% x hours"),
+}
+"""What the figures of a heat summary are called, by how much they are divided, and their unit then."""
 
 
 def show(plan: Plan) -> list[str]:
     """Lines that say what the plan does, wave by wave, what it cannot do, and what becomes better."""
     lines = [
-        f"plan {plain(plan.id[:12])}  goal {plain(plan.goal)}  for {plain(plan.now)}  "
-        f"law {plain(plan.profile)}  made {plain(plan.created_at)}"
+        f"plan {plain(plan.id[:12])}  goal {plain(plan.goal)}  for {plain(minute(plan.now))}  "
+        f"law {plain(plan.profile)}  made {plain(minute(plan.created_at))}"
     ]
     if plan.waves:
         lines += ["", *_table(plan), "", _in_flight(plan)]
@@ -48,7 +54,7 @@ def _answers(plan: Plan) -> list[str]:
             lines.append(f"  and {len(said['gains']) - _GAINS} more (--json has all)")
         lines.append(plain(str(said["fewer"]["text"]), 600))
     if said.get("remedies"):
-        lines += ["", "What cannot be had, and what would have to be relaxed:"]
+        lines += ["", "What the plan leaves, and what stands in the way:"]
         lines += [f"  {plain(str(r['text']), 2_000)}" for r in said["remedies"]]
     return lines
 
@@ -90,7 +96,7 @@ def _row(number: int, m: Migration) -> tuple[str, ...]:
 def _in_flight(plan: Plan) -> str:
     said = plan.in_flight
     memory = said.get("memory", {})
-    parts = [f"{len(plan.migrations)} migrations in {duration(_number(said.get('seconds')))}"]
+    parts = [f"{counted(len(plan.migrations), 'migration')} in {duration(_number(said.get('seconds')))}"]
     parts.append(f"longest blackout {duration(_number(said.get('blackout_s')))}")
     if memory.get("host"):
         parts.append(f"memory at most {_number(memory.get('fraction')):.0%} (on {plain(str(memory['host']), _NAME)})")
@@ -113,7 +119,16 @@ def _before_after(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[s
     shared = [k for k in before if k in after and _single(before[k]) and _single(after[k])]
     if not shared:
         return []
-    return ["", "Before -> after:"] + [f"  {plain(k)}: {_value(before[k])} -> {_value(after[k])}" for k in shared]
+    return ["", "Before -> after:"] + [
+        f"  {_figure(k, before[k])} -> {_figure(k, after[k], named=False)}" for k in shared
+    ]
+
+
+def _figure(key: str, value: Any, *, named: bool = True) -> str:
+    """A figure of a summary under its name for people, in the unit that the report gives it."""
+    name, per, unit = _SUMMARY.get(key, (key, 1.0, ""))
+    shown = _value(value if per == 1 or not isinstance(value, int | float) else value / per)
+    return f"{plain(name)}: {shown}" if named else f"{shown} {unit}".rstrip()
 
 
 def _violation(v: Mapping[str, Any]) -> str:

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pro.core.errors import InputError
+from pro.core.text import counted
 from pro.remediation.gates import Permit
 from pro.remediation.window import DAYS, ChangeWindow
 
@@ -64,7 +65,7 @@ class Contract:
         if plan.goal not in self.goals:
             reasons.append(f"the goal {plan.goal} is not in the contract")
         if len(plan.migrations) > self.max_moves:
-            reasons.append(f"{len(plan.migrations)} migrations, the contract allows {self.max_moves}")
+            reasons.append(f"{counted(len(plan.migrations), 'migration')}, the contract allows {self.max_moves}")
         if gib > self.max_gib:
             reasons.append(f"{gib:.1f} GiB, the contract allows {self.max_gib:g}")
         if worst > self.max_blackout_s:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from pro.core.text import plain
+from pro.core.text import counted, plain
 from pro.remediation.antiflap import AntiFlap, doubt, rest
 from pro.remediation.journal import Journal
 from pro.remediation.records import Step, StepState
@@ -91,7 +91,7 @@ class MoveBudget:
             for value, upper, what in checks
             if upper is not None and value > upper
         ]
-        return Permit(not over, "; ".join(over) or f"{moves} migrations, within the budget")
+        return Permit(not over, "; ".join(over) or f"{counted(moves, 'migration')}, within the budget")
 
 
 @dataclass(frozen=True)
@@ -228,5 +228,5 @@ class CircuitBreaker:
         doubt = [s for s in lately if s.state == StepState.IN_DOUBT]
         if len(failed) < self.failures and not doubt:
             return Permit(True, f"{len(failed)} failed in the last {self.minutes:g} minutes")
-        what = f"{len(failed)} migrations failed" if not doubt else f"{len(doubt)} migrations are in doubt"
+        what = f"{counted(len(failed), 'migration')} failed" if not doubt else f"migrations in doubt: {len(doubt)}"
         return Permit(False, f"{what} in the last {self.minutes:g} minutes: the circuit is open")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pro.core.errors import InputError
+from pro.remediation.damage import look_through, undamaged
 from pro.remediation.records import IN_FLIGHT, NEXT, UNFINISHED, Run, RunState, Step, StepState
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ CREATE INDEX steps_by_vm ON steps (vm, intent_at);
 _STEP_COLUMNS = ", ".join(Step.__dataclass_fields__)
 _RUN_COLUMNS = ", ".join(Run.__dataclass_fields__)
 GENESIS = "0" * 64
+_PUT_ASIDE = "move it away, and see where VMs stand (`pro inventory discover`) before you apply again: nothing is known of what was in flight"
 
 
 class Journal:
@@ -46,6 +48,11 @@ class Journal:
 
     def __init__(self, path: Path | str, *, write: bool = False) -> None:
         self.path = Path(path)
+        with undamaged(path, "the journal", _PUT_ASIDE):
+            self._open(path, write=write)
+            look_through(self._db)
+
+    def _open(self, path: Path | str, *, write: bool) -> None:
         if write:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, isolation_level=None, timeout=10.0)

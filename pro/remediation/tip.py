@@ -114,7 +114,7 @@ def of_hotspot(hotspot: Hotspot, names: Mapping[str, str]) -> Concern:
         key=f"heat:{hotspot.host}:{hotspot.resource}",
         severity=hotspot.severity,
         host=hotspot.host,
-        title=f"{host} will run hot on {hotspot.resource}",
+        title=f"{host} {'will' if hotspot.probability >= 0.5 else 'may'} run hot on {hotspot.resource}",
         problem=f"{hotspot.probability:.0%} sure, {when}, peak about {hotspot.expected_peak:.0%} of its {hotspot.resource}.{because}",
         ignored=f"about {hotspot.expected_hot_minutes:.0f} minutes too hot in the time forecast",
         probability=hotspot.probability,
@@ -173,7 +173,7 @@ def cost_of(plan: Plan | None) -> str:
     gib = sum(m.mib for m in plan.migrations) / 1024
     worst = max(m.blackout_s for m in plan.migrations)
     count = len(plan.migrations)
-    return f"{count} migration{'s' if count > 1 else ''}, {gib:.1f} GiB, longest blackout {worst:.1f} s"
+    return f"{count} migration{'s' if count > 1 else ''}, {gib:.1f} GiB sent, longest blackout {worst:.1f} s"
 
 
 def moves_of(plan: Plan | None) -> frozenset[tuple[str, str, str]]:

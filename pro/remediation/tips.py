@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pro.core.errors import InputError
 from pro.planning.io import dumps, loads
+from pro.remediation.damage import look_through, undamaged
 from pro.remediation.gates import stamp
 from pro.remediation.tip import (
     ACTIVE,
@@ -65,6 +66,11 @@ class TipBook:
     def __init__(self, path: Path, *, four_eyes: bool = False, quiet_h: float = 24.0) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path, self.four_eyes, self.quiet_h = path, four_eyes, quiet_h
+        with undamaged(path, "the tip book", "move it away: `pro watch` raises anew what is still wrong"):
+            self._open(path)
+            look_through(self._db)
+
+    def _open(self, path: Path) -> None:
         self._db = sqlite3.connect(path, isolation_level=None, timeout=10.0)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
@@ -93,8 +99,9 @@ class TipBook:
     # -- reading ------------------------------------------------------------------------------------------------
 
     def tips(self, *, active: bool = False) -> list[Tip]:
-        """All tips, newest first; only those that still call for something if `active`."""
-        return self._select("1") if not active else self._select(f"state IN ({_marks(ACTIVE)})", *ACTIVE)
+        """All tips, the most severe first and of these the newest; only those that still call for something if `active`."""
+        found = self._select("1") if not active else self._select(f"state IN ({_marks(ACTIVE)})", *ACTIVE)
+        return sorted(found, key=lambda tip: -SEVERITIES.index(tip.severity))
 
     def _select(self, where: str, *values: str) -> list[Tip]:
         rows = self._db.execute(f"SELECT {_COLUMNS} FROM tips WHERE {where} ORDER BY id DESC", values)

@@ -13,6 +13,7 @@ import numpy as np
 from pro import __version__
 from pro.core.errors import InputError
 from pro.core.files import write_atomically
+from pro.core.text import counted
 from pro.placement.policy import WORTH
 from pro.replay.loop import HOUR_S, Runner, Shared, columns, look, runners
 from pro.replay.measure import BUSY_W, IDLE_W, Account, account
@@ -160,17 +161,17 @@ def _go(
 
 def verdict(found: Backtest) -> str:
     """One sentence: what to do, and what it would have been good for."""
-    nothing, best, days = found.nothing.account, found.best, (found.past.last - found.past.first) * STEP_S / 86_400
+    nothing, best, span = found.nothing.account, found.best, _span((found.past.last - found.past.first) * STEP_S)
     over = f"over {found.threshold:.0%}"
     if nothing.hot_minutes == 0:
-        return f"In these {days:.3g} days no host was {over}: there was nothing to gain."
+        return f"{span} no host was {over}: there was nothing to gain."
     if best.runner.spec.kind == "nothing":
-        return f"In these {days:.3g} days hosts were {over} for {nothing.hot_minutes:,} minutes, and no policy would have been worth its migrations."
+        return f"{span} hosts were {over} for {nothing.hot_minutes:,} minutes, and no policy would have been worth its migrations."
     a = best.account
     classic = [r for r in found.rows if r.runner.spec.kind not in ("nothing", best.runner.spec.kind)]
     said = (
-        f"In these {days:.3g} days {best.name} would have cut {nothing.hot_minutes:,} host-minutes {over} to {a.hot_minutes:,} "
-        f"({a.hot_minutes / nothing.hot_minutes:.0%}) with {a.migrations:,} migrations, {_undone(a)}"
+        f"{span} {best.name} would have cut {nothing.hot_minutes:,} host-minutes {over} to {a.hot_minutes:,} "
+        f"({a.hot_minutes / nothing.hot_minutes:.0%}) with {counted(a.migrations, 'migration')}, {_undone(a)}"
     )
     if classic:
         other = min(classic, key=lambda r: (r.account.area + WORTH[3] * r.account.migrations, r.name))
@@ -179,6 +180,13 @@ def verdict(found: Backtest) -> str:
             f"; the best rule of another kind, {other.name}, to {o.hot_minutes:,} with {o.migrations:,}, {_undone(o)}"
         )
     return said + "."
+
+
+def _span(seconds: float) -> str:
+    """When, of the time that was replayed: "In these 6 hours", "On this day", "In these 3.5 days"."""
+    if seconds < 86_400:
+        return "In this hour" if seconds == 3600 else f"In these {seconds / 3600:.3g} hours"
+    return "On this day" if seconds == 86_400 else f"In these {seconds / 86_400:.3g} days"
 
 
 def _undone(a: Account) -> str:

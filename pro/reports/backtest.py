@@ -161,6 +161,7 @@ def trade(document: Mapping[str, Any]) -> Markup:
         y = top + tall * (1 - p["hot_minutes"] / most_y)
         spots.setdefault((round(x / 10), round(y / 10)), []).append({**p, "x": x, "y": y})
     taken = [(p["x"] - 5, p["y"] - 5, p["x"] + 5, p["y"] + 5) for group in spots.values() for p in group]
+    taken.append((0.0, height - bottom + 6, WIDTH, height))
     for group in spots.values():
         best = any(p["name"] == document["best"] for p in group)
         parts += [
@@ -188,6 +189,9 @@ def _free_spot(x: float, y: float, wide: float, taken: list[Box]) -> tuple[float
         (x - wide / 2, y + 17),
         (x - wide - 9, y + 4),
         (x + 9, y + 30),
+        (x + 9, y - 22),
+        (x + 9, y - 35),
+        (x + 9, y - 48),
     ]
     for left, line in offers:
         box = (left, line - 10, left + wide, line + 2)

@@ -75,6 +75,8 @@ def _context(report: Report) -> dict[str, Any]:
         "peaks": [pictures.peaks(report, name, shown) for name in report.fleet.resources[:2]],
         "hot_before": views.hot_hosts(report.hotspots),
         "hot_after": views.hot_hosts(report.hotspots_after),
+        "broken_before": views.rules_broken(report)[0],
+        "broken_after": views.rules_broken(report)[1],
         "hosts_shown": len(shown),
         "max_steps": pictures.MAX_STEPS,
         "max_rows": MAX_ROWS,

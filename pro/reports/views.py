@@ -51,6 +51,12 @@ def hot_hosts(hotspots: Sequence[Hotspot]) -> int:
     return len({s.host for s in hotspots})
 
 
+def rules_broken(report: Report) -> tuple[int, int]:
+    """How many rules are broken today, and with the plan; a rule that is broken in several places is one."""
+    still = {v.rule for v in report.placement.violations}
+    return len(still | {v.rule for v in report.repaired}), len(still)
+
+
 def slot_ends(demand: Demand) -> list[datetime]:
     """T instants: when each slot ends, UTC."""
     return [demand.start + timedelta(seconds=demand.step_s * (t + 1)) for t in range(demand.slots)]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pro.core.text import counted
 from pro.placement.failover.report import headline as told
-from pro.reports.views import hot_hosts
+from pro.reports.views import hot_hosts, rules_broken
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,8 +23,8 @@ def percent(fraction: float, digits: int = 0) -> str:
 
 
 def count(number: int, one: str, many: str = "") -> str:
-    """2, "host" -> "2 hosts"."""
-    return f"{number:,}\u00a0{one if number == 1 else many or one + 's'}"
+    """2, "host" -> "2 hosts", with a space that does not break."""
+    return counted(number, one, many).replace(" ", "\u00a0")
 
 
 def span(seconds: float) -> str:
@@ -89,8 +90,9 @@ def headline(report: Report) -> str:
     wrong, moves = _wrong(report), report.plan.migrations
     cool = f"No host is expected to stay above {percent(report.threshold)} in the next {horizon(report.horizon_s)}"
     if not moves:
-        return f"{wrong}; no migration was found that would pay." if wrong else f"{cool}; nothing to do."
-    cost = f"{count(len(moves), 'migration')} ({size(sum(m.mib for m in moves))}, {span(plan_seconds(report))})"
+        lost = "would pay" if report.hotspots else "would repair that"
+        return f"{wrong}; no migration was found that {lost}." if wrong else f"{cool}; nothing to do."
+    cost = f"{count(len(moves), 'migration')} ({size(sum(m.mib for m in moves))} sent, {span(plan_seconds(report))})"
     return f"{wrong or cool}; {cost} {_effect(report)}."
 
 
@@ -110,12 +112,13 @@ def _wrong(report: Report) -> str:
     parts = []
     if hot := hot_hosts(report.hotspots):
         parts.append(
-            f"{count(hot, 'host')} {'is' if hot == 1 else 'are'} expected to run above {percent(report.threshold)} for "
-            f"{minutes(report.before.hot_minutes)} minutes in the next {horizon(report.horizon_s)}"
+            f"{count(hot, 'host')} {'is' if hot == 1 else 'are'} expected to run hot in the next {horizon(report.horizon_s)}, "
+            f"with {minutes(report.before.hot_minutes)} minutes above {percent(report.threshold)} over all hosts"
         )
-    if broken := len(report.repaired) + len(report.placement.violations):
+    broken, _ = rules_broken(report)
+    if broken:
         parts.append(f"{count(broken, 'rule')} {'is' if broken == 1 else 'are'} broken")
-    return " and ".join(parts)
+    return ", and ".join(parts)
 
 
 def _effect(report: Report) -> str:
@@ -125,13 +128,14 @@ def _effect(report: Report) -> str:
     if report.hotspots:
         before, after = report.before, report.after
         if round(after.hot_minutes) < round(before.hot_minutes) or after.area >= before.area:
-            parts.append(f"bring{s} that to {minutes(after.hot_minutes)}")
+            parts.append(f"bring{s} the minutes to {minutes(after.hot_minutes)}")
         else:
-            parts.append(
-                f"take{s} the heat above that from {heat(before.area)} to {heat(after.area)}, though not the minutes"
-            )
-    if report.repaired:
-        parts.append(f"repair{s} {count(len(report.repaired), 'rule')}")
+            longer = round(after.hot_minutes) > round(before.hot_minutes)
+            over = f"over {minutes(after.hot_minutes)} minutes" if longer else "over as many minutes"
+            parts.append(f"bring{s} the heat above that from {heat(before.area)} to {heat(after.area)} {over}")
+    today, still = rules_broken(report)
+    if still < today:
+        parts.append(f"repair{s} {count(today - still, 'rule')}")
     if not parts:
         parts.append(f"free{s} hosts" if report.plan.goal == "consolidate" else f"even{s} out the load")
     return " and ".join(parts)

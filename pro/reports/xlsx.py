@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pro.core import text
 from pro.reports import tables, words
+from pro.reports.views import rules_broken
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,11 +95,10 @@ def _kind(number: float) -> str:
 
 def _figures(report: Report) -> list[tuple[str, float, float, str]]:
     hot = f"above {100 * report.threshold:.0f} % of capacity"
-    broken = len(report.placement.violations)
     rows: list[tuple[str, float, float, str]] = [
         ("Hot hosts", len({s.host for s in report.hotspots}), len({s.host for s in report.hotspots_after}), hot),
         ("Expected minutes hot", report.before.hot_minutes, report.after.hot_minutes, "host-minutes, all hosts"),
-        ("Rules broken", broken + len(report.repaired), broken, "rules"),
+        ("Rules broken", *rules_broken(report), "rules"),
     ]
     rows += [(f"Goal: {t.name}", t.before, t.after, t.unit) for t in report.placement.tiers]
     return rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from pro.core.errors import InputError
 from pro.core.table import field as column
+from pro.core.text import counted, plain
 from pro.telemetry import partitions
 from pro.telemetry.arrow import column as as_column
 from pro.telemetry.arrow import strings
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 
     from pro.telemetry.readers.options import ReadOptions
     from pro.telemetry.samples import Reader
+
+MOST_REASONS = 5
+"""So many reasons why rows of a file could not be read are told; the quarantine has all."""
 
 
 @dataclass(frozen=True)
@@ -131,11 +136,25 @@ def _choose(sources: Sequence[Path], options: ReadOptions | None, report: Ingest
     return chosen
 
 
+def _reasons(detail: ReadReport) -> list[str]:
+    """Why rows of one file could not be read, the commonest reasons first, and where to look for each; or that none is of use."""
+    first: dict[str, int] = {}
+    for row in detail.rejected:
+        first.setdefault(row.reason, row.line)
+    common = Counter(row.reason for row in detail.rejected).most_common(MOST_REASONS)
+    of = f" of the first {len(detail.rejected):,}" if len(detail.rejected) < detail.rejected_count else ""
+    unused = ["none of its values is of a counter that PRO uses"] if 0 < detail.rows == detail.ignored else []
+    return unused + [
+        f"{counted(n, 'row')}{of} not understood, the first in line {first[why]:,}: {plain(why, 200)}"
+        for why, n in common
+    ]
+
+
 def _account(report: IngestReport, path: Path, reader: Reader, detail: ReadReport) -> None:
     report.read += detail.rows
     report.ignored += detail.ignored
     report.quarantined += detail.rejected_count
-    report.warnings += [f"{path}: {warning}" for warning in detail.warnings]
+    report.warnings += [f"{path}: {warning}" for warning in [*detail.warnings, *_reasons(detail)]]
     report.files.append(
         FileReport(str(path), reader.name, detail.rows, detail.ignored, detail.rejected_count, tuple(detail.warnings))
     )

@@ -39,7 +39,7 @@ def document() -> dict[str, Any]:
         "schema": "backtest/1", "from": BEGAN.isoformat(), "to": (BEGAN + timedelta(hours=2)).isoformat(), "every_s": 900.0,
         "threshold": 0.85, "looks": 8, "hosts": 2, "vms": 3, "power_model": {"idle_w": 100.0, "busy_w": 250.0, "empty_w": 0.0},
         "policies": [policy("nothing", 120, 0), policy("careful", 60, 1)], "best": "careful",
-        "verdict": "In these 0.0833 days careful would have cut 120 host-minutes over 85% to 60 (50%) with 1 migrations.", "warnings": [],
+        "verdict": "In these 2 hours careful would have cut 120 host-minutes over 85% to 60 (50%) with 1 migration.", "warnings": [],
     }  # fmt: skip
 
 

@@ -35,12 +35,28 @@ def test_what_cannot_be_read_is_counted_and_kept_with_its_reason(pro: Pro, home:
     rows = "DateTime,ManagementGroup,Path,ObjectName,CounterName,InstanceName,SampleValue\r\n"
     rows += "2024-06-02 00:00:00,OM,a.test,Processor,% Processor Time,_Total,9.09\r\n"
     rows += "yesterday,OM,a.test,Processor,% Processor Time,_Total,9.09\r\n"
+    rows += "2024-06-02 00:05:00,OM,a.test,Processor,% Processor Time,_Total,many\r\n" * 2
     (home / "c.csv").write_text(rows, encoding="utf-8")
     said = pro("ingest", "c.csv", "--store", "s")
     assert said.code == 0
-    assert "quarantined 1" in said.out
+    assert "quarantined 3" in said.out
+    told = [line.split(" not understood, ") for line in said.err.splitlines() if "not understood" in line]
+    assert [amount for amount, _ in told] == ["warning: c.csv: 2 rows", "warning: c.csv: 1 row"]
+    assert [
+        why.startswith(where)
+        for (_, why), where in zip(told, ("the first in line 4:", "the first in line 3:"), strict=True)
+    ] == [True] * 2
     assert str(home.joinpath("s", "quarantine").relative_to(home)) in said.out
     assert list((home / "s" / "quarantine").glob("*.parquet"))
+
+
+def test_a_file_without_one_counter_of_use_is_told_of(pro: Pro, home: Path) -> None:
+    rows = "DateTime,ManagementGroup,Path,ObjectName,CounterName,InstanceName,SampleValue\r\n"
+    rows += "2024-06-02 00:00:00,OM,a.test,Print Queue,Jobs,_Total,9\r\n"
+    (home / "c.csv").write_text(rows, encoding="utf-8")
+    said = pro("ingest", "c.csv", "--store", "s")
+    assert said.err == "warning: c.csv: none of its values is of a counter that PRO uses\n"
+    assert "ignored 1" in said.out
 
 
 def test_a_file_of_no_known_format_is_named(pro: Pro, home: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pro.core.text import counted
 from pro.fleet.archive import load_inventory
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def test_status_tells_of_the_newest_run(pro: Pro, plan: Path, store: Path) -> No
     assert {s["vm"] for s in status["steps"]} == set(promised(plan))
     said = pro("status", "--store", store)
     assert said.code == 0
-    assert f"{len(promised(plan))} of {len(promised(plan))} migrations done" in said.out
+    assert f"{len(promised(plan))} of {counted(len(promised(plan)), 'migration')} done" in said.out
 
 
 def test_status_stop_and_resume_find_the_newest_apply_from_any_folder(

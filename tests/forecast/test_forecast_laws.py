@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from pro.core.units import COUNTERS
 from pro.forecast.joint import JointForecaster, cut, forecast
+from pro.forecast.marginals import LEVELS
+from pro.forecast.scenarios import FAR_S, TAIL, USUAL
 from tests.conftest import HOSTILE_NAMES
 from tests.forecast.pasts import DAY, HORIZON_S, STEP_S, Values, grid, pasts, rhythmic
 
@@ -129,3 +131,34 @@ def test_calibrated_beforehand_at_the_same_instant_it_is_the_same_forecast(value
     kept = JointForecaster(reach=reach).fit(seen).scenarios(HORIZON_S, 7, seed)["cpu_pct"]
     assert np.array_equal(kept.values, at_once.values)
     assert kept.model == at_once.model
+
+
+@settings(max_examples=20)
+@given(pasts(), st.integers(0, 5), st.lists(st.floats(0.01, 0.99), min_size=2, max_size=6))
+def test_quantiles_rise_with_the_level_and_stay_within_physics(values: Values, seed: int, levels: list[float]) -> None:
+    drawn = forecast({"cpu_pct": grid(values)}, horizon_s=HORIZON_S, scenarios=7, seed=seed)["cpu_pct"]
+    found = np.stack([drawn.quantile(q) for q in sorted(levels)])
+    assert (np.diff(found, axis=0) >= -1e-4).all()
+    assert found.min() >= 0
+    assert found.max() <= max(100.0, float(np.nanmax(values, initial=0.0))) + 1e-3
+
+
+@settings(max_examples=20)
+@given(pasts(), st.integers(0, 5))
+def test_what_is_said_of_one_lies_between_its_paths_and_what_it_did(values: Values, seed: int) -> None:
+    drawn = forecast({"cpu_pct": grid(values)}, horizon_s=HORIZON_S, scenarios=7, seed=seed)["cpu_pct"]
+    assert drawn.now is not None
+    assert drawn.usual is not None
+    told, far = np.isfinite(drawn.usual[:, 0]), np.arange(HORIZON_S // STEP_S) >= FAR_S // STEP_S
+    quarter, most = np.quantile(drawn.values, (TAIL, 1 - TAIL), axis=1, method="hazen")
+    for q in (0.05, 0.5, 0.9, 0.95):
+        own, said = np.quantile(drawn.values, q, axis=1, method="hazen").astype(np.float32), drawn.quantile(q)
+        if q == 0.5:
+            moved = ~far[None, :] & np.isfinite(drawn.now)[:, None]
+            expected = np.clip((own + drawn.now[:, None]) / 2, quarter, most)
+        else:
+            moved = far[None, :] & told[:, None]
+            usual = drawn.usual[:, LEVELS.index(q), None]
+            expected = own + USUAL * (usual - own)
+            expected = np.maximum(expected, most) if q > 0.5 else np.minimum(expected, quarter)
+        np.testing.assert_allclose(said, np.where(moved, expected, own), rtol=1e-4, atol=1e-3)

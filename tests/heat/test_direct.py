@@ -70,6 +70,17 @@ def test_average_precision_is_scikit_learns(pairs: list[tuple[bool, int]]) -> No
         assert np.isnan(average_precision(hot, score))
 
 
+@settings(max_examples=10)
+@given(st.integers(0, 99), st.sampled_from([0.5, 0.8, 1.25, 2.0]))
+def test_a_lower_limit_is_as_good_as_more_load(seed: int, part: float) -> None:
+    """Everything is told in parts of the limit, so one threshold learns for another."""
+    rng = np.random.default_rng(seed)
+    one = loads(rng.gamma(1, 20, size=(4, N)), [0, 0, 1, 1])
+    lower = Loads(one.load, one.cap, one.host_of, one.limit * part, one.own + 3)
+    more = Loads(one.load / np.float32(part), one.cap / part, one.host_of, one.limit, (one.own + 3) / part)
+    np.testing.assert_allclose(features(lower).values, features(more).values, rtol=1e-3, atol=1e-3)
+
+
 def warned(days: int, seed: int) -> Loads:
     """Hosts whose one VM doubles half an hour after it has risen a little: a warning no threshold rule can read."""
     rng = np.random.default_rng(seed)

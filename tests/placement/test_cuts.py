@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pro.fleet import RuleSpec
 from pro.placement.engines import Cuts, Exact, Local
-from pro.placement.engines.cuts import GOAL, _Curve
+from pro.placement.engines.cuts import ENOUGH, GOAL, _Curve
 from pro.placement.engines.exact import Model
 from pro.placement.engines.parts import parts_of
 from pro.placement.engines.relaxed import quiet, rows_of
@@ -132,6 +132,24 @@ def test_clusters_that_share_only_a_budget_are_parts_and_a_rule_over_both_makes_
         assert problem.costs(found)[:2] == best[:2]
         assert settled.bound is not None
         assert settled.bound <= best[GOAL]
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.lists(st.integers(300, 700), min_size=12, max_size=12), st.integers(1, 3))
+def test_what_a_spent_budget_is_worth_gives_a_bound_that_holds_and_says_more(use: list[int], room: int) -> None:
+    clusters = {"h1": "x", "h2": "x", "h3": "y", "h4": "y"}
+    a_fleet = fleet("h1: a b c | h2: | h3: d e f | h4:", cpu=1_000, clusters=clusters)
+    demand = demand_of(a_fleet, {name: use[2 * k : 2 * k + 2] for k, name in enumerate("abcdef")})
+    problem = prepare(a_fleet, demand, Policy(max_moves=room, aggressiveness=5)).problem
+    best, where = oracles.best(problem)
+    _, settled = Cuts().prove(problem, where, LONG, np.random.default_rng(1))
+    assert settled.bound is not None
+    assert settled.bound <= best[GOAL]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pro.placement.engines.cuts._budget", lambda _: None)
+        _, free = Cuts().prove(problem, where, LONG, np.random.default_rng(1))
+    assert free.bound is not None
+    assert settled.bound >= free.bound * (1 - ENOUGH) - 1
 
 
 def test_what_the_solver_prints_never_reaches_a_document(capfd: pytest.CaptureFixture[str]) -> None:

@@ -152,3 +152,48 @@ def test_where_nothing_is_in_the_way_that_is_said():
     found = remedy(a_fleet, rules, wanted)
     assert found.ways[0].relax == ()
     assert "no rule stands in the way" in found.text
+
+
+def test_of_a_search_that_ended_early_only_what_is_needed_is_told(monkeypatch):
+    """It may name rules that its placement keeps, a smaller set after a larger one, and one set twice."""
+    from pro.placement.engines import relaxing
+
+    here = fleet("h1: a b | h2: c | h3:", rules=[
+        RuleSpec("apart", "spread", ("a", "b")), RuleSpec("not there", "ban", ("a",), ("h3",)), RuleSpec("nor b", "ban", ("b",), ("h2",)),
+        RuleSpec("here", "fence", ("a", "b"), ("h1",)),
+    ])  # fmt: skip
+    rules = build(here, memory_reserve_mib=0)
+    wanted = next(w for w in rules_broken(here, rules, here.host_of) if w.about == ("apart",))
+    index = {rule.name: i for i, rule in enumerate(r for j, r in enumerate(rules) if j != wanted.rule)}
+    there, beside = stand(here, "h1: b | h2: c | h3: a"), stand(here, "h1: b | h2: a c")
+    sets = (("not there", "nor b", "here"), ("nor b", "here"), ("here",))
+    found = relaxing.Smallest(
+        tuple(tuple(index[n] for n in names) for names in sets),
+        (there, beside, beside),
+        proven=False,
+        complete=False,
+        possible=True,
+    )
+    monkeypatch.setattr(relaxing, "smallest", lambda *_, **__: found)
+    said = remedy(here, rules, wanted)
+    assert [[ref.rule for ref in way.relax] for way in said.ways] == [["here"]]
+    assert "relax here (" in said.text
+    assert "Not proven that fewer than 1 will not do." in said.text
+
+
+def test_a_set_of_which_nothing_is_needed_means_that_no_rule_stands_in_the_way(monkeypatch):
+    from pro.placement.engines import relaxing
+
+    here = fleet(
+        "h1: a b | h2:", rules=[RuleSpec("apart", "spread", ("a", "b")), RuleSpec("nor b", "ban", ("b",), ("h2",))]
+    )
+    rules = build(here, memory_reserve_mib=0)
+    wanted = next(w for w in rules_broken(here, rules, here.host_of) if w.about == ("apart",))
+    index = {rule.name: i for i, rule in enumerate(r for j, r in enumerate(rules) if j != wanted.rule)}
+    beside = stand(here, "h1: b | h2: a")
+    found = relaxing.Smallest(((index["nor b"],), ()), (beside, beside), proven=False, complete=False, possible=True)
+    monkeypatch.setattr(relaxing, "smallest", lambda *_, **__: found)
+    said = remedy(here, rules, wanted)
+    assert [way.relax for way in said.ways] == [()]
+    assert "no rule stands in the way (a to h2)" in said.text
+    assert "or ." not in said.text

@@ -34,7 +34,7 @@ def test_what_is_blocked_costs_and_stays_broken_is_told() -> None:
     for said in (
         "Blocked:\n  s: this VM cannot be migrated",
         "Costs, most important first:\n  heat: 9 -> 3 MHz s",
-        "Before -> after:\n  hot_hosts: 1 -> 0",
+        "Before -> after:\n  hosts over the threshold at some moment, expected: 1 -> 0",
         "Still broken:\n  x: y",
         "apart on the way: pair",
     ):

@@ -54,7 +54,7 @@ def test_a_tip_says_what_is_wrong_what_to_do_what_it_costs_and_what_happens_if_i
     assert "80% sure, Mon 12:00 to Mon 14:00 UTC, peak about 97%" in tip.problem
     assert "db1 (60%)" in tip.problem
     assert tip.action == "Move a to blue."
-    assert tip.cost == "2 migrations, 2.0 GiB, longest blackout 0.3 s"
+    assert tip.cost == "2 migrations, 2.0 GiB sent, longest blackout 0.3 s"
     assert "55 minutes" in tip.ignored
     assert book.plan(tip.id) == PLAN
     assert json.loads(json.dumps(tip.to_json()))["schema"] == "tip/1"

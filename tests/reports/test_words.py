@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pro.reports import words
+from pro.reports import views, words
 from tests.reports.fixtures import make_report
 
 
@@ -17,17 +17,24 @@ def spoken(text: str) -> str:
 def test_the_headline_says_what_is_wrong_what_to_do_and_what_improves() -> None:
     report = make_report()
     assert spoken(words.headline(report)) == (
-        "2 hosts are expected to run above 85 % for 315 minutes in the next 24 h and 2 rules are broken; "
-        "3 migrations (83 GiB, 9 min) bring that to 142 and repair 1 rule."
+        "2 hosts are expected to run hot in the next 24 h, with 315 minutes above 85 % over all hosts, and 2 rules are broken; "
+        "3 migrations (83 GiB sent, 9 min) bring the minutes to 142 and repair 1 rule."
     )
+
+
+def test_a_rule_that_is_broken_twice_is_one_rule() -> None:
+    report = make_report()
+    twice = replace(report, repaired=report.repaired * 2)
+    assert words.headline(twice) == words.headline(report)
+    assert views.rules_broken(twice) == views.rules_broken(report) == (2, 1)
 
 
 def test_one_host_and_one_migration_are_one() -> None:
     report = make_report(moves=((12, 0),))
     report = replace(report, hotspots=report.hotspots[:1], placement=replace(report.placement, violations=()))
     said = spoken(words.headline(report))
-    assert said.startswith("1 host is expected to run above 85 %")
-    assert "1 rule is broken; 1 migration (23 GiB, 4 min) brings that to" in said
+    assert said.startswith("1 host is expected to run hot in the next 24 h, with ")
+    assert "1 rule is broken; 1 migration (23 GiB sent, 4 min) brings the minutes to" in said
     assert said.endswith("and repairs 1 rule.")
 
 
@@ -42,6 +49,11 @@ def test_a_quiet_fleet_is_left_alone() -> None:
 def test_a_hot_fleet_without_a_way_out_says_so() -> None:
     said = spoken(words.headline(make_report(moves=())))
     assert said.endswith("no migration was found that would pay.")
+
+
+def test_a_broken_rule_that_nothing_repairs_is_no_matter_of_price() -> None:
+    cool = replace(make_report(moves=()), hotspots=(), hotspots_after=())
+    assert spoken(words.headline(cool)) == "2 rules are broken; no migration was found that would repair that."
 
 
 @pytest.mark.parametrize(
@@ -86,8 +98,8 @@ def test_milder_heat_is_not_told_as_more_of_it() -> None:
     milder = replace(report, after=replace(report.after, hot_minutes=report.before.hot_minutes + 20))
     assert milder.after.area < milder.before.area
     said = spoken(words.headline(milder))
-    assert (
-        f"take the heat above that from {spoken(words.heat(milder.before.area))} to {spoken(words.heat(milder.after.area))}"
-        in said
-    )
-    assert "bring that to" not in said
+    was, will = (spoken(words.heat(h.area)) for h in (milder.before, milder.after))
+    assert f"bring the heat above that from {was} to {will} over 335 minutes and repair 1 rule." in said
+    assert "bring the minutes to" not in said
+    same = replace(report, after=replace(report.after, hot_minutes=report.before.hot_minutes))
+    assert f"from {was} to {will} over as many minutes and" in spoken(words.headline(same))

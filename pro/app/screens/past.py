@@ -87,7 +87,7 @@ components.section("Host by host")
 names = list(found.policies)
 chosen = st.selectbox("Policy", names, index=names.index(said["best"]), key="policy")
 if chosen in grids:
-    st.markdown("**Measured use of processors**")
+    st.markdown("**Use of processors under this policy**")
     components.chart(
         past_charts.use_map(grids[chosen], over, colours),
         alt="Use of every host over time; the highest of each stretch",

@@ -40,7 +40,7 @@ if report.plan.answers.get("gains"):
     components.table(good, alt="What would be lost without each migration", columns=["vm", "heat", "rules", "all"])
     st.text(plain(report.plan.answers["fewer"]["text"], 600))
 if remedies := report.plan.answers.get("remedies"):
-    components.section("What cannot be had, and what would have to be relaxed")
+    components.section("What the plan leaves, and what stands in the way")
     for remedy in remedies[:50]:
         st.text(plain(remedy["text"], 600))
 if alone := readiness.left_alone(report):

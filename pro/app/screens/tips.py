@@ -32,7 +32,7 @@ rows = [
     }
     for t in tips
 ]
-components.frame(pd.DataFrame(rows), alt="Tips, newest first")
+components.frame(pd.DataFrame(rows), alt="Tips, the most severe first")
 
 number = st.selectbox(
     "Tip", [t.id for t in tips], format_func=lambda n: f"{n}: {next(t.title for t in tips if t.id == n)}", key="tip"

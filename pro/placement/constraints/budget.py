@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pro.core.text import plain
+from pro.core.text import counted, plain
 from pro.placement.constraints.common import vm_ids
 from pro.placement.language import Limit
 from pro.placement.rules import Violation
@@ -42,7 +42,7 @@ class MoveBudget:
         hosts = tuple(sorted({fleet.hosts[int(host_of[v])] for v in moved}))
         found = []
         if self.max_moves is not None and len(moved) > self.max_moves:
-            text = f"{len(moved)} migrations, at most {self.max_moves} allowed"
+            text = f"{counted(len(moved), 'migration')}, at most {self.max_moves} allowed"
             found.append(Violation(self.name, text, len(moved) - self.max_moves, vm_ids(fleet, moved), hosts))
         if self.max_gib is not None and mib > self.max_gib * 1024:
             text = f"{mib:,} MiB to move, at most {self.max_gib * 1024:,} MiB allowed"
@@ -100,7 +100,7 @@ class GroupBudget:
         for code, vms in sorted(moved.items()):
             if groups is not None and len(vms) > self.most:
                 whose = f"{plain(self.group)} {plain(groups.names[code])}"
-                text = f"{len(vms)} migrations of {whose}, at most {self.most} allowed"
+                text = f"{counted(len(vms), 'migration')} of {whose}, at most {self.most} allowed"
                 hosts = tuple(sorted({fleet.hosts[int(host_of[v])] for v in vms}))
                 found.append(Violation(self.name, text, len(vms) - self.most, vm_ids(fleet, vms), hosts))
         return found

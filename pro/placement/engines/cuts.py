@@ -41,6 +41,8 @@ SCALE = 1e4
 ENOUGH = 0.002
 """Relative gap at which a round of the solver, or all of it, ends."""
 ROUNDS, NODES = 40, 100_000
+PRICES, PRICE_ROUNDS, PRICE_SHARE = 8, 4, 0.1
+"""Prices of a migration that are tried, rounds for each, and their share of the time."""
 LEAST = 0.1
 """Seconds in which a tree is not worth planting."""
 NODES_A_STEP = 25
@@ -93,18 +95,22 @@ class Cuts:
     def _by_parts(
         self, problem: Problem, start: Ints, masks: list[Bools], stop: Stop, rng: np.random.Generator
     ) -> tuple[Ints, int]:
-        """Each part with all others at home, where migrations over the budget have a price (Lagrange); the part with the widest
-        gap last, so that it has the time the others left."""
+        """Each part with all others at home, where a migration has a price if the budget is spent and more is asked for (Lagrange);
+        the part with the widest gap last, so that it has the time the others left."""
         watch = _Watch(self.clock)
-        price, room = _price(problem, start) if len(masks) > 1 else (0, 0)
+        room = _budget(problem) if len(masks) > 1 else None
         allowed = problem.costs(start)[0]
         searches = []
         for k, mask in enumerate(masks):
-            part = _part(problem, mask, price)
+            part = replace(problem, movable=mask)
             begun = np.where(mask, start, problem.home)
             search = _Search(part, begun, part.costs(begun)[0] + allowed, rng, self.polish)
             search.relax(watch, watch.spent + (stop.seconds - watch.spent) / (len(masks) - k), stop.steps)
             searches.append(search)
+        paid = 0
+        spent = room is not None and int((start != problem.home).sum()) >= room
+        if room is not None and spent and sum(search.asked for search in searches) > room:
+            paid = room * _agree_on_price(searches, room, partial(_relaxed, watch, stop))
         open_ = np.array([search.missing for search in searches])
         best, order = start, np.argsort(open_, kind="stable").tolist()
         for k in order:
@@ -119,7 +125,7 @@ class Cuts:
                     merged = np.where(masks[k], searches[k].best, others)
                     if problem.feasible(merged) and problem.costs(merged) < problem.costs(best):
                         best = merged
-        fixed = (len(masks) - 1) * problem.costs(problem.home)[GOAL] + price * room
+        fixed = (len(masks) - 1) * problem.costs(problem.home)[GOAL] + paid
         bound = sum(search.value for search in searches) - fixed
         return best, min(max(bound, 0), problem.costs(best)[GOAL])
 
@@ -134,31 +140,45 @@ def _costs(term: Term) -> bool:
     return True
 
 
-def _part(problem: Problem, mask: Bools, price: int) -> Problem:
-    """`problem` with only these VMs movable, and `price` on each of their migrations."""
-    goal = problem.tiers[GOAL]
-    if price:
-        goal = replace(goal, terms=(*goal.terms, Linear(np.where(mask, price, 0), None, None, "budget")))
-    return replace(problem, movable=mask, tiers=(problem.tiers[0], goal, *problem.tiers[GOAL + 1 :]))
-
-
-def _price(problem: Problem, start: Ints) -> tuple[int, int]:
-    """What the last migration of a spent budget is worth, about, and the budget; any price gives a valid bound."""
-    moved = np.flatnonzero(start != problem.home)
+def _budget(problem: Problem) -> int | None:
+    """How many migrations there may be in all."""
     budgets = [
         int((row.upper - row.base).min())
         for row in problem.rows
         if isinstance(row, Limit) and row.when == "moved" and len(row.upper) == 1 and (row.weight == 1).all()
         and len(row.vms) == len(problem.home) and not row.scope.any()
     ]  # fmt: skip
-    if not budgets or len(moved) < min(budgets):
-        return 0, 0
-    worth = []
-    for v in moved.tolist():
-        dropped = start.copy()
-        dropped[v] = problem.home[v]
-        worth.append(problem.costs(dropped)[GOAL] - problem.costs(start)[GOAL])
-    return max(min(worth, default=0), 0), min(budgets)
+    return min(budgets, default=None)
+
+
+def _relaxed(watch: _Watch, stop: Stop, search: _Search) -> None:
+    """A few more tangents for one of the prices that are tried."""
+    search.relax(watch, watch.spent + PRICE_SHARE * (stop.seconds - watch.spent), min(stop.steps, PRICE_ROUNDS))
+
+
+def _agree_on_price(searches: list[_Search], room: int, relax: Callable[[_Search], None]) -> int:
+    """The price of a migration at which the parts, relaxed, ask for no more than `room`: where their bounds less `room` times it
+    are greatest in all. Any price gives a valid bound, so it is searched for only roughly; they are left with the best."""
+
+    def bound_at(price: int) -> float:
+        for search in searches:
+            search.charge(price)
+            relax(search)
+        return sum(search.bound for search in searches) - price * room
+
+    tried = {0: sum(search.bound for search in searches)}
+    low, high, price = 0, 0, max(round(sum(search.missing for search in searches) / max(room, 1)), 1)
+    for _ in range(PRICES):
+        tried[price] = bound_at(price)
+        if sum(search.asked for search in searches) > room:
+            low, price = price, 2 * price if high == 0 else (price + high) // 2
+        else:
+            high, price = price, (low + price) // 2
+        if price in tried:
+            break
+    best = max(tried, key=lambda p: tried[p])
+    bound_at(best)
+    return best
 
 
 def fewest(problem: Problem, host_of: Ints, bound: int | None) -> bool | None:
@@ -264,11 +284,32 @@ class _Search:
         self._unit = max((self.costs[GOAL] - self._still) / SCALE, 1e-9)
         self._rows.cost /= self._unit
         self._first = [self._rows.grow(len(c.column)) for c in self._curves]
+        self._away = np.array(
+            [
+                x.index
+                for v, c in enumerate(thin.choices)
+                for h, x in c.items()
+                if x is not True and h != problem.home[v]
+            ],
+            np.int64,
+        )
+        self.price, self.asked = 0, 0.0
+        """What each migration costs beside, and how many the relaxation has."""
 
     @property
     def missing(self) -> float:
         """What is open between the best answer and the bound."""
-        return max(self.costs[GOAL] - self.bound, 0.0)
+        return max(self._charged(self.best) - self.bound, 0.0)
+
+    def _charged(self, placed: Ints) -> int:
+        """The goal's cost of `placed` (V,), its migrations charged."""
+        costs = self.costs if placed is self.best else self.problem.costs(placed)
+        return costs[GOAL] + self.price * int((placed != self.problem.home).sum())
+
+    def charge(self, price: int) -> None:
+        """Let each migration cost `price`; what was known of the bound is no longer."""
+        self._rows.cost[self._away] += (price - self.price) / self._unit
+        self.price, self.bound = price, self._still
 
     def relax(self, watch: _Watch, until: float, steps: int) -> None:
         """Raise the bound by the linear relaxation, until nothing is left to add, so much is spent, or for so many rounds."""
@@ -278,13 +319,14 @@ class _Search:
             left = until - watch.spent
             found = self._rows.solve(whole=False, seconds=watch.wall(left), gap=ENOUGH, nodes=1)
             self._raise(found.fun if found.status == 0 else None)
+            self.asked = self.asked if found.x is None else float(found.x[self._away].sum())
             if left <= 0 or found.x is None or self._done() or self._touch(found.x, found.x) <= RELAXED * SCALE:
                 break
 
     @property
     def value(self) -> int:
         """The bound, of whole costs."""
-        return min(math.ceil(self.bound), self.costs[GOAL])
+        return min(math.ceil(self.bound), self._charged(self.best))
 
     def grow(self, watch: _Watch, until: float, steps: int) -> None:
         """Search whole answers until the gap is small, so much is spent, or for so many nodes."""
@@ -306,7 +348,10 @@ class _Search:
         """Tangents that are missing at `z`; a whole answer is also counted in full."""
         if whole:
             self._take(self._placement(z), watch.wall(until - watch.spent))
-        return list(self._tangents(z, z, SCALE * LACKS))
+        found = list(self._tangents(z, z, SCALE * LACKS))
+        for columns, values, least in found:  # for another tree, if this one's time ends too soon
+            self._rows.add(columns, values, least, np.inf)
+        return found
 
     def _complete(self, placed: Ints) -> Floats:
         """Values of all variables at `placed` (V,)."""
@@ -344,7 +389,7 @@ class _Search:
         if self._polish is not None and near and seconds > 0:
             placed = self._polish.improve(self.problem, placed, Stop(seconds, 2), self._rng)
         costs = self.problem.costs(placed)
-        if costs < self.costs:
+        if (costs[0], self._charged(placed), costs) < (self.costs[0], self._charged(self.best), self.costs):
             self.best, self.costs = placed, costs
             self._touch(self._values(placed), None)
 

@@ -98,6 +98,13 @@ class Exact:
             model.hold(tier, problem.costs(best)[tier], best)
         return Proof(best, tuple(bounds), tuple(optimal))
 
+    def settle(self, problem: Problem, start: Ints, stop: Stop, seed: int) -> tuple[Ints, Settled]:
+        """A placement at least as good as `start` (V,), and what is known about its goal tier."""
+        proof = self.prove(problem, start, stop, seed)
+        moved = int((proof.host_of != problem.home).sum())
+        # The goal's tier charges for migrations, so where it is solved to the end no placement as good has fewer.
+        return proof.host_of, Settled(proof.bounds[1], moved == 0 or proof.optimal[1] or None)
+
     def coarse(self, problem: Problem, start: Ints, stop: Stop, seed: int, groups: int = 24) -> Settled:
         """What can be said about `start` (V,) by a smaller problem that never costs more; see bound.py."""
         from ortools.sat.python import cp_model
@@ -231,7 +238,9 @@ class Model:
         status = solver.solve(self.model)
         known = status in (self.cp.OPTIMAL, self.cp.FEASIBLE)
         host_of = self.placed(solver) if known else None
-        return _Found(status, host_of, int(np.ceil(solver.best_objective_bound - 1e-6)) if known else None)
+        # Without an answer there may be a bound all the same; 0 is also said where nothing is known yet.
+        bounded = known or (status == self.cp.UNKNOWN and solver.best_objective_bound > 0)
+        return _Found(status, host_of, int(np.ceil(solver.best_objective_bound - 1e-6)) if bounded else None)
 
     def placed(self, solver: Any) -> Ints:
         """(V,) where the solver put every VM."""

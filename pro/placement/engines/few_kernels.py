@@ -32,6 +32,8 @@ HOMEWARD, EXCHANGE, ONWARD, ACROSS, SWAP = 8, 40, 55, 65, 80
 """Of a hundred proposals 8 send a moved VM home, 32 let another VM of its home go in its place, 15 send it elsewhere, 10 let two
 moved VMs change places, 15 any two, and 20 move any."""
 PLACES = 1 << 30
+PATIENCE = 6
+"""So often is an item asked for before the tangents of its cost are worked out anew: that takes as long as some prices do."""
 NOWHERE = 1e300
 """Below every use; no infinity, which fast arithmetic may assume away."""
 
@@ -102,23 +104,66 @@ def _note(moved, place, v, there):
         place[v] = -1
 
 
-@entry(none(A, A, B, B, B, B, C, C, A, R, A, A))
-def settle(F, S, use, top, weight, most, knots, slopes, scope, cost, moved, place):
-    """Uses, costs and the list of the moved for the placement in S, from the bases that `use` holds."""
+@entry(none(A, A, B, B, B, B, C, C, A, R, B, A, A, A, A))
+def settle(F, S, use, top, weight, most, knots, slopes, scope, cost, lean, stale, moved, place, free):
+    """Uses, costs and the list of those of the `free` VMs that moved for the placement in S, from the bases that `use` holds."""
     over = np.empty(WIDE)
     moved[len(moved) - 1] = 0
     for v in range(len(place)):
         place[v] = -1
         h = S[S[HOST] + v]
-        if h != F[F[HOME] + v]:
-            _note(moved, place, v, 1)
         if scope[h] >= 0:
             for d in range(use.shape[1]):
                 use[scope[h], d] += weight[v, d]
+    for v in free:
+        _note(moved, place, v, int(S[S[HOST] + v] != F[F[HOME] + v]))
     for s in range(use.shape[0]):
+        stale[s] = PATIENCE
         for b in range(top.shape[1]):
             top[s, b] = use[s, b * WIDE : (b + 1) * WIDE].max()
         cost[s] = _heat(use, top, weight, most, knots, slopes, over, s, 0, 0.0, 0, 0.0)
+
+
+@kernel(none(B, B, B, C, C, R, A, B, i))
+def _lean(use, top, weight, knots, slopes, over, free, lean, s):
+    """How fast the cost of item s rises with each of the `free` VMs, into `lean` (S, V): what its tangent says."""
+    lean[s] = 0.0
+    for b in range(top.shape[1]):
+        if top[s, b] <= knots[s, b, 0]:
+            continue
+        first = b * WIDE
+        for d in range(WIDE):
+            over[d] = 0.0
+        for j in range(knots.shape[2]):
+            knot, slope = knots[s, b, j], slopes[s, b, j]
+            if top[s, b] <= knot:
+                break
+            for d in range(WIDE):
+                over[d] += slope if use[s, first + d] > knot else 0.0
+        for v in free:
+            part = 0.0
+            for d in range(WIDE):
+                part += over[d] * weight[v, first + d]
+            lean[s, v] += part
+
+
+@kernel(f(B, B, B, C, C, R, A, R, B, A, A, i, i, R, R, R))
+def _at_least(use, top, weight, knots, slopes, over, free, cost, lean, stale, item, v, u, sv, su, low):
+    """What the items' costs change by at least, each into `low`: by tangents, which are renewed where they are asked for often."""
+    total = 0.0
+    for k in range(4):
+        s = item[k]
+        if s < 0:
+            continue
+        low[k] = 0.0 if sv[k] >= 0 and su[k] >= 0 else -cost[s]
+        if stale[s] > 0:
+            stale[s] -= 1
+            if stale[s] == 0:
+                _lean(use, top, weight, knots, slopes, over, free, lean, s)
+        if stale[s] == 0:
+            low[k] = max(low[k], sv[k] * lean[s, v] + su[k] * lean[s, u])
+        total += low[k]
+    return total
 
 
 @kernel(none(A, A, i, i))
@@ -178,6 +223,18 @@ def _price_rest(F, S, two, leaving, out):
     return True
 
 
+@kernel(f(A, A, R, A))
+def _steps_away(F, S, away, two):
+    """What leaving home, or coming back, changes by `away` (V,)."""
+    total = 0.0
+    for k in range(0, 4, 2):
+        if two[k] >= 0:
+            v = two[k]
+            home = F[F[HOME] + v]
+            total += away[v] * (int(two[k + 1] != home) - int(S[S[HOST] + v] != home))
+    return total
+
+
 @kernel(none(A, A, i, i, A, R, R))
 def _touched(scope, two, a, c, item, sv, su):
     """The items whose use changes (4,), -1 for none, and how many times each of the two VMs they get; v left a, u leaves c."""
@@ -195,34 +252,40 @@ def _touched(scope, two, a, c, item, sv, su):
                 item[k] = -1
 
 
-@entry(none(A, A, B, B, B, B, C, C, A, R, A, A, A, A, A, A, U, A, R, f, f, i))
+@entry(none(A, A, B, B, B, B, C, C, A, R, B, A, A, A, R, A, A, A, A, U, A, R, f, f, i))
 def anneal(
-    F, S, use, top, weight, most, knots, slopes, scope, cost, moved, place, free, ptr, hosts, mates, seed, best, least, heat,
-    repair, tries,
+    F, S, use, top, weight, most, knots, slopes, scope, cost, lean, stale, moved, place, away, free, ptr, hosts, mates, seed, best, least,
+    heat, repair, tries,
 ):  # fmt: skip
     """`tries` proposals at `heat`, where a unit of the first tier is worth `repair`. `free` VMs may move, each to
     `hosts[ptr[v] : ptr[v + 1]]`; `mates`: them by home, and where each home's begin. The best goes into `best` (V,), its costs into
     `least` (2,).
     """
     over, leaving, out = np.empty(WIDE), np.empty(F[T], np.int64), np.empty(F[T], np.int64)
-    two, item, fresh, sv, su = np.empty(4, np.int64), np.empty(4, np.int64), np.empty(4), np.empty(4), np.empty(4)
+    two, item, sv, su = np.empty(4, np.int64), np.empty(4, np.int64), np.empty(4), np.empty(4)
+    fresh, low = np.empty(4), np.empty(4)
     now = cost.sum()
     for _ in range(tries):
         if not _propose(F, S, moved, free, ptr, hosts, mates, seed, two):
             continue
         v, h, u, g = two[0], two[1], two[2], two[3]
         a, c = S[S[HOST] + v], S[S[HOST] + max(u, 0)]
+        bar = -heat * np.log((1 + random_below(seed, PLACES)) / PLACES)
+        _touched(scope, two, a, c, item, sv, su)
+        change = _at_least(
+            use, top, weight, knots, slopes, over, free, cost, lean, stale, item, v, max(u, 0), sv, su, low
+        )
+        if len(away) > 0 and S[S[COST]] == 0 and change + _steps_away(F, S, away, two) > bar:
+            continue
         if not _price_rest(F, S, two, leaving, out):
             continue
-        bar = -heat * np.log((1 + random_below(seed, PLACES)) / PLACES)
-        change = float(out[1]) + repair * out[0]
-        _touched(scope, two, a, c, item, sv, su)
+        change += float(out[1]) + repair * out[0]
         # Givers first: what only receives cannot get cheaper.
         for receives in range(2):
             for k in range(4):
-                if item[k] >= 0 and (sv[k] >= 0 and su[k] >= 0) == (receives == 1) and (not receives or change <= bar):
+                if item[k] >= 0 and (sv[k] >= 0 and su[k] >= 0) == (receives == 1) and change <= bar:
                     fresh[k] = _heat(use, top, weight, most, knots, slopes, over, item[k], v, sv[k], max(u, 0), su[k])
-                    change += fresh[k] - cost[item[k]]
+                    change += fresh[k] - cost[item[k]] - low[k]
         if change > bar:
             if u >= 0:
                 _shift(F, S, v, a)
@@ -238,6 +301,7 @@ def anneal(
                 s = item[k]
                 now += fresh[k] - cost[s]
                 cost[s] = fresh[k]
+                stale[s] = PATIENCE
                 if sv[k] != 0:
                     _add(use, top, weight, s, v, sv[k])
                 if su[k] != 0:

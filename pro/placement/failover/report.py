@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from pro.core.text import plain
+from pro.core.text import counted, plain
 
 if TYPE_CHECKING:
     from pro.fleet import Fleet
@@ -88,16 +88,24 @@ def headline(report: Report, fleet: Fleet, when: str = "") -> str:
     name = f"N+{report.k}{when and ' '}{when}"
     if not report.hosts:
         return f"{name}: nothing to check, no host is in a cluster"
-    what = "hosts" if report.k == 1 else f"sets of up to {report.k} hosts of a cluster"
-    checked = f"{report.checked:,} of {report.sets:,}" if report.checked < report.sets else f"all {report.sets:,}"
     if not report.failures:
-        return f"{name}: holds for {checked} {what}" + (" that were tried" if report.checked < report.sets else "")
+        if report.checked < report.sets:
+            return f"{name}: holds for {report.checked:,} of {_sets(report.k, report.sets)} that were tried"
+        return f"{name}: holds for {'the only host' if report.sets == 1 else f'all {_sets(report.k, report.sets)}'}"
     proven = sum(f.proven for f in report.failures)
     unproven = len(report.failures) - proven
-    said = f"{name}: {proven:,} of {report.checked:,} {what} cannot fail" if proven else f"{name}: not shown to hold"
+    said = (
+        f"{name}: {proven:,} of {_sets(report.k, report.checked)} cannot fail"
+        if proven
+        else f"{name}: not shown to hold"
+    )
     if unproven:
         said += f"{', and ' if proven else ': '}{unproven:,} could not be shown to be survivable"
     return f"{said}: {sentence(report.failures[0], fleet)}"
+
+
+def _sets(k: int, number: int) -> str:
+    return counted(number, "host") if k == 1 else f"{counted(number, 'set')} of up to {k} hosts of a cluster"
 
 
 def sentence(failure: Failure, fleet: Fleet) -> str:
