@@ -68,7 +68,7 @@ AGAIN, CYCLES = Manner(0.001, most=2, scan=0.05), 2
 """How the best is walked from again at the end, and how often: room is opened by low prices, and closed."""
 TAIL, MOST_END = 0.25, 0.7
 """The share of a trial that cools further than its manner does; the end is given at most so much of the time."""
-ENOUGH, MOST_PASSES = 300_000, 8
+ENOUGH, MOST_PASSES = 100_000, 8
 """So many tries for each VM are enough for one pass: where there is time for more, passes follow each other, by the two best manners
 in turn; at most so many."""
 FEW = 4
