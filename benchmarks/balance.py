@@ -75,7 +75,7 @@ def run(generator: ModuleType, sizes: str, seconds: float, seed: int) -> dict[st
     begun, wall = time.process_time(), time.monotonic()
     problem = compile_fleet(capacity, size, home, moves)
     built = time.process_time() - begun
-    engine = Anneal((Manner(0.3, least=HARD),), clock=time.process_time, end=0.03, cold=0.001, tries=2_000)
+    engine = Anneal((Manner(0.3, cold=0.001, least=HARD),), clock=time.process_time, end=0.03, tries=2_000)
     found = engine.improve(problem, problem.home, Stop(seconds - built), np.random.default_rng(seed))
     spent = time.process_time() - begun
     after = generator.metrics(capacity, size, home, found)

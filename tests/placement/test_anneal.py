@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pro.placement.engines.anneal import Anneal, Manner, Walk, least_cost
+from pro.placement.engines import anneal
+from pro.placement.engines.anneal import Anneal, Cooling, Manner, Walk, least_cost
 from pro.placement.language import (
     AtLeast,
     Limit,
@@ -25,6 +27,9 @@ from pro.placement.problem import Problem, Stop, Tier
 from tests import oracles
 from tests.strategies import problems
 from tests.suites import engine_suite
+
+if TYPE_CHECKING:
+    from pro.core.arrays import Ints
 
 FEW = Stop(seconds=60, steps=8)
 
@@ -198,6 +203,29 @@ def test_the_time_limit_is_kept() -> None:
         problem, problem.home, Stop(1.0), np.random.default_rng(1)
     )
     assert next(ticks) == pytest.approx(1.05, abs=0.06)
+
+
+@pytest.mark.parametrize(("enough", "passes"), [(10**9, 1), (1, 8)])
+def test_where_there_is_time_for_more_than_one_pass_the_two_best_manners_take_turns(
+    monkeypatch: pytest.MonkeyPatch, enough: int, passes: int
+) -> None:
+    walked: list[float] = []
+    walk_from = Cooling.walk_from
+
+    def noted(self: Cooling, start: Ints, manner: Manner, since: float, until: float) -> None:
+        walked.append(manner.hot)
+        walk_from(self, start, manner, since, until)
+
+    monkeypatch.setattr(anneal, "ENOUGH", enough)
+    monkeypatch.setattr(Cooling, "walk_from", noted)
+    problem, stop = _plain(), Stop(seconds=60, steps=200)
+    found = Anneal(tries=100).improve(problem, problem.home, stop, np.random.default_rng(1))
+    tried, then = walked[:3], walked[3:]
+    assert tried == [m.hot for m in anneal.MANNERS]
+    assert len(then) == passes
+    assert then == (then[:2] * 4)[:passes]
+    assert len(set(then)) == min(passes, 2)
+    assert problem.costs(found) < problem.costs(problem.home)
 
 
 def _plain() -> Problem:

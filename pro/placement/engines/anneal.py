@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 LAST = 0.3
 """The heat it ends with, in units of cost: less than one, so that at the end nothing gets worse."""
-OFTEN, SELDOM = 0.3, 0.05
+OFTEN, SELDOM = 0.7, 0.05
 """At which share of the looks a hard row may be found broken before its price rises; by how much this falls when it is cold; ..."""
 RATE = 0.2
 """... by exp(RATE * (share - OFTEN)) after each batch of tries."""
-MILD, TURN = 0.03, 0.6
-"""The heat, in mean costs of a bad shift, to which a pass falls in the first TURN of its time; then it also becomes strict."""
+TURN = 0.6
+"""The share of a pass after which it becomes strict."""
 PATIENCE = 16
 """After so many batches at whose end a group row was broken, the walk goes back to where none was: it may have no way out."""
 FROZEN = 0.02
@@ -42,13 +42,15 @@ EVEN = 0.4
 class Manner:
     """How a pass walks.
 
-    `hot`: the heat it begins with, in mean costs of a bad shift. `least`: the least price of breaking a row by one mean VM, in
+    `hot`: the heat it begins with, in mean costs of a bad shift; `mild` and `cold`: what it falls to at `TURN`, and in the end. `least`: the least price of breaking a row by one mean VM, in
     units of heat; `most`: the highest, in mean costs of a bad shift, before the pass becomes strict. `homing`: VMs are often
     sent home. `scan`: VMs of a class of size whose tries are accepted more seldom are priced on many hosts at once, and one of these
     is drawn: what pays where it is decided whether a VM moves at all, and not while it is decided where large ones stand.
     """
 
     hot: float
+    mild: float = 0.03
+    cold: float = 0.0001
     least: float = 0.3
     most: float = 1e9
     homing: bool = False
@@ -65,12 +67,15 @@ CROWDED, CHEAP = 100, 17
 AGAIN, CYCLES = Manner(0.001, most=2, scan=0.05), 2
 """How the best is walked from again at the end, and how often: room is opened by low prices, and closed."""
 TAIL, MOST_END = 0.25, 0.7
-"""The share of a trial that cools below `cold`; the end is given at most so much of the time."""
+"""The share of a trial that cools further than its manner does; the end is given at most so much of the time."""
+ENOUGH, MOST_PASSES = 100_000, 8
+"""So many tries for each VM are enough for one pass: where there is time for more, passes follow each other, by the two best manners
+in turn; at most so many."""
 FEW = 4
 """Where a trial is over after fewer batches of tries than this, it tells nothing: there is no time for trials."""
 HARD = 1e9
 """A price that nothing pays: with `least` so high no row is ever broken."""
-MANNERS = (Manner(0.2), Manner(0.8), Manner(4.0))
+MANNERS = (Manner(0.2), Manner(1.0, mild=0.016, cold=0.001), Manner(4.0))
 
 
 @dataclass
@@ -97,13 +102,13 @@ class Cooling:
             self.walk.run(hot * (min(cold, hot) / hot) ** cooled, self.tries, max(lax or 1 - cooled, SELDOM))
             self.done += 1
 
-    def walk_from(self, start: Ints, manner: Manner, cold: float, since: float, until: float) -> None:
-        """A pass from `start`; more slowly while it is decided where large VMs stand."""
+    def walk_from(self, start: Ints, manner: Manner, since: float, until: float) -> None:
+        """A pass from `start`."""
         self.walk.begin(start, manner)
-        hot, turn = manner.hot * self.walk.scale, since + TURN * (until - since)
-        mild = min(hot, MILD * self.walk.scale)
-        self.cool(hot, mild, since, turn, 1.0)
-        self.cool(mild, cold, turn, until)
+        scale, turn = self.walk.scale, since + TURN * (until - since)
+        mild = min(manner.hot, manner.mild) * scale
+        self.cool(manner.hot * scale, mild, since, turn, 1.0)
+        self.cool(mild, manner.cold * scale, turn, until)
 
     def again(self, since: float, until: float) -> None:
         """A pass from the best that cools to no heat at all."""
@@ -116,10 +121,10 @@ class Anneal:
     """Simulated annealing over shifts and exchanges of VMs (kernels in anneal_kernels.py).
 
     It minimises one tier: the first that costs anything at the start. `tries` proposals are one step. Heat is in mean costs of
-    a bad shift. A pass begins at the start and falls from hot to `cold`. Which manner of walking is best differs from problem
-    to problem: each of `manners` gets a short pass of `trial` of the time, the one that came lowest a long one, and a last part
+    a bad shift. A pass begins at the start and falls from hot to cold. Which manner of walking is best differs from problem
+    to problem: each of `manners` gets a short pass of `trial` of the time, the one that came lowest a long one (or several; `ENOUGH`), and a last part
     cools the best of all to no heat at all. How much of the time this gets, at least `end`, the trials tell too: where only
-    whether a VM moves at all is left to decide, nearly all is won below `cold`. With a limit of steps the share is that of the
+    whether a VM moves at all is left to decide, nearly all is won when it is cold. With a limit of steps the share is that of the
     steps. `clock` is what `Stop.seconds` is measured on.
 
     Hard rows may be broken on the way, at prices that adapt (strategic oscillation, Glover 1989); what is returned breaks none.
@@ -129,7 +134,6 @@ class Anneal:
     name: str = "annealing"
     tries: int = 20_000
     trial: float = 0.04
-    cold: float = 0.0001
     end: float = 0.1
     clock: Callable[[], float] = time.monotonic
 
@@ -157,34 +161,44 @@ class Anneal:
         cooling = Cooling(walk, stop, self.tries, self.clock, begun)
         spent, end = 0.0, self.end if manners else 1.0
         if len(manners) > 1:
-            spent, end = self._trials(cooling, form, start, manners)
-        if manners:
-            best = walk.best_manner() if spent else manners[0]
-            cooling.walk_from(start, best, self.cold * walk.scale, spent, 1 - end)
+            spent, end, manners = self._trials(cooling, form, start, manners)
+        passes = 1
+        if spent:
+            tries = self.tries * cooling.done * (1 - end - spent) / spent
+            passes = min(max(int(tries / (ENOUGH * problem.movable.sum())), 1), MOST_PASSES)
+        each, pair = (1 - end - spent) / passes, manners[:2]
+        for turn in range(passes if pair else 0):
+            since = spent + turn * each
+            cooling.walk_from(start, pair[turn % len(pair)], since, since + each)
         for cycle in range(CYCLES):
             cooling.again(1 - end * (1 - cycle / CYCLES), 1 - end * (1 - (cycle + 1) / CYCLES))
         return walk.winner()
 
-    def _trials(self, cooling: Cooling, form: Lean, start: Ints, manners: list[Manner]) -> tuple[float, float]:
-        """(share of the time spent, share to keep for the end). The end gets the square of what a trial won below `cold` over that and
-        all that is left above a bound: the square, since a short pass has won little above."""
-        walk, low, spent = cooling.walk, self.cold * cooling.walk.scale, 0.0
+    def _trials(
+        self, cooling: Cooling, form: Lean, start: Ints, manners: list[Manner]
+    ) -> tuple[float, float, list[Manner]]:
+        """(share of the time spent, share to keep for the end, manners, the one that came lowest first).
+
+        The end gets the square of what a trial won when it was cold over that and all that is left above a bound: the square, since a
+        short pass has won little above.
+        """
+        walk, spent = cooling.walk, 0.0
         ends: list[int] = []
         falls: list[int] = []
         for manner in manners:
             turn = spent + self.trial * (1 - TAIL)
-            cooling.walk_from(start, manner, low, spent, turn)
+            cooling.walk_from(start, manner, spent, turn)
             spent += self.trial
             before = walk.cost
-            cooling.cool(low, LAST, turn, spent)
+            cooling.cool(manner.cold * walk.scale, LAST, turn, spent)
             ends.append(walk.cost)
             falls.append(before - walk.cost)
             if cooling.done < FEW:
-                return spent, self.end
-        best = int(np.argmin(ends))
-        left = ends[best] - least_cost(form)
-        won = falls[best] / max(falls[best] + left, 1.0)
-        return spent, min(max(won**2, self.end), MOST_END)
+                return spent, self.end, manners
+        ranked = sorted(range(len(manners)), key=ends.__getitem__)
+        left = ends[ranked[0]] - least_cost(form)
+        won = falls[ranked[0]] / max(falls[ranked[0]] + left, 1.0)
+        return spent, min(max(won**2, self.end), MOST_END), [manners[k] for k in ranked]
 
 
 class Walk:
@@ -213,7 +227,7 @@ class Walk:
         self._pick = _by_size(form)
         self._manner = Manner(1.0)
         self._choose()
-        self._won = (self.cost, self._manner, self.best.copy())
+        self._won = (self.cost, self.best.copy())
         self.begin(start, self._manner)
 
     def begin(self, host_of: Ints, manner: Manner) -> None:
@@ -232,16 +246,11 @@ class Walk:
     def winner(self) -> Ints:
         """(V,) the best placement of all passes."""
         self._end()
-        return self._won[2].copy()
-
-    def best_manner(self) -> Manner:
-        """The manner of the pass that found it."""
-        self._end()
-        return self._won[1]
+        return self._won[1].copy()
 
     def _end(self) -> None:
         if self.cost < self._won[0]:
-            self._won = (self.cost, self._manner, self.best.copy())
+            self._won = (self.cost, self.best.copy())
 
     def settle(self, host_of: Ints) -> None:
         """Go on from `host_of`."""
