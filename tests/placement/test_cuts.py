@@ -17,9 +17,9 @@ from pro.placement.engines.cuts import ENOUGH, GOAL, _Curve
 from pro.placement.engines.exact import Model
 from pro.placement.engines.parts import parts_of
 from pro.placement.engines.relaxed import quiet, rows_of
-from pro.placement.language import Linear, Steps, cost
+from pro.placement.language import Allow, Linear, Soft, Steps, cost
 from pro.placement.policy import Policy
-from pro.placement.problem import Problem, Stop
+from pro.placement.problem import Problem, Stop, Tier
 from pro.placement.question import prepare
 from tests import oracles
 from tests.builders import demand_of, fleet
@@ -44,6 +44,28 @@ def test_a_tangent_is_exact_where_it_touches_and_nowhere_above(problem: Problem,
             assert constant + slope @ at[curve.column[s]] == pytest.approx(value)
             for z in (to, (at + to) / 2):
                 assert constant + slope @ z[curve.column[s]] <= curve.tangent(s, z)[0] + 1e-6
+
+
+def test_an_answer_that_is_found_before_there_is_a_tree_counts_and_no_more_may_be_broken_than_at_the_start() -> None:
+    somewhere = np.array([True, True, True, False])
+    rows = (
+        Allow(np.array([2]), np.array([True, False, False, False]), "reach"),
+        Allow(np.array([3]), somewhere, "reach"),
+    )
+    wishes = (
+        Soft(Allow(np.array([2]), np.array([False, False, True, True]), "reach"), 1, "reach"),
+        Soft(Allow(np.array([3]), np.array([False, True, True, False]), "reach"), 1, "reach"),
+    )
+    slopes = np.array([[[0], [0], [0], [28_571]]])
+    heat = Steps(np.arange(4), np.array([[595], [445], [357], [188]]), np.arange(4), np.zeros((4, 1), np.int64),
+                 np.array([[[0], [0], [0], [280]]]), slopes, "heat")  # fmt: skip
+    problem = Problem(
+        np.zeros(4, np.int64), 4, np.ones(4, np.bool_), rows, (Tier("rules", wishes), Tier("heat", (heat,)))
+    )
+    start = np.array([3, 3, 0, 1])
+    found, settled = Cuts().prove(problem, start, LONG, np.random.default_rng(1))
+    assert problem.costs(start) > problem.costs(found) == oracles.best(problem)[0] == (1, 0)
+    assert settled.bound == 0
 
 
 @given(problems())

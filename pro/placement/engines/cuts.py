@@ -104,7 +104,9 @@ class Cuts:
         for k, mask in enumerate(masks):
             part = replace(problem, movable=mask)
             begun = np.where(mask, start, problem.home)
-            search = _Search(part, begun, part.costs(begun)[0] + allowed, rng, self.polish)
+            # What may be broken in a part that is not all: what all may break, and what the others break at home.
+            most = allowed + (part.costs(begun)[0] if len(masks) > 1 else 0)
+            search = _Search(part, begun, most, rng, self.polish)
             search.relax(watch, watch.spent + (stop.seconds - watch.spent) / (len(masks) - k), stop.steps)
             searches.append(search)
         paid = 0
@@ -330,11 +332,13 @@ class _Search:
 
     def grow(self, watch: _Watch, until: float, steps: int) -> None:
         """Search whole answers until the gap is small, so much is spent, or for so many nodes."""
-        if until - watch.spent > LEAST and not self._done():
-            limits = Limits(lambda: until - watch.spent, min(NODES_A_STEP * steps, NODES), ENOUGH, watch.cpu)
-            first = {x.index for v, c in enumerate(self._choices) if (x := c[int(self.problem.home[v])]) is not True}
+        limits = Limits(lambda: until - watch.spent, min(NODES_A_STEP * steps, NODES), ENOUGH, watch.cpu)
+        first = {x.index for v, c in enumerate(self._choices) if (x := c[int(self.problem.home[v])]) is not True}
+        lacking = True
+        while lacking and until - watch.spent > LEAST and not self._done():
             known = self._complete(self.best)
-            self._raise(branch(self._rows, partial(self._look, watch, until), known, first, limits))
+            bound, lacking = branch(self._rows, partial(self._look, watch, until), known, first, limits)
+            self._raise(bound)
 
     def _done(self) -> bool:
         return self.missing <= ENOUGH * self._unit * SCALE

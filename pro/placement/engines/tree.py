@@ -43,8 +43,10 @@ class Limits:
     cpu: bool = False
 
 
-def branch(rows: Rows, look: Look, known: Floats, first: set[int], limits: Limits) -> float:
-    """A lower bound of the least cost over `rows` and all that `look` will say.
+def branch(rows: Rows, look: Look, known: Floats, first: set[int], limits: Limits) -> tuple[float, bool]:
+    """A lower bound of the least cost over `rows` and all that `look` will say, and whether the tree's answer breaks any of that.
+
+    It may, since what is solved before there is a tree is seen by nobody but in the end.
 
     `look(z, whole)` sees values (n,) of the variables, of a whole answer or of a node with fractions, and tells what is broken
     there: columns, values, least. `known` (n,) is an answer that breaks nothing; variables in `first`
@@ -76,7 +78,8 @@ def branch(rows: Rows, look: Look, known: Floats, first: set[int], limits: Limit
             ),
             cb=answer,
         )
-    return float(found.termination.objective_bounds.dual_bound)
+    bound = float(found.termination.objective_bounds.dual_bound)
+    return bound, found.has_primal_feasible_solution() and bool(look(_values(found.variable_values(), variables), True))
 
 
 def _model(rows: Rows, mathopt: Any) -> tuple[Any, list[Any]]:
