@@ -42,10 +42,11 @@ EVEN = 0.4
 class Manner:
     """How a pass walks.
 
-    `hot`: the heat it begins with, in mean costs of a bad shift; `mild` and `cold`: what it falls to at `TURN`, and in the end. `least`: the least price of breaking a row by one mean VM, in
-    units of heat; `most`: the highest, in mean costs of a bad shift, before the pass becomes strict. `homing`: VMs are often
-    sent home. `scan`: VMs of a class of size whose tries are accepted more seldom are priced on many hosts at once, and one of these
-    is drawn: what pays where it is decided whether a VM moves at all, and not while it is decided where large ones stand.
+    `hot`: the heat it begins with, in mean costs of a bad shift; `mild` and `cold`: what it falls to at `TURN`, and in the end.
+    `least`: the least price of breaking a row by one mean VM, in units of heat; `most`: the highest, in mean costs of a bad shift,
+    before the pass becomes strict. `homing`: VMs are often sent home. `scan`: VMs of a class of size whose tries are accepted more
+    seldom are priced on many hosts at once, and one of these is drawn: what pays where it is decided whether a VM moves at all, and
+    not while it is decided where large ones stand.
     """
 
     hot: float
