@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pro.fleet import RuleSpec
@@ -157,6 +157,7 @@ def test_clusters_that_share_only_a_budget_are_parts_and_a_rule_over_both_makes_
 
 
 @settings(deadline=None, max_examples=10)
+@example([300, 300, 479, 300, 523, 300, 300, 329, 300, 603, 300, 603], 2)
 @given(st.lists(st.integers(300, 700), min_size=12, max_size=12), st.integers(1, 3))
 def test_what_a_spent_budget_is_worth_gives_a_bound_that_holds_and_says_more(use: list[int], room: int) -> None:
     clusters = {"h1": "x", "h2": "x", "h3": "y", "h4": "y"}
@@ -171,7 +172,9 @@ def test_what_a_spent_budget_is_worth_gives_a_bound_that_holds_and_says_more(use
         patch.setattr("pro.placement.engines.cuts._budget", lambda _: None)
         _, free = Cuts().prove(problem, where, LONG, np.random.default_rng(1))
     assert free.bound is not None
-    assert settled.bound >= free.bound * (1 - ENOUGH) - 1
+    # Each of two parts ends where so much of its cost is open, the other standing at home.
+    slack = 2 * ENOUGH * problem.costs(problem.home)[GOAL] + 1
+    assert settled.bound >= free.bound - slack
 
 
 def test_what_the_solver_prints_never_reaches_a_document(capfd: pytest.CaptureFixture[str]) -> None:
