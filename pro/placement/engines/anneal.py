@@ -123,10 +123,10 @@ class Anneal:
 
     It minimises one tier: the first that costs anything at the start. `tries` proposals are one step. Heat is in mean costs of
     a bad shift. A pass begins at the start and falls from hot to cold. Which manner of walking is best differs from problem
-    to problem: each of `manners` gets a short pass of `trial` of the time, the one that came lowest a long one (or several; `ENOUGH`), and a last part
-    cools the best of all to no heat at all. How much of the time this gets, at least `end`, the trials tell too: where only
-    whether a VM moves at all is left to decide, nearly all is won when it is cold. With a limit of steps the share is that of the
-    steps. `clock` is what `Stop.seconds` is measured on.
+    to problem: each of `manners` gets a short pass of `trial` of the time, the one that came lowest a long one (or several passes;
+    `ENOUGH`), and a last part cools the best of all to no heat at all. How much of the time this gets, at least `end`, the trials
+    tell too: where only whether a VM moves at all is left to decide, nearly all is won when it is cold. With a limit of steps the
+    share is that of the steps. `clock` is what `Stop.seconds` is measured on.
 
     Hard rows may be broken on the way, at prices that adapt (strategic oscillation, Glover 1989); what is returned breaks none.
     """

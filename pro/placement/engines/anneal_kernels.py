@@ -99,9 +99,7 @@ entry = partial(njit, cache=True, error_model="numpy", nogil=True)
 kernel = partial(njit, cache=True, error_model="numpy", nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 dense = partial(kernel, fastmath={"reassoc", "nsz", "nnan", "ninf", "contract"})
 
-HOST, CROWD, COUNT, SPREAD, LONELY, USE, OPENED, MOVED_VMS, MOST, GONE, PLACE, HEAD, NEXT, PREV, N_GONE, BAD, COST = (
-    range(17)
-)
+HOST, CROWD, COUNT, SPREAD, LONELY, USE, OPENED, MOVED_VMS, MOST, GONE, PLACE, N_GONE, BAD, COST = range(14)
 
 
 def state_of(lean: Lean) -> Ints:
@@ -110,25 +108,9 @@ def state_of(lean: Lean) -> Ints:
     v, h = int(P[V]), int(P[H])
     sets = int(P[S_OFF] - P[S_SCOPE])
     tallies = int(P[N_MOST]) * (v + 2)
-    sizes = (
-        v,
-        lean.crowds * h,
-        lean.counts,
-        2 * sets,
-        lean.rows,
-        lean.use,
-        lean.opened,
-        lean.most,
-        tallies,
-        v,
-        v,
-        h,
-        v,
-        v,
-    )
+    sizes = (v, lean.crowds * h, lean.counts, 2 * sets, lean.rows, lean.use, lean.opened, lean.most, tallies, v, v)
     Q = np.zeros(COST + 1 + sum(sizes), np.int64)
     Q[:N_GONE] = COST + 1 + np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    Q[Q[HEAD] : Q[HEAD] + h + 2 * v] = -1
     return Q
 
 
@@ -518,18 +500,6 @@ def _go(P, Q, S, W, F, FW, HC, G, OV, TU, TW, R, v, a, h):
             OV[n + e] += by
             OV[n + e + 2] += by
     Q[COST] += np.int64(np.rint(change))
-    if a >= 0:
-        before, after = Q[Q[PREV] + v], Q[Q[NEXT] + v]
-        if before >= 0:
-            Q[Q[NEXT] + before] = after
-        else:
-            Q[Q[HEAD] + a] = after
-        if after >= 0:
-            Q[Q[PREV] + after] = before
-    first = Q[Q[HEAD] + h]
-    Q[Q[NEXT] + v], Q[Q[PREV] + v], Q[Q[HEAD] + h] = first, -1, v
-    if first >= 0:
-        Q[Q[PREV] + first] = v
     Q[Q[HOST] + v] = h
     was_away, is_away = a >= 0 and a != home, h != home
     if is_away and not was_away:
