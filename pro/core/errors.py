@@ -13,6 +13,8 @@ at the outermost layer only. `ValueError` stays for wrong arguments in code.
 
 from __future__ import annotations
 
+from pro.core.text import counted
+
 
 class ProError(Exception):
     """Base of all errors that are meant for people."""
@@ -49,7 +51,7 @@ class FleetError(ProError):
 
     def __init__(self, problems: tuple[str, ...]) -> None:
         self.problems = tuple(problems)
-        head = f"{len(self.problems)} problem{'s' if len(self.problems) != 1 else ''} in the inventory"
+        head = f"{counted(len(self.problems), 'problem')} in the inventory"
         super().__init__("\n  - ".join([head + ":", *self.problems]))
 
 

@@ -1,4 +1,4 @@
-"""Names come from outside and are hostile. Every surface escapes them with one of these, and no other way."""
+"""Text for people. Names come from outside and are hostile: every surface escapes them with one of these, and no other way."""
 
 from __future__ import annotations
 

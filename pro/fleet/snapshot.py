@@ -64,7 +64,7 @@ def _without(inventory: Inventory, errors: Sequence[Problem]) -> tuple[Inventory
     said = [f"left out: {p.text}" for p in errors if p.about]
     lost = len(set(with_host) - bad["vm"])
     if lost:
-        said.append(f"left out: {lost} VM{'s' if lost != 1 else ''} on hosts that were left out")
+        said.append(f"left out: {counted(lost, 'VM')} on hosts that were left out")
     bad["vm"].update(with_host)
     slim = replace(
         inventory,

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from pro.core.errors import RefusedError
-from pro.core.text import plain
+from pro.core.text import counted, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -172,8 +172,7 @@ def cost_of(plan: Plan | None) -> str:
         return "nothing"
     gib = sum(m.mib for m in plan.migrations) / 1024
     worst = max(m.blackout_s for m in plan.migrations)
-    count = len(plan.migrations)
-    return f"{count} migration{'s' if count > 1 else ''}, {gib:.1f} GiB sent, longest blackout {worst:.1f} s"
+    return f"{counted(len(plan.migrations), 'migration')}, {gib:.1f} GiB sent, longest blackout {worst:.1f} s"
 
 
 def moves_of(plan: Plan | None) -> frozenset[tuple[str, str, str]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as Xml
 
+from pro.core.text import counted
 from pro.reports import pictures, views
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def heat_maps(report: Report) -> str:
     count = len(report.plan.migrations)
     futures = [(report.fleet.host_of, "Expected CPU use of every host if nothing is done")]
     if count:
-        futures.append((report.host_of_after, f"The same with {count} migration{'s' if count > 1 else ''}"))
+        futures.append((report.host_of_after, f"The same with {counted(count, 'migration')}"))
     return document([pictures.heat_map(report, host_of, hosts, title) for host_of, title in futures], _legend(report))
 
 
