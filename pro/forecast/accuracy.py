@@ -89,7 +89,7 @@ def rolling(grid: Grid, *, horizon_s: int, origins: int, seed: int, slot_s: int 
         ours = forecast({grid.counter: past}, horizon_s=horizon_s, scenarios=PATHS, seed=seed, slot_s=slot_s)[
             grid.counter
         ]
-        tables[OURS].append((ours.point, ours.values, np.stack([ours.quantile(q) for q in ASKED])))
+        tables[OURS].append((ours.quantile(0.5), ours.values, np.stack([ours.quantile(q) for q in ASKED])))
         known = history(past, at, slot_s, horizon_s + DAY_S)
         for name in (LAST, SEASONAL):
             point, paths = _trivial(name, known, slots, seed)

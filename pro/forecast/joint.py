@@ -20,6 +20,7 @@ from pro.forecast.history import DAY_S, History, history
 from pro.forecast.impose import impose
 from pro.forecast.learned import Learned
 from pro.forecast.marginals import LEVELS, WAYS, WHOLE, ways
+from pro.forecast.middle import middle
 from pro.forecast.origins import draw_origins, free_share, pooled_strength
 from pro.forecast.paths import LEVEL_S, Draw, draw, level_paths, persistence, widen
 from pro.forecast.scenarios import Scenarios
@@ -212,7 +213,9 @@ def _one(
     rest = np.setdiff1d(rows, won)
     each = max(MOST_CELLS // (frame.slots * len(LEVELS)), 1)
     ahead = np.arange(frame.slots)
-    now, usual = np.full(entities, np.nan, np.float32), np.full((entities, len(LEVELS)), np.nan, np.float32)
+    centre = np.full((entities, frame.slots), np.nan, np.float32)
+    usual = np.full((entities, len(LEVELS)), np.nan, np.float32)
+    first = int(np.argmax(past.seen.any(axis=0)))
     for begin in range(0, rest.size, each):
         part = rest[begin : begin + each]
         if blend is None:
@@ -220,7 +223,8 @@ def _one(
             continue
         found = ways(past.values[part], paths[part], ahead, frame.per_day)
         paths[part] = bounds.apply(impose(paths[part], blend.apply(found, ahead)), part)
-        now[part] = np.where(past.seen[part, -1], past.values[part, -1], np.nan)
+        told = part[past.seen[part, -1]]
+        centre[told] = middle(past.values[told, first:], ahead, frame.per_day)
         usual[part] = bounds.apply(found[WAYS.index(WHOLE), :, None, 0], part)[:, 0]
     if rows.size < entities:
         paths[~known] = np.median(paths[known], axis=0) if rows.size else np.float32(max(bounds.low, 0.0))
@@ -239,6 +243,6 @@ def _one(
         tuple(model),
         frame.seed,
         reach.tie,
-        now,
+        centre,
         usual,
     )

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FAR_S = 10_800
-NOW, USUAL, TAIL = 1 / 2, 2 / 3, 0.25
-"""Up to three hours ahead the middle of what is said of one entity is half its newest value, which paths leave too soon; later the
-tails are, to two parts in three, those of all it has ever done: paths come from fewer instants than it has lived through. Plans need
-the paths as they are (docs/decisions/0009)."""
+USUAL, TAIL = 2 / 3, 0.25
+"""Later than three hours ahead the tails of what is said of one entity are, to two parts in three, those of all it has ever done: paths
+come from fewer instants than it has lived through. Plans need the paths as they are (docs/decisions/0009)."""
+SHARES, SHARES_S = (0.9, 0.4), (300, 86_400)
+"""What `middle` counts against the paths' own median, five minutes and a day ahead; between them evenly in the logarithm."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,9 @@ class Scenarios:
         Seed of the draws.
     tie
         0..1: how strongly all entities move together beyond what the paths show, for whoever adds them up (together.py).
-    now, usual
-        (E,) newest value, and (E, L) quantiles at `LEVELS` of all that each entity did in the past looked at; NaN where the paths
-        alone are to be believed. None: for nobody.
+    middle, usual
+        (E, T) where simple levels with a good record lie (middle.py), and (E, L) quantiles at `LEVELS` of all that each entity did in the
+        past looked at; NaN where the paths alone are to be believed. None: for nobody.
     """
 
     counter: str
@@ -66,34 +67,40 @@ class Scenarios:
     model: tuple[str, ...]
     seed: int
     tie: float = 0.0
-    now: NDArray[np.float32] | None = None
+    middle: NDArray[np.float32] | None = None
     usual: NDArray[np.float32] | None = None
 
     def quantile(self, q: float) -> NDArray[np.float32]:
         """(E, T) what one entity stays under with probability `q`, rising in `q`: the best there is for one entity at a time.
 
-        Of S paths in order, the i-th stands for (i + 1/2) / S (Hazen); beside them `now` and `usual` have their say.
+        Of S paths in order, the i-th stands for (i + 1/2) / S (Hazen); beside them `middle` and `usual` have their say.
         """
-        near = min(FAR_S // self.step_s, self.values.shape[2])
-        if TAIL < q < 1 - TAIL:
-            part, said, share, low, high = slice(near), self.now, NOW, TAIL, 1 - TAIL
-        else:
-            part, said, share = slice(near, None), self._usual(q), USUAL
-            low, high = (0.0, TAIL) if q < 0.5 else (1 - TAIL, 1.0)
         own = np.quantile(self.values, q, axis=1, method="hazen").astype(np.float32)
-        if said is None or not own[:, part].size:
-            return own
-        # What the paths say where one rule takes over from the other bounds both, so that quantiles rise with the level.
-        least, most = np.quantile(self.values[..., part], (low, high), axis=1, method="hazen").astype(np.float32)
-        least, most = (least if low else None), (most if high < 1 else None)
-        mixed = np.clip(own[:, part] + np.float32(share) * (said[:, None] - own[:, part]), least, most)
-        own[:, part] = np.where(np.isfinite(said)[:, None], mixed, own[:, part])
-        return own
+        if TAIL < q < 1 - TAIL:
+            return self._centred(own)
+        return self._reaching(own, q)
 
-    def _usual(self, q: float) -> NDArray[np.float32] | None:
-        """(E,) `usual` at any level, straight between `LEVELS`."""
-        if self.usual is None:
-            return None
+    def _centred(self, own: NDArray[np.float32]) -> NDArray[np.float32]:
+        """`own` (E, T) moved as the paths' median is drawn to `middle`, between their quartiles, so that quantiles rise with the level."""
+        if self.middle is None:
+            return own
+        seconds = self.step_s * np.arange(1, own.shape[1] + 1)
+        share = np.interp(np.log(seconds), np.log(SHARES_S), SHARES).astype(np.float32)
+        least, median, most = np.quantile(self.values, (TAIL, 0.5, 1 - TAIL), axis=1, method="hazen").astype(np.float32)
+        moved = np.clip(own + share * (self.middle - median), least, most)
+        return np.asarray(np.where(np.isfinite(self.middle), moved, own))
+
+    def _reaching(self, own: NDArray[np.float32], q: float) -> NDArray[np.float32]:
+        """`own` (E, T) of a tail drawn to `usual` from three hours ahead on, on its side of the paths' quartile."""
+        far = slice(FAR_S // self.step_s, None)
+        if self.usual is None or not own[:, far].size:
+            return own
         at = float(np.interp(q, LEVELS, np.arange(len(LEVELS))))
         low = min(int(at), len(LEVELS) - 2)
-        return np.asarray(self.usual[:, low] + np.float32(at - low) * (self.usual[:, low + 1] - self.usual[:, low]))
+        said = self.usual[:, low] + np.float32(at - low) * (self.usual[:, low + 1] - self.usual[:, low])
+        quartile = TAIL if q < 0.5 else 1 - TAIL
+        edge = np.quantile(self.values[..., far], quartile, axis=1, method="hazen").astype(np.float32)
+        drawn = own[:, far] + np.float32(USUAL) * (said[:, None] - own[:, far])
+        drawn = np.minimum(drawn, edge) if q < 0.5 else np.maximum(drawn, edge)
+        own[:, far] = np.where(np.isfinite(said)[:, None], drawn, own[:, far])
+        return own

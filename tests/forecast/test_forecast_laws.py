@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pro.core.units import COUNTERS
 from pro.forecast.joint import JointForecaster, cut, forecast
 from pro.forecast.marginals import LEVELS
-from pro.forecast.scenarios import FAR_S, TAIL, USUAL
+from pro.forecast.scenarios import FAR_S, SHARES, SHARES_S, TAIL, USUAL
 from tests.conftest import HOSTILE_NAMES
 from tests.forecast.pasts import DAY, HORIZON_S, STEP_S, Values, grid, pasts, rhythmic
 
@@ -147,15 +147,16 @@ def test_quantiles_rise_with_the_level_and_stay_within_physics(values: Values, s
 @given(pasts(), st.integers(0, 5))
 def test_what_is_said_of_one_lies_between_its_paths_and_what_it_did(values: Values, seed: int) -> None:
     drawn = forecast({"cpu_pct": grid(values)}, horizon_s=HORIZON_S, scenarios=7, seed=seed)["cpu_pct"]
-    assert drawn.now is not None
+    assert drawn.middle is not None
     assert drawn.usual is not None
     told, far = np.isfinite(drawn.usual[:, 0]), np.arange(HORIZON_S // STEP_S) >= FAR_S // STEP_S
-    quarter, most = np.quantile(drawn.values, (TAIL, 1 - TAIL), axis=1, method="hazen")
-    for q in (0.05, 0.5, 0.9, 0.95):
+    quarter, median, most = np.quantile(drawn.values, (TAIL, 0.5, 1 - TAIL), axis=1, method="hazen")
+    share = np.interp(np.log(STEP_S * np.arange(1, HORIZON_S // STEP_S + 1)), np.log(SHARES_S), SHARES)
+    for q in (0.05, 0.3, 0.5, 0.9, 0.95):
         own, said = np.quantile(drawn.values, q, axis=1, method="hazen").astype(np.float32), drawn.quantile(q)
-        if q == 0.5:
-            moved = ~far[None, :] & np.isfinite(drawn.now)[:, None]
-            expected = np.clip((own + drawn.now[:, None]) / 2, quarter, most)
+        if TAIL < q < 1 - TAIL:
+            moved = np.isfinite(drawn.middle)
+            expected = np.clip(own + share * (drawn.middle - median), quarter, most)
         else:
             moved = far[None, :] & told[:, None]
             usual = drawn.usual[:, LEVELS.index(q), None]
