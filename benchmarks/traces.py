@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,11 @@ class Trace:
     pct: Array
     mhz: np.ndarray[Any, np.dtype[np.float64]]
     start: datetime
+
+    @cached_property
+    def load(self) -> Array:
+        """(V, T) the same in MHz, 0 where nothing is known."""
+        return np.asarray(np.nan_to_num(self.pct * self.mhz[:, None].astype(np.float32) / 100))
 
 
 def planetlab(path: Path) -> Trace:

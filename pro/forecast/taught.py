@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCHEMA = "models/1"
+FORM = 2
+"""Of the arrays: those of another form are as good as none, until models are trained anew."""
 PAGE, ARRAYS = "models.json", "models.npz"
 
 
@@ -98,7 +100,7 @@ def save(folder: Path, page: Mapping[str, Any], arrays: Mapping[str, Any]) -> No
     import io
 
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
+    np.savez_compressed(buffer, form=FORM, **arrays)
     data = buffer.getvalue()
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / ARRAYS, data)
@@ -107,7 +109,7 @@ def save(folder: Path, page: Mapping[str, Any], arrays: Mapping[str, Any]) -> No
 
 
 def read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """The page and the arrays; None where nothing was ever trained, or a training was cut short.
+    """The page and the arrays; None where nothing was ever trained, a training was cut short, or an older PRO trained.
 
     Raises InputError for files that are not what `save` writes.
     """
@@ -124,7 +126,8 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
         if hashlib.sha256(data).hexdigest() != page["sha256"]:
             return None
         with np.load(io.BytesIO(data), allow_pickle=False) as found:
-            return page, {name: found[name] for name in found.files}
+            kept = {name: found[name] for name in found.files}
+            return (page, kept) if int(kept.pop("form", 1)) == FORM else None
     except (KeyError, TypeError, ValueError, OSError) as error:
         raise InputError(
             f"the trained models cannot be read ({error})", expected="`pro train` again, or delete them", where=folder

@@ -1,8 +1,8 @@
-"""P(a host runs hot for 15 minutes within the next hours), asked directly: boosted trees and a logistic regression, calibrated.
+"""P(a host runs hot for 15 minutes within the next hours), asked directly: boosted trees and a logistic regression, half and half, calibrated.
 
 Trained per site on the user's own counters, on hosts as they are and on the same VMs thrown onto hosts at random, because tomorrow's
-hosts are not today's. What the parts are worth is decided on a held-back window, and whether the whole is worth anything too: `gain`
-says by how much it beats the best trivial rule there, and it is not used unless it does.
+hosts are not today's. Whether it is worth anything is decided on a held-back window: `gain` says by how much it beats the best trivial rule
+there, and it is not used unless it does.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pro.forecast.trees import Trees
+from pro.heat.ahead import NAMES, Ahead, Foreseen, of_hosts
+from pro.heat.ahead import from_arrays as ahead_from_arrays
+from pro.heat.ahead import to_arrays as ahead_to_arrays
 from pro.heat.features import RISING, Loads, Table, features, heat_ahead
 
 if TYPE_CHECKING:
@@ -37,7 +40,7 @@ LEAST_HOT = 30
 """Hot instants without which there is nothing to learn."""
 MOST_SHUFFLES, JUDGED_ON = 11, 4
 """Arrangements at random, at most, and how many there are to weigh and calibrate by."""
-BAGS, BAGS_OF_HOSTS, ROUNDS, PRIOR = 3, 4, 6, 2
+BAGS = 3
 
 
 @dataclass(frozen=True)
@@ -57,17 +60,17 @@ class Line:
 
 @dataclass(frozen=True)
 class HeatModel:
-    """A fitted model for one horizon of `steps` grid points.
+    """A fitted model for one horizon of `steps` grid points: of the features `names`, the last of which `ahead` foresees.
 
-    Its log-odds are the mean of `trees` and the `lines`, weighed by `weights` (1 + lines); `slope`, `offset` calibrate the sum.
+    Its log-odds are the mean of those by `trees` and by `line`; `slope`, `offset` calibrate them.
     `gain`: average precision on the held-back window beyond that of the best trivial rule, `best`; `score`, `brier` its own there.
     """
 
     steps: int
     names: tuple[str, ...]
+    ahead: Ahead
     trees: tuple[Trees, ...]
-    lines: tuple[Line, ...]
-    weights: tuple[float, ...]
+    line: Line
     slope: float
     offset: float
     score: float
@@ -82,14 +85,13 @@ class HeatModel:
 
     def probability(self, rows: NDArray[np.floating[Any]]) -> Wide:
         """(n,) for `rows` (n, F) of the features `names`."""
-        odds = self.slope * (np.array(self.weights) @ _parts(self.trees, self.lines, rows)) + self.offset
+        odds = self.slope * _odds(self.trees, self.line, rows) + self.offset
         return np.asarray(1 / (1 + np.exp(-np.clip(odds, -30, 30))))
 
 
-def _parts(trees: Sequence[Trees], lines: Sequence[Line], rows: NDArray[np.floating[Any]]) -> Wide:
-    """(1 + lines, n) log-odds by each part."""
-    grown = np.mean([t.predict(rows) for t in trees], axis=0)
-    return np.stack([grown, *(line.predict(rows) for line in lines)])
+def _odds(trees: Sequence[Trees], line: Line, rows: NDArray[np.floating[Any]]) -> Wide:
+    """(n,) log-odds, not calibrated. Weights chosen on the held-back window are worse: a window is too short to tell."""
+    return np.asarray((np.mean([t.predict(rows) for t in trees], axis=0) + line.predict(rows)) / 2)
 
 
 @dataclass(frozen=True)
@@ -114,20 +116,19 @@ class Examples:
     hot: NDArray[np.bool_]
     before: NDArray[np.bool_]
 
-    def every(self, step: int) -> Examples:
-        """Every so manyth of them."""
-        return Examples(self.names, self.rows[::step].copy(), self.hot[::step], self.before[::step])
 
-
-def examples(loads: Loads, window: Window, steps: int, *, daily: bool = True, table: Table | None = None) -> Examples:
+def examples(
+    loads: Loads, window: Window, steps: int, foreseen: Foreseen, *, daily: bool = True, table: Table | None = None
+) -> Examples:
     """What was known at each instant of `window`, and what came. The window must end `steps` before the loads do.
 
-    `table`: the features of `loads`, if they are there already.
+    `foreseen`: at these instants. `table`: the features of `loads`, if they are there already.
     """
     table = features(loads, daily=daily) if table is None else table
     ahead, before = heat_ahead(loads.use(), steps)
     t = window.instants
-    return Examples(table.names, table.rows(t), ahead[:, t].ravel(), before[:, t].ravel())
+    rows = np.concatenate([table.rows(t), of_hosts(loads, foreseen)], axis=1)
+    return Examples((*table.names, *NAMES), rows, ahead[:, t].ravel(), before[:, t].ravel())
 
 
 def together(parts: Sequence[Examples]) -> Examples:
@@ -146,56 +147,30 @@ def shuffles(rows: int) -> int:
     return int(np.clip(MOST_ROWS // max(rows, 1) - 1, 1, MOST_SHUFFLES))
 
 
-def train(learn: Examples, choose: Examples, steps: int) -> HeatModel | None:
-    """Fit on `learn`; weigh, calibrate and judge on `choose`. None where hardly anything ever ran hot."""
+def train(learn: Examples, choose: Examples, steps: int, ahead: Ahead) -> HeatModel | None:
+    """Fit on `learn`; calibrate and judge on `choose`. None where hardly anything ever ran hot."""
     if min(learn.hot.sum(), choose.hot.sum()) < LEAST_HOT or learn.hot.all() or choose.hot.all():
         return None
     rows, hot = _thinned(learn)
     trees = tuple(Trees.of(_grow(rows, hot, learn.names, seed)) for seed in range(BAGS))
-    lines = (_fit_line(rows, hot, np.arange(len(learn.names))),
-             *(_fit_line(rows, hot, np.array([learn.names.index(n)])) for n in TRIVIAL.values()))  # fmt: skip
-    parts = _parts(trees, lines, choose.rows)
-    weights = _weigh(parts, choose.hot)
-    odds = weights @ parts
+    line = _fit_line(rows, hot)
+    odds = _odds(trees, line, choose.rows)
     slope, offset = _platt(odds, choose.hot)
     probability = 1 / (1 + np.exp(-np.clip(slope * odds + offset, -30, 30)))
     rules = {rule: average_precision(choose.hot, choose.rows[:, choose.names.index(n)]) for rule, n in TRIVIAL.items()}
     best = max(rules, key=lambda r: rules[r])
     score = average_precision(choose.hot, odds)
     return HeatModel(
-        steps, learn.names, trees, lines, tuple(weights.tolist()), slope, offset, score, best, score - rules[best],
+        steps, learn.names, ahead, trees, line, slope, offset, score, best, score - rules[best],
         float(np.mean((probability - choose.hot) ** 2)),
     )  # fmt: skip
 
 
-def _weigh(parts: Wide, hot: NDArray[np.bool_]) -> Wide:
-    """(P,) weights by greedy selection with replacement for average precision (Caruana et al. 2004).
-
-    Averaged over bags, each of which leaves out one stretch of the hosts; the trees are there from the beginning.
-    """
-    bag = np.arange(hot.size) * BAGS_OF_HOSTS // hot.size
-    chosen = []
-    for left_out in range(BAGS_OF_HOSTS):
-        mine = bag != left_out
-        if not hot[mine].any():
-            continue
-        count = np.zeros(len(parts))
-        count[0] = PRIOR
-        total = parts[0, mine] * PRIOR
-        for _ in range(ROUNDS):
-            scores = [average_precision(hot[mine], total + part) for part in parts[:, mine]]
-            pick = int(np.argmax(scores))
-            count[pick] += 1
-            total = total + parts[pick, mine]
-        chosen.append(count / count.sum())
-    return np.asarray(np.mean(chosen, axis=0))
-
-
 def _thinned(given: Examples) -> tuple[Floats, NDArray[np.bool_]]:
-    given = given.every(-(-len(given.hot) // MOST_ROWS))
-    rows = given.rows
+    every = -(-len(given.hot) // MOST_ROWS)
+    rows = given.rows[::every]
     # A feature nobody ever had (last week, in a first week) is no feature; trees refuse one without a value.
-    return np.where(np.isfinite(rows).any(axis=0), rows, np.float32(0.0)), given.hot
+    return np.where(np.isfinite(rows).any(axis=0), rows, np.float32(0.0)), given.hot[::every]
 
 
 def _grow(rows: Floats, hot: NDArray[np.bool_], names: tuple[str, ...], seed: int) -> Any:
@@ -209,17 +184,15 @@ def _grow(rows: Floats, hot: NDArray[np.bool_], names: tuple[str, ...], seed: in
     return model.fit(rows, hot)
 
 
-def _fit_line(rows: Floats, hot: NDArray[np.bool_], columns: Ints) -> Line:
+def _fit_line(rows: Floats, hot: NDArray[np.bool_]) -> Line:
     from sklearn.linear_model import LogisticRegression
 
     with np.errstate(all="ignore"):
         mean, size = np.nanmean(rows, axis=0, dtype=np.float64), np.nanstd(rows, axis=0, dtype=np.float64)
     mean, size = np.asarray(np.nan_to_num(mean)), np.asarray(np.where(np.nan_to_num(size) > 1e-9, size, 1.0))
     z = np.clip((rows - mean) / size, -8, 8)
-    model = LogisticRegression(C=0.02, max_iter=300).fit(np.where(np.isnan(z), 0.0, z)[:, columns], hot)
-    weight = np.zeros(rows.shape[1])
-    weight[columns] = model.coef_[0]
-    return Line(mean, size, weight, float(model.intercept_[0]))
+    model = LogisticRegression(C=0.02, max_iter=300).fit(np.where(np.isnan(z), 0.0, z), hot)
+    return Line(mean, size, np.asarray(model.coef_[0], np.float64), float(model.intercept_[0]))
 
 
 def _platt(odds: Wide, hot: NDArray[np.bool_], rounds: int = 50) -> tuple[float, float]:
@@ -252,27 +225,26 @@ def average_precision(hot: NDArray[np.bool_], score: NDArray[np.floating[Any]]) 
 
 def to_arrays(model: HeatModel, prefix: str) -> dict[str, NDArray[Any]]:
     """Plain arrays for an .npz file: no pickle."""
+    line = model.line
     out: dict[str, NDArray[Any]] = {
         prefix + "names": np.array(model.names), prefix + "best": np.array(model.best),
-        prefix + "weights": np.array(model.weights),
         prefix + "numbers": np.array([model.steps, len(model.trees), model.slope, model.offset, model.score, model.gain,
                                       model.brier]),
+        prefix + "line": np.stack([line.mean, line.size, line.weight, np.full(line.mean.shape, line.start)]),
     }  # fmt: skip
     for k, tree in enumerate(model.trees):
         out |= tree.arrays(f"{prefix}tree{k}.")
-    for k, line in enumerate(model.lines):
-        out[f"{prefix}line{k}"] = np.stack([line.mean, line.size, line.weight, np.full(line.mean.shape, line.start)])
-    return out
+    return out | ahead_to_arrays(model.ahead, f"{prefix}ahead.")
 
 
 def from_arrays(found: Mapping[str, NDArray[Any]], prefix: str) -> HeatModel:
     """Back from `to_arrays`. Raises KeyError or ValueError for anything else."""
     steps, count, slope, offset, score, gain, brier = (float(x) for x in found[prefix + "numbers"])
-    weights = tuple(float(w) for w in found[prefix + "weights"])
-    lines = tuple(
-        Line(x[0], x[1], x[2], float(x[3, 0])) for x in (found[f"{prefix}line{k}"] for k in range(len(weights) - 1))
-    )
+    mean, size, weight, start = found[prefix + "line"]
     trees = tuple(Trees.read(found, f"{prefix}tree{k}.") for k in range(int(count)))
     names = tuple(str(n) for n in found[prefix + "names"])
-    best = str(found[prefix + "best"])
-    return HeatModel(int(steps), names, trees, lines, weights, slope, offset, score, best, gain, brier)
+    ahead = ahead_from_arrays(found, f"{prefix}ahead.")
+    line = Line(mean, size, weight, float(start[0]))
+    return HeatModel(
+        int(steps), names, ahead, trees, line, slope, offset, score, str(found[prefix + "best"]), gain, brier
+    )

@@ -22,9 +22,11 @@ STEP_S = 300
 HOUR = 3600 // STEP_S
 DAY = 24 * HOUR
 MEANS = (2, 3, 6, 12, 24, 36, 72)
-RISING = ("now", *(f"mean {k}" for k in MEANS), "least 3", "most 12", "over 12", "over 36", "scenario")
+RISING = ("now", *(f"mean {k}" for k in MEANS), "least 3", "most 12", "over 12", "over 36", "ahead", "ahead room")
 """Features of which more can only mean more heat."""
 BURST = 0.2
+DWELL = 3
+"""Instants on end over the limit that make a host hot: a quarter of an hour."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +74,11 @@ class Loads:
 def features(loads: Loads, *, daily: bool = True) -> Table:
     """The table for every instant. `daily`: also what was at this time yesterday; NaN where there is no yesterday."""
     u = loads.use()
-    out: dict[str, NDArray[Any]] = {"now": u, "change": u - _back(u, 1), "change 3": u - _back(u, 3)}
+    out: dict[str, NDArray[Any]] = {"now": u, "change": u - back(u, 1), "change 3": u - back(u, 3)}
     mean = {k: rolling_mean(u, k) for k in (*MEANS, DAY)}
     for k in MEANS:
         out[f"mean {k}"] = mean[k]
-    out["least 3"], out["most 12"], out["least 12"] = _least(u, 3), -_least(-u, 12), _least(u, 12)
+    out["least 3"], out["most 12"], out["least 12"] = rolling_least(u, 3), -rolling_least(-u, 12), rolling_least(u, 12)
     out["spread 12"], out["spread 36"] = rolling_spread(u, 12), rolling_spread(u, 36)
     out["trend"], out["trend 6"] = mean[3] - mean[12], mean[12] - mean[36]
     hot = (u > 1).astype(np.float64)
@@ -87,8 +89,7 @@ def features(loads: Loads, *, daily: bool = True) -> Table:
     out |= _of_vms(loads)
     if daily:
         out |= _yesterday(u)
-        clock = (loads.first + np.arange(u.shape[1]) * STEP_S) % 86_400 / 86_400 * 2 * np.pi
-        out["sin"], out["cos"] = (np.broadcast_to(f(clock), u.shape) for f in (np.sin, np.cos))
+        out["sin"], out["cos"] = (np.broadcast_to(f, u.shape) for f in clock(loads))
     names = tuple(out)
     return Table(names, np.stack([out[n] for n in names], axis=-1).astype(np.float32))
 
@@ -124,20 +125,26 @@ def _by_host(loads: Loads, each: Wide) -> Wide:
 def _yesterday(u: Wide) -> dict[str, Wide]:
     """The hour that follows this instant, a day and a week ago, and on all days before."""
     ahead = rolling_mean(u, HOUR)
-    peak = -_least(-rolling_least(u, 3), HOUR)
+    peak = -rolling_least(-rolling_least(u, 3), HOUR)
     out = {}
     for name, days in (("yesterday", 1), ("last week", 7)):
-        out[f"{name} mean"], out[f"{name} peak"] = (_back(z, days * DAY - HOUR, fill=np.nan) for z in (ahead, peak))
+        out[f"{name} mean"], out[f"{name} peak"] = (back(z, days * DAY - HOUR, fill=np.nan) for z in (ahead, peak))
     total, count = np.zeros(u.shape), np.zeros(u.shape)
     for day in range(1, min(u.shape[1] // DAY, 7) + 1):
-        past = _back(peak, day * DAY - HOUR, fill=np.nan)
+        past = back(peak, day * DAY - HOUR, fill=np.nan)
         total += np.nan_to_num(past)
         count += np.isfinite(past)
     out["usual peak"] = np.divide(total, count, out=np.full(u.shape, np.nan), where=count > 0)
     return out
 
 
-def _back(x: NDArray[Any], steps: int, fill: float | None = None) -> NDArray[Any]:
+def clock(loads: Loads) -> tuple[Wide, Wide]:
+    """(T,) sine and cosine of the time of day."""
+    at = (loads.first + np.arange(loads.load.shape[1]) * STEP_S) % 86_400 / 86_400 * 2 * np.pi
+    return np.sin(at), np.cos(at)
+
+
+def back(x: NDArray[Any], steps: int, fill: float | None = None) -> NDArray[Any]:
     """`x` as it was so many steps before; before the beginning its first value, or `fill`."""
     if steps >= x.shape[1]:
         return np.full(x.shape, np.nan) if fill is not None else np.repeat(x[:, :1], x.shape[1], axis=1)
@@ -162,10 +169,6 @@ def rolling_spread(x: NDArray[Any], span: int) -> Wide:
 
 def rolling_least(x: NDArray[Any], span: int) -> Wide:
     """(., T) least of the last `span` instants; before there are so many, of those there are."""
-    return _least(x, span)
-
-
-def _least(x: NDArray[Any], span: int) -> NDArray[Any]:
     out = x.astype(np.float64, copy=True)
     have = 1
     while have < span:
@@ -175,7 +178,7 @@ def _least(x: NDArray[Any], span: int) -> NDArray[Any]:
     return out
 
 
-def heat_ahead(use: Wide, steps: int, dwell: int = 3) -> tuple[Bools, Bools]:
+def heat_ahead(use: Wide, steps: int, dwell: int = DWELL) -> tuple[Bools, Bools]:
     """(H, T) whether a host runs hot for `dwell` instants on end within the `steps` after each instant, and whether it did in the hour before.
 
     The first is meaningless for the last `steps` instants.

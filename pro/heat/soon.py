@@ -9,6 +9,7 @@ import numpy as np
 
 from pro.core.units import COUNTERS, CPU, DISK, NET
 from pro.fleet.entities import entity_of, spokesmen
+from pro.heat.ahead import NAMES, Ahead, Foreseen, learn_ahead, of_hosts
 from pro.heat.direct import (
     JUDGED_ON,
     MOST_JUDGED,
@@ -21,7 +22,7 @@ from pro.heat.direct import (
     together,
     train,
 )
-from pro.heat.features import HOUR, STEP_S, Loads, features
+from pro.heat.features import HOUR, STEP_S, Loads, Table, features
 from pro.heat.hotspot import Cause
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def held(values: NDArray[np.float32]) -> NDArray[np.float32]:
 def train_heat(loads: Loads, days: float, seed: int = 0) -> dict[int, HeatModel]:
     """Hours ahead -> model, for horizons on which there was anything to learn; empty before `LEAST_DAYS` days.
 
-    Learned on hosts as they are and on the same VMs thrown onto the same hosts at random; weighed and judged on the newest days.
+    Learned on hosts as they are and on the same VMs thrown onto the same hosts at random; calibrated and judged on the newest days.
     """
     end = loads.load.shape[1]
     begin = max(end - round(days * 24 * HOUR), 0) + 6 * HOUR
@@ -112,21 +113,48 @@ def train_heat(loads: Loads, days: float, seed: int = 0) -> dict[int, HeatModel]
     if not ahead:
         return {}
     rng = np.random.default_rng(seed)
-    rows, judged = loads.hosts * (split - begin) // EVERY, loads.hosts * (end - split)
-    count = 1 + shuffles(rows)
-    learn: dict[int, list[Examples]] = {h: [] for h in ahead}
-    choose: dict[int, list[Examples]] = {h: [] for h in ahead}
+    count = 1 + shuffles(loads.hosts * (split - begin) // EVERY)
+    lessons = {h: _Lesson.of(loads, begin, split, steps, count) for h, steps in ahead.items()}
     for k in range(count):
         one = loads if k == 0 else _thrown(loads, rng)
         table = features(one)
-        for hours, steps in ahead.items():
-            each = examples(one, Window(begin, split - steps, EVERY), steps, table=table)
-            learn[hours].append(each.every(max(rows * count // MOST_ROWS, 1)))
-            if k < JUDGED_ON:
-                each = examples(one, Window(split, end - steps), steps, table=table)
-                choose[hours].append(each.every(max(judged * JUDGED_ON // MOST_JUDGED, 1)))
-    models = {h: train(together(learn[h]), together(choose[h]), steps) for h, steps in ahead.items()}
+        for lesson in lessons.values():
+            lesson.add(one, table, judged=k < JUDGED_ON)
+    models = {h: lesson.train() for h, lesson in lessons.items()}
     return {h: model for h, model in models.items() if model is not None}
+
+
+@dataclass
+class _Lesson:
+    """What a model for so many `steps` ahead is taught on, one arrangement of the same VMs after the other."""
+
+    steps: int
+    ahead: Ahead
+    windows: tuple[Window, Window]
+    foreseen: tuple[Foreseen, Foreseen]
+    learn: list[Examples]
+    choose: list[Examples]
+
+    @classmethod
+    def of(cls, loads: Loads, begin: int, split: int, steps: int, count: int) -> _Lesson:
+        """To be learned on [begin, split), judged on what comes after, on `count` arrangements."""
+        end = loads.load.shape[1]
+        most = -(-loads.hosts * count * (split - begin) // MOST_ROWS)
+        early = Window(begin, split - steps, max(most, EVERY))
+        late = Window(split, end - steps, -(-loads.hosts * JUDGED_ON * (end - split) // MOST_JUDGED))
+        ahead = learn_ahead([(loads, np.arange(begin, split - steps))], steps)
+        foreseen = ahead.foresee(loads, early.instants), ahead.foresee(loads, late.instants)
+        return cls(steps, ahead, (early, late), foreseen, [], [])
+
+    def add(self, loads: Loads, table: Table, *, judged: bool) -> None:
+        """One more arrangement, with its features; `judged`: to be judged on, too."""
+        for kept, window, foreseen in zip((self.learn, self.choose), self.windows, self.foreseen, strict=True):
+            if judged or kept is self.learn:
+                kept.append(examples(loads, window, self.steps, foreseen, table=table))
+
+    def train(self) -> HeatModel | None:
+        """The model, if there was anything to learn."""
+        return train(together(self.learn), together(self.choose), self.steps, self.ahead)
 
 
 def _thrown(loads: Loads, rng: np.random.Generator) -> Loads:
@@ -138,9 +166,13 @@ def soon(fleet: Fleet, loads: Loads, models: Mapping[int, HeatModel], resource: 
     good = {h: m for h, m in models.items() if m.wins}
     if not good:
         return ()
+    newest = np.array([loads.load.shape[1] - 1])
     table = features(loads)
-    now = table.values[:, -1]
-    chances = {h: m.probability(now[:, [table.names.index(n) for n in m.names]]) for h, m in good.items()}
+    chances = {}
+    for h, model in good.items():
+        rows = np.concatenate([table.rows(newest), of_hosts(loads, model.ahead.foresee(loads, newest))], axis=1)
+        names = (*table.names, *NAMES)
+        chances[h] = model.probability(rows[:, [names.index(n) for n in model.names]])
     recent = loads.load[:, -HOUR:].mean(axis=1)
     found = []
     for h, host in enumerate(fleet.hosts):

@@ -75,6 +75,16 @@ def test_damaged_models_are_refused_or_taken_for_none(tmp_path: Path) -> None:
         read(tmp_path)
 
 
+def test_models_of_an_older_form_are_as_good_as_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = {"schema": "models/1", "until": "2026-03-20T00:00:00+00:00", "forecast": [], "heat": []}
+    save(tmp_path, page, {"x": np.arange(3)})
+    found = read(tmp_path)
+    assert found is not None
+    assert set(found[1]) == {"x"}
+    monkeypatch.setattr("pro.forecast.taught.FORM", 99)
+    assert read(tmp_path) is None
+
+
 def test_a_tree_that_leads_in_a_circle_is_refused() -> None:
     from sklearn.ensemble import HistGradientBoostingRegressor
 

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pro.heat.ahead import Ahead, learn_ahead
 from pro.heat.direct import (
     MOST_ROWS,
     MOST_SHUFFLES,
+    Examples,
     Window,
     average_precision,
     examples,
@@ -92,14 +94,18 @@ def warned(days: int, seed: int) -> Loads:
     return loads(values, list(range(6)))
 
 
+def told(ahead: Ahead, one: Loads, window: Window) -> Examples:
+    return examples(one, window, HOUR, ahead.foresee(one, window.instants))
+
+
 def test_it_learns_a_warning_and_comes_back_from_its_arrays_unchanged() -> None:
     past, to_come = warned(4, 0), warned(2, 1)
-    learn = examples(past, Window(HOUR, 4 * DAY - HOUR, 3), HOUR)
-    choose = examples(to_come, Window(HOUR, 2 * DAY - HOUR), HOUR)
-    model = train(learn, choose, HOUR)
+    early, late = Window(HOUR, 4 * DAY - HOUR, 3), Window(HOUR, 2 * DAY - HOUR)
+    ahead = learn_ahead([(past, early.instants)], HOUR)
+    model = train(told(ahead, past, early), told(ahead, to_come, late), HOUR, ahead)
     assert model is not None
     assert model.wins
-    test = examples(warned(2, 2), Window(HOUR, 2 * DAY - HOUR), HOUR)
+    test = told(ahead, warned(2, 2), late)
     chance = model.probability(test.rows)
     assert average_precision(test.hot, chance) > average_precision(test.hot, test.rows[:, 0])
     assert chance.mean() == pytest.approx(test.hot.mean(), abs=0.1)
@@ -109,8 +115,10 @@ def test_it_learns_a_warning_and_comes_back_from_its_arrays_unchanged() -> None:
 
 def test_where_nothing_runs_hot_there_is_no_model() -> None:
     calm = loads(np.full((3, N), 10.0), [0, 1, 2])
-    e = examples(calm, Window(HOUR, N - HOUR, 3), HOUR)
-    assert train(e, e, HOUR) is None
+    window = Window(HOUR, N - HOUR, 3)
+    ahead = learn_ahead([(calm, window.instants)], HOUR)
+    e = told(ahead, calm, window)
+    assert train(e, e, HOUR, ahead) is None
 
 
 @given(st.integers(0, 10**7))
@@ -123,8 +131,6 @@ def test_few_hosts_are_thrown_often_and_many_once(rows: int) -> None:
 
 def test_examples_of_a_table_made_before_are_the_same() -> None:
     one, window = warned(2, 0), Window(HOUR, 2 * DAY - HOUR, 5)
-    plain, given_table = examples(one, window, HOUR), examples(one, window, HOUR, table=features(one))
+    foreseen = learn_ahead([(one, window.instants)], HOUR).foresee(one, window.instants)
+    plain, given_table = (examples(one, window, HOUR, foreseen, table=t) for t in (None, features(one)))
     np.testing.assert_array_equal(plain.rows, given_table.rows)
-    third = plain.every(3)
-    np.testing.assert_array_equal(third.rows, plain.rows[::3])
-    assert third.hot.tolist() == plain.hot[::3].tolist()
