@@ -33,7 +33,8 @@ from pro.placement.problem import Problem, Stop, Tier
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Ints = NDArray[np.int64]
+    from pro.core.arrays import Ints
+
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 

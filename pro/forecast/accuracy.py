@@ -17,11 +17,9 @@ from pro.forecast.paths import replay
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from numpy.typing import NDArray
-
+    from pro.core.arrays import Singles
     from pro.telemetry.grid import Grid
 
-    Floats = NDArray[np.float32]
 
 PATHS = 24
 ASKED = (0.05, 0.5, 0.9, 0.95)
@@ -77,7 +75,7 @@ def rolling(grid: Grid, *, horizon_s: int, origins: int, seed: int, slot_s: int 
     not counted as zero. With too short a grid there are no origins and no rows.
     """
     instants = _instants(grid, horizon_s, origins, slot_s)
-    tables: dict[str, list[tuple[Floats, Floats, Floats]]] = {OURS: [], LAST: [], SEASONAL: []}
+    tables: dict[str, list[tuple[Singles, Singles, Singles]]] = {OURS: [], LAST: [], SEASONAL: []}
     actuals = []
     for at in instants:
         truth, seen = slot_means(
@@ -115,7 +113,7 @@ def _instants(grid: Grid, horizon_s: int, origins: int, slot_s: int) -> list[dat
     ]
 
 
-def _trivial(name: str, past: History, slots: int, seed: int) -> tuple[Floats, Floats]:
+def _trivial(name: str, past: History, slots: int, seed: int) -> tuple[Singles, Singles]:
     """Point (E, T) and paths (E, S, T) of a trivial model: its forecast, plus what it got wrong at past instants."""
     x = np.nan_to_num(past.values)
     n = x.shape[1]
@@ -123,7 +121,7 @@ def _trivial(name: str, past: History, slots: int, seed: int) -> tuple[Floats, F
     back = draw_origins(n - past.per_day, slots, PATHS, past.per_day, 1.0, rng)
     season = past.per_day * -(-slots // past.per_day)
 
-    def point(end: int) -> Floats:
+    def point(end: int) -> Singles:
         if name == LAST:
             return np.repeat(x[:, end - 1 : end], slots, axis=1)
         start = end - season
@@ -134,7 +132,7 @@ def _trivial(name: str, past: History, slots: int, seed: int) -> tuple[Floats, F
     return now, now[:, None, :] + errors
 
 
-def _score(name: str, actual: Floats, table: list[tuple[Floats, Floats, Floats]]) -> Score:
+def _score(name: str, actual: Singles, table: list[tuple[Singles, Singles, Singles]]) -> Score:
     point, paths, quantiles = (np.stack(part) for part in zip(*table, strict=True))
     q05, q50, q90, q95 = np.moveaxis(quantiles, 1, 0)
     return Score(

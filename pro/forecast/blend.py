@@ -18,9 +18,8 @@ from pro.forecast.marginals import LEVELS, PATHS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pro.core.arrays import Ints
+    from pro.core.arrays import Ints, Singles
 
-    Floats = NDArray[np.float32]
 
 ROUNDS, PRIOR = 8, 4
 """Ways added, and how many times the first is there already."""
@@ -43,7 +42,7 @@ class Blend:
     weights: NDArray[np.float64]
     stretch: NDArray[np.float64]
 
-    def apply(self, found: Floats, ahead: Ints) -> Floats:
+    def apply(self, found: Singles, ahead: Ints) -> Singles:
         """(E, K, L) one quantile function out of the ways' `found` (M, E, K, L), rising with the level."""
         which = np.searchsorted(np.array(self.edges), ahead + 1, side="right") - 1
         out = np.empty(found.shape[1:], dtype=np.float32)
@@ -60,8 +59,8 @@ class Blend:
 
 def fit(
     names: tuple[str, ...],
-    found: Floats,
-    actual: Floats,
+    found: Singles,
+    actual: Singles,
     ahead: Ints,
     size: NDArray[np.float64],
     group: Ints,
@@ -99,14 +98,14 @@ def fit(
     return Blend(names, edges, weights, stretch)
 
 
-def _bagged(gap: Floats, level: float, bag: Ints, paths: NDArray[np.float64]) -> NDArray[np.float64]:
+def _bagged(gap: Singles, level: float, bag: Ints, paths: NDArray[np.float64]) -> NDArray[np.float64]:
     """(M,) mean over bags, each of which is left out once, of the weights that greedy selection finds without it."""
     bags = np.unique(bag)
     kept = [bag != left_out for left_out in bags] if bags.size > 1 else [np.ones(bag.size, dtype=np.bool_)]
     return np.asarray(np.mean([_greedy(gap[:, rows], level, PRIOR * paths) for rows in kept], axis=0))
 
 
-def _greedy(gap: Floats, level: float, prior: NDArray[np.float64]) -> NDArray[np.float64]:
+def _greedy(gap: Singles, level: float, prior: NDArray[np.float64]) -> NDArray[np.float64]:
     """(M,) weights of the average with the least pinball loss that single additions to the prior reach.
 
     `gap` (M, n) is actual minus quantile, in parts of the entity's size. The loss max(level * x, (level - 1) * x) is
@@ -125,7 +124,7 @@ def _greedy(gap: Floats, level: float, prior: NDArray[np.float64]) -> NDArray[np
     return np.asarray(count / count.sum())
 
 
-def _covering(middle: Floats, quantile: Floats, actual: Floats, level: float) -> float:
+def _covering(middle: Singles, quantile: Singles, actual: Singles, level: float) -> float:
     """The stretch about `middle` at which the share of actuals below the quantile comes closest to `level`."""
     if level == LEVELS[MEDIAN]:
         return 1.0

@@ -17,10 +17,9 @@ from pro.forecast.together import common, in_a_new_day, strength
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pro.core.arrays import Ints
+    from pro.core.arrays import Ints, Singles
     from pro.forecast.history import History
 
-    Floats = NDArray[np.float32]
 
 ENTITIES, ORIGINS, DISTANCES, PATHS = 300, 16, 16, 24
 """At most so many entities, held-back instants, slots ahead and paths: enough to weigh seven ways."""
@@ -32,13 +31,13 @@ SEED = 9
 class Trial:
     """What was forecast at held-back instants: `found` (M, N, K, L), what came `actual` (N, K), and the `size` (N,) of the entities."""
 
-    found: Floats
-    actual: Floats
+    found: Singles
+    actual: Singles
     ahead: Ints
     size: NDArray[np.float64]
     group: Ints
     per_day: int
-    paths: Floats
+    paths: Singles
     days: float
     """Days between the first instant and the end of what was held back."""
 
@@ -104,7 +103,7 @@ def held_back(past: History, slots: int, free: float, relative: bool) -> Trial |
     )
 
 
-def _chosen(raw: Floats, seen: NDArray[np.bool_]) -> Ints:
+def _chosen(raw: Singles, seen: NDArray[np.bool_]) -> Ints:
     """Entities to judge by, in an order that depends on their values alone: at most `ENTITIES`, of all sizes of change."""
     known = np.flatnonzero(seen.any(axis=1))
     mean, spread = np.nanmean(raw[known], axis=1), np.nanstd(raw[known], axis=1)

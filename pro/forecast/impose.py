@@ -18,7 +18,7 @@ from pro.forecast.marginals import LEVELS, levels_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float32]
+    from pro.core.arrays import Singles
 
 
 NEARLY = 0.9
@@ -27,7 +27,7 @@ LITTLE = 0.1
 """Equal paths are told apart if that moves them apart by at most this share of how far the machine's paths reach."""
 
 
-def impose(paths: Floats, quantiles: Floats) -> Floats:
+def impose(paths: Singles, quantiles: Singles) -> Singles:
     """`paths` (E, S, T), each moved by how far `quantiles` (E, T, L) at `LEVELS` lie from the paths' own at its level; order kept.
 
     Where the two agree, nothing changes: a machine that is either idle or busy is not made half busy, as it would be by straight
@@ -44,7 +44,7 @@ def impose(paths: Floats, quantiles: Floats) -> Floats:
     first, last = _equals(ordered)
     away = quantiles - levels_of(ordered)
 
-    def moves(half: NDArray[np.int64]) -> Floats:
+    def moves(half: NDArray[np.int64]) -> Singles:
         below, step = (np.take_along_axis(x, low[half], axis=2) for x in (away, np.diff(away, axis=2)))
         return np.asarray(below + step * part[half])
 
@@ -68,7 +68,7 @@ def _chance(paths: NDArray[np.floating]) -> NDArray[np.uint64]:
     return np.asarray(np.bitwise_xor(x, np.right_shift(x, np.uint64(31))), dtype=np.uint64)
 
 
-def in_order(ranks: NDArray[np.float64], values: Floats) -> Floats:
+def in_order(ranks: NDArray[np.float64], values: Singles) -> Singles:
     """`values` (E, S, T) dealt out anew at each entity and moment: the smallest to the lowest of `ranks` (E, S, T)."""
     across = np.ascontiguousarray(np.moveaxis(ranks, 1, 2))
     return _dealt(np.argsort(across, axis=2, kind="stable"), np.moveaxis(values, 1, 2))
@@ -99,7 +99,7 @@ def _equals(ordered: NDArray[np.floating]) -> tuple[NDArray[np.int64], NDArray[n
     return first, last
 
 
-def _dealt(order: NDArray[np.int64], values: Floats) -> Floats:
+def _dealt(order: NDArray[np.int64], values: Singles) -> Singles:
     """(E, S, T) of `values` (E, T, S): the smallest to the path that comes first in `order` (E, T, S), and so on."""
     out = np.empty(values.shape, dtype=np.float32)
     np.put_along_axis(out, order, np.sort(values, axis=2), axis=2)

@@ -31,13 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from numpy.typing import NDArray
-
     from pro.forecast.base import Forecaster
     from pro.forecast.blend import Blend
     from pro.forecast.taught import Taught
 
-    Floats = NDArray[np.float32]
 
 UNKNOWN, LEVEL, BLEND, LEARNED = "unknown", "level", "blend", "learned"
 CHUNK, MOST_CELLS = 4096, 2_000_000

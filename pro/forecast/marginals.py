@@ -11,11 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from pro.core.arrays import Ints, Singles
 
-    from pro.core.arrays import Ints
-
-    Floats = NDArray[np.float32]
 
 LEVELS = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98)
 """Levels at which a marginal is described; between them it is straight."""
@@ -32,7 +29,7 @@ AROUND_S = 1800
 DAY_S = 86_400
 
 
-def ways(values: Floats, paths: Floats, ahead: Ints, per_day: int) -> Floats:
+def ways(values: Singles, paths: Singles, ahead: Ints, per_day: int) -> Singles:
     """(M, E, K, L) quantiles of each of `WAYS` for the slots `ahead` (K,), 0 being the first after the end of `values`.
 
     `values` (E, N) slot means without holes; `paths` (E, S, K) joint paths at the same slots.
@@ -48,7 +45,7 @@ def ways(values: Floats, paths: Floats, ahead: Ints, per_day: int) -> Floats:
     return np.stack(found)
 
 
-def levels_of(sample: Floats) -> Floats:
+def levels_of(sample: Singles) -> Singles:
     """(..., L) quantiles of `sample` (..., n) at `LEVELS`, the i-th of n in order standing for (i + 1/2) / n (Hazen)."""
     ordered = np.sort(sample, axis=-1)
     n = ordered.shape[-1]
@@ -58,14 +55,14 @@ def levels_of(sample: Floats) -> Floats:
     return np.asarray(ordered[..., low] * (1 - part) + ordered[..., np.minimum(low + 1, n - 1)] * part)
 
 
-def _from_level(values: Floats, span: int, ahead: Ints) -> Floats:
+def _from_level(values: Singles, span: int, ahead: Ints) -> Singles:
     """The mean of the last `span` slots, plus the quantiles of value minus such a mean, so many slots later."""
     n = values.shape[1]
     span = min(span, n)
     sums = np.concatenate([np.zeros((values.shape[0], 1)), np.cumsum(values, axis=1, dtype=np.float64)], axis=1)
     far = int(ahead.max()) + 1
     knots = [d for d in DISTANCES if d < far] + [far]
-    table: list[Floats] = []
+    table: list[Singles] = []
     level = ((sums[:, span:] - sums[:, : n + 1 - span]) / span).astype(np.float32)
     for distance in knots:
         count = n - distance + 1 - span
@@ -83,7 +80,7 @@ def _from_level(values: Floats, span: int, ahead: Ints) -> Floats:
     return np.asarray(now[:, None, None] + between, dtype=np.float32)
 
 
-def _same_clock(values: Floats, ahead: Ints, per_day: int) -> Floats:
+def _same_clock(values: Singles, ahead: Ints, per_day: int) -> Singles:
     """(E, K, n) values within half an hour of the same time of day, on the days there are, a week at most."""
     n = values.shape[1]
     near = max(per_day * AROUND_S // DAY_S, 1)

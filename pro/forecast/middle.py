@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pro.core.arrays import Ints
+    from pro.core.arrays import Ints, Singles
 
-    Floats = NDArray[np.float32]
 
 MEANS_S, MEDIANS_S = (0, 900, 3600, 10_800), (3600, 10_800, 86_400)
 """Spans of the levels: the newest value is a mean over one slot."""
@@ -36,7 +35,7 @@ LEAST = 4
 """Instants without which an error says nothing about its distance: that of the distance before stands in."""
 
 
-def middle(values: Floats, ahead: Ints, per_day: int) -> Floats:
+def middle(values: Singles, ahead: Ints, per_day: int) -> Singles:
     """(E, K) most likely middle for the slots `ahead` (K,), 0 being the first after the end of `values` (E, N), slot means without holes.
 
     NaN where the past is too short to have a record.
@@ -60,7 +59,7 @@ def middle(values: Floats, ahead: Ints, per_day: int) -> Floats:
     return np.asarray(found, dtype=np.float32)
 
 
-def _levels(values: Floats, per_day: int) -> Iterator[tuple[NDArray[np.float64], Ints]]:
+def _levels(values: Singles, per_day: int) -> Iterator[tuple[NDArray[np.float64], Ints]]:
     """(E, n) each level at n instants, the last of them the newest slot, and the instants (n,)."""
     n = values.shape[1]
     sums = np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1, dtype=np.float64)], axis=1)
@@ -81,7 +80,9 @@ def _spans(seconds: tuple[int, ...], per_day: int, least: int) -> list[int]:
     return sorted(s for s in spans if s >= least)
 
 
-def _errors(values: Floats, level: NDArray[np.float64], instants: Ints, knots: list[int]) -> NDArray[np.float64] | None:
+def _errors(
+    values: Singles, level: NDArray[np.float64], instants: Ints, knots: list[int]
+) -> NDArray[np.float64] | None:
     """(E, D) mean distance of `level` from the value so many slots later; None where there is no record at all."""
     found: list[NDArray[np.float64]] = []
     for distance in knots:

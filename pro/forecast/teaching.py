@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pro.core.arrays import Singles
     from pro.forecast.history import History
     from pro.telemetry.grid import Grid
 
-    Floats = NDArray[np.float32]
 
 DAY_S = 86_400
 PATTERN = 0.3
@@ -45,9 +45,9 @@ class Bounds:
     """Lowest possible value, and (E,) the highest credible one: what was seen, or 100 % for a percentage, within physics."""
 
     low: float
-    top: Floats
+    top: Singles
 
-    def apply(self, paths: Floats, entities: NDArray[Any]) -> Floats:
+    def apply(self, paths: Singles, entities: NDArray[Any]) -> Singles:
         """`paths` of `entities` (indices) inside."""
         return np.asarray(np.clip(paths, np.float32(self.low), self.top[entities, None, None]), dtype=np.float32)
 

@@ -19,7 +19,8 @@ from pro.forecast.impose import impose, in_order, middle_ranks
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float32]
+    from pro.core.arrays import Singles
+
 
 STRENGTHS = (0.0, 0.1, 0.2, 0.3, 0.45, 0.6)
 GROUP = 10
@@ -38,7 +39,7 @@ def common(paths: int, rng: np.random.Generator) -> NDArray[np.float64]:
     return np.asarray(normal_score((rng.permutation(paths) + 0.5) / paths))
 
 
-def tied(paths: Floats, strength: float, factor: NDArray[np.float64] | None = None) -> Floats:
+def tied(paths: Singles, strength: float, factor: NDArray[np.float64] | None = None) -> Singles:
     """`paths` (E, S, T) dealt out anew so that the common `factor` (S,), None: one of its own, shows in their order so strongly."""
     if strength <= 0:
         return paths
@@ -46,17 +47,17 @@ def tied(paths: Floats, strength: float, factor: NDArray[np.float64] | None = No
     return _mixed(paths, _own(paths), strength, factor)
 
 
-def _own(paths: Floats) -> NDArray[np.float64]:
+def _own(paths: Singles) -> NDArray[np.float64]:
     """(E, S, T) normal scores of each path among its fellows."""
     return normal_score((middle_ranks(paths) + 0.5) / paths.shape[1])
 
 
-def _mixed(paths: Floats, own: NDArray[np.float64], strength: float, factor: NDArray[np.float64]) -> Floats:
+def _mixed(paths: Singles, own: NDArray[np.float64], strength: float, factor: NDArray[np.float64]) -> Singles:
     return in_order((np.sqrt(1 - strength) * own + np.sqrt(strength) * factor[None, :, None]).round(9), paths)
 
 
 def strength(
-    trials: list[tuple[Floats, Floats, Floats]], mass: list[NDArray[np.float64]], factor: NDArray[np.float64]
+    trials: list[tuple[Singles, Singles, Singles]], mass: list[NDArray[np.float64]], factor: NDArray[np.float64]
 ) -> float:
     """The strength at which held-back sums lie as often under their quantiles as these say.
 

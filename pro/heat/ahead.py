@@ -19,10 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pro.core.arrays import Ints
+    from pro.core.arrays import Floats, Ints, Singles
 
-    Floats = NDArray[np.float32]
-    Wide = NDArray[np.float64]
 
 NAMES = ("ahead", "ahead spread", "ahead room")
 """Of a host: expected mean load, its standard deviation, and how many of these it lies above the limit."""
@@ -37,8 +35,8 @@ class Foreseen:
     It does not ask where VMs stand.
     """
 
-    mean: Wide
-    square: Wide
+    mean: Floats
+    square: Floats
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class Ahead:
         return Foreseen(mean * loads.cap[:, None], np.maximum(square, 0) * loads.cap[:, None] ** 2)
 
 
-def of_hosts(loads: Loads, foreseen: Foreseen) -> Floats:
+def of_hosts(loads: Loads, foreseen: Foreseen) -> Singles:
     """(H * n, 3) `NAMES`, host by host, as fractions of the limit."""
     limit = np.maximum(loads.limit, 1e-9)[:, None]
     level = loads.summed(foreseen.mean) + loads.own[:, None] / limit
@@ -92,7 +90,7 @@ def learn_ahead(past: Sequence[tuple[Loads, Ints]], steps: int, *, daily: bool =
     return Ahead(steps, daily, level, _grown(x, (came - level.predict(x)) ** 2, seed))
 
 
-def _grown(rows: Floats, target: Wide, seed: int) -> Trees:
+def _grown(rows: Singles, target: Floats, seed: int) -> Trees:
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     model = HistGradientBoostingRegressor(
@@ -102,7 +100,7 @@ def _grown(rows: Floats, target: Wide, seed: int) -> Trees:
     return Trees.of(model.fit(rows, target))
 
 
-def _rows(loads: Loads, instants: Ints, steps: int, *, daily: bool) -> Floats:
+def _rows(loads: Loads, instants: Ints, steps: int, *, daily: bool) -> Singles:
     """(V, n, F) what is known of each VM at `instants` (n,), as shares of its cap."""
     x = (loads.load / np.maximum(loads.cap, 1e-9)[:, None]).astype(np.float64)
     found: list[Any] = [x, back(x, 1), *(rolling_mean(x, k) for k in (3, 6, HOUR, 24, 72, DAY))]

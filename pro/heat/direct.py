@@ -23,10 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pro.core.arrays import Ints
+    from pro.core.arrays import Floats, Ints, Singles
 
-    Floats = NDArray[np.float32]
-    Wide = NDArray[np.float64]
 
 TRIVIAL = {
     "present value": "now",
@@ -47,12 +45,12 @@ BAGS = 3
 class Line:
     """A logistic regression on standardised features; unknown ones count as average."""
 
-    mean: Wide
-    size: Wide
-    weight: Wide
+    mean: Floats
+    size: Floats
+    weight: Floats
     start: float
 
-    def predict(self, rows: NDArray[np.floating[Any]]) -> Wide:
+    def predict(self, rows: NDArray[np.floating[Any]]) -> Floats:
         """(n,) log-odds."""
         z = np.clip((rows - self.mean) / self.size, -8, 8)
         return np.asarray(np.where(np.isnan(z), 0.0, z) @ self.weight + self.start)
@@ -83,13 +81,13 @@ class HeatModel:
         """Whether it is better than every trivial rule on the held-back window."""
         return self.gain > 0
 
-    def probability(self, rows: NDArray[np.floating[Any]]) -> Wide:
+    def probability(self, rows: NDArray[np.floating[Any]]) -> Floats:
         """(n,) for `rows` (n, F) of the features `names`."""
         odds = self.slope * _odds(self.trees, self.line, rows) + self.offset
         return np.asarray(1 / (1 + np.exp(-np.clip(odds, -30, 30))))
 
 
-def _odds(trees: Sequence[Trees], line: Line, rows: NDArray[np.floating[Any]]) -> Wide:
+def _odds(trees: Sequence[Trees], line: Line, rows: NDArray[np.floating[Any]]) -> Floats:
     """(n,) log-odds, not calibrated. Weights chosen on the held-back window are worse: a window is too short to tell."""
     return np.asarray((np.mean([t.predict(rows) for t in trees], axis=0) + line.predict(rows)) / 2)
 
@@ -112,7 +110,7 @@ class Examples:
     """Feature rows, whether it became hot, and whether it was hot in the hour before; host by host."""
 
     names: tuple[str, ...]
-    rows: Floats
+    rows: Singles
     hot: NDArray[np.bool_]
     before: NDArray[np.bool_]
 
@@ -166,14 +164,14 @@ def train(learn: Examples, choose: Examples, steps: int, ahead: Ahead) -> HeatMo
     )  # fmt: skip
 
 
-def _thinned(given: Examples) -> tuple[Floats, NDArray[np.bool_]]:
+def _thinned(given: Examples) -> tuple[Singles, NDArray[np.bool_]]:
     every = -(-len(given.hot) // MOST_ROWS)
     rows = given.rows[::every]
     # A feature nobody ever had (last week, in a first week) is no feature; trees refuse one without a value.
     return np.where(np.isfinite(rows).any(axis=0), rows, np.float32(0.0)), given.hot[::every]
 
 
-def _grow(rows: Floats, hot: NDArray[np.bool_], names: tuple[str, ...], seed: int) -> Any:
+def _grow(rows: Singles, hot: NDArray[np.bool_], names: tuple[str, ...], seed: int) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     rising = [1 if n in RISING else 0 for n in names]
@@ -184,7 +182,7 @@ def _grow(rows: Floats, hot: NDArray[np.bool_], names: tuple[str, ...], seed: in
     return model.fit(rows, hot)
 
 
-def _fit_line(rows: Floats, hot: NDArray[np.bool_]) -> Line:
+def _fit_line(rows: Singles, hot: NDArray[np.bool_]) -> Line:
     from sklearn.linear_model import LogisticRegression
 
     with np.errstate(all="ignore"):
@@ -195,7 +193,7 @@ def _fit_line(rows: Floats, hot: NDArray[np.bool_]) -> Line:
     return Line(mean, size, np.asarray(model.coef_[0], np.float64), float(model.intercept_[0]))
 
 
-def _platt(odds: Wide, hot: NDArray[np.bool_], rounds: int = 50) -> tuple[float, float]:
+def _platt(odds: Floats, hot: NDArray[np.bool_], rounds: int = 50) -> tuple[float, float]:
     """Slope and offset of the log-odds at which probabilities are right on average (Platt 1999), by Newton's method."""
     slope, offset = 1.0, 0.0
     for _ in range(rounds):

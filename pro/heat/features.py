@@ -13,10 +13,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pro.core.arrays import Bools, Ints
+    from pro.core.arrays import Bools, Floats, Ints, Singles
 
-    Floats = NDArray[np.float32]
-    Wide = NDArray[np.float64]
 
 STEP_S = 300
 HOUR = 3600 // STEP_S
@@ -34,9 +32,9 @@ class Table:
     """(H, T, F) features by host and instant, with their names."""
 
     names: tuple[str, ...]
-    values: Floats
+    values: Singles
 
-    def rows(self, instants: Ints) -> Floats:
+    def rows(self, instants: Ints) -> Singles:
         """(H * n, F) of the instants, host by host."""
         picked = self.values[:, instants]
         return np.ascontiguousarray(picked.reshape(-1, picked.shape[-1]))
@@ -49,24 +47,24 @@ class Loads:
     `cap` (V,): the most a VM can take. `own` (H,): what hosts spend on themselves. `first`: seconds since midnight of the first instant.
     """
 
-    load: Floats
-    cap: Wide
+    load: Singles
+    cap: Floats
     host_of: Ints
-    limit: Wide
-    own: Wide
+    limit: Floats
+    own: Floats
     first: int = 0
 
     @property
     def hosts(self) -> int:
         return int(self.limit.size)
 
-    def summed(self, each: NDArray[np.floating[Any]]) -> Wide:
+    def summed(self, each: NDArray[np.floating[Any]]) -> Floats:
         """(H, T) of (V, T), as a fraction of the limit."""
         out = np.zeros((self.hosts, each.shape[1]))
         np.add.at(out, self.host_of, each)
         return np.asarray(out / np.maximum(self.limit, 1e-9)[:, None])
 
-    def use(self) -> Wide:
+    def use(self) -> Floats:
         """(H, T) use as a fraction of the limit: above 1 is hot."""
         return self.summed(self.load) + (self.own / np.maximum(self.limit, 1e-9))[:, None]
 
@@ -94,7 +92,7 @@ def features(loads: Loads, *, daily: bool = True) -> Table:
     return Table(names, np.stack([out[n] for n in names], axis=-1).astype(np.float32))
 
 
-def _of_vms(loads: Loads) -> dict[str, Wide]:
+def _of_vms(loads: Loads) -> dict[str, Floats]:
     x = loads.load.astype(np.float64)
     shape = (loads.hosts, x.shape[1])
     short, day = rolling_mean(x, 12), rolling_mean(x, DAY)
@@ -118,11 +116,11 @@ def _of_vms(loads: Loads) -> dict[str, Wide]:
     }  # fmt: skip
 
 
-def _by_host(loads: Loads, each: Wide) -> Wide:
+def _by_host(loads: Loads, each: Floats) -> Floats:
     return np.asarray(np.bincount(loads.host_of, weights=each, minlength=loads.hosts), dtype=np.float64)
 
 
-def _yesterday(u: Wide) -> dict[str, Wide]:
+def _yesterday(u: Floats) -> dict[str, Floats]:
     """The hour that follows this instant, a day and a week ago, and on all days before."""
     ahead = rolling_mean(u, HOUR)
     peak = -rolling_least(-rolling_least(u, 3), HOUR)
@@ -138,7 +136,7 @@ def _yesterday(u: Wide) -> dict[str, Wide]:
     return out
 
 
-def clock(loads: Loads) -> tuple[Wide, Wide]:
+def clock(loads: Loads) -> tuple[Floats, Floats]:
     """(T,) sine and cosine of the time of day."""
     at = (loads.first + np.arange(loads.load.shape[1]) * STEP_S) % 86_400 / 86_400 * 2 * np.pi
     return np.sin(at), np.cos(at)
@@ -152,7 +150,7 @@ def back(x: NDArray[Any], steps: int, fill: float | None = None) -> NDArray[Any]
     return np.concatenate([lead, x[:, : x.shape[1] - steps]], axis=1)
 
 
-def rolling_mean(x: NDArray[Any], span: int) -> Wide:
+def rolling_mean(x: NDArray[Any], span: int) -> Floats:
     """(., T) mean over the last `span` instants, or as many as there are."""
     n = x.shape[1]
     sums = np.concatenate([np.zeros((x.shape[0], 1)), np.cumsum(x, axis=1, dtype=np.float64)], axis=1)
@@ -161,13 +159,13 @@ def rolling_mean(x: NDArray[Any], span: int) -> Wide:
     return np.asarray((sums[:, end] - sums[:, begin]) / (end - begin))
 
 
-def rolling_spread(x: NDArray[Any], span: int) -> Wide:
+def rolling_spread(x: NDArray[Any], span: int) -> Floats:
     """(., T) standard deviation over the last `span` instants."""
     centred = x - x.mean(axis=1, keepdims=True)
     return np.sqrt(np.maximum(rolling_mean(np.square(centred), span) - rolling_mean(centred, span) ** 2, 0))
 
 
-def rolling_least(x: NDArray[Any], span: int) -> Wide:
+def rolling_least(x: NDArray[Any], span: int) -> Floats:
     """(., T) least of the last `span` instants; before there are so many, of those there are."""
     out = x.astype(np.float64, copy=True)
     have = 1
@@ -178,7 +176,7 @@ def rolling_least(x: NDArray[Any], span: int) -> Wide:
     return out
 
 
-def heat_ahead(use: Wide, steps: int, dwell: int = DWELL) -> tuple[Bools, Bools]:
+def heat_ahead(use: Floats, steps: int, dwell: int = DWELL) -> tuple[Bools, Bools]:
     """(H, T) whether a host runs hot for `dwell` instants on end within the `steps` after each instant, and whether it did in the hour before.
 
     The first is meaningless for the last `steps` instants.

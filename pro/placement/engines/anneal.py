@@ -16,10 +16,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pro.core.arrays import Ints
     from pro.placement.engines.lean import Lean
     from pro.placement.problem import Problem
-
-    Ints = NDArray[np.int64]
 
 
 LAST = 0.3

@@ -87,11 +87,9 @@ from pro.placement.engines.lean import (
 )
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from pro.core.arrays import Ints
     from pro.placement.engines.lean import Lean
 
-    Ints = NDArray[np.int64]
 
 A, M, U64, F64, i, f, yes, none = int64[::1], int64[:, ::1], uint64[::1], float64[::1], int64, float64, boolean, void
 M2, M3 = float64[:, ::1], float64[:, :, ::1]

@@ -32,9 +32,9 @@ from pro.placement.language import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from pro.core.arrays import Ints
     from pro.placement.problem import Problem
 
-    Ints = NDArray[np.int64]
 
 BIG = 1 << 50
 """No limit; with what is added to it still a whole number as a float."""

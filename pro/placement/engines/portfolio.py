@@ -16,11 +16,9 @@ from pro.placement.problem import Stop
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
+    from pro.core.arrays import Ints
     from pro.placement.problem import Problem
 
-    Ints = NDArray[np.int64]
 
 WALKS = 2
 """So many walks share a limit of steps, however many workers there are: the answer does not depend on the machine."""
