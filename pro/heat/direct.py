@@ -1,8 +1,8 @@
-"""P(a host runs hot for 15 minutes within the next hours), asked directly: boosted trees and a logistic regression, half and half, calibrated.
+"""P(a host runs hot for 15 minutes within the next hours), asked directly: boosted trees and a logistic regression, calibrated.
 
 Trained per site on the user's own counters, on hosts as they are and on the same VMs thrown onto hosts at random, because tomorrow's
-hosts are not today's. Whether it is worth anything is decided on a held-back window: `gain` says by how much it beats the best trivial rule
-there, and it is not used unless it does.
+hosts are not today's. How much the trees count against the regression is decided on a held-back window, and whether the whole is worth anything
+too: `gain` says by how much it beats the best trivial rule there, and it is not used unless it does.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pro.core.arrays import Floats, Ints, Singles
+    from pro.core.arrays import Bools, Floats, Ints, Singles
 
 
 TRIVIAL = {
@@ -38,7 +38,9 @@ LEAST_HOT = 30
 """Hot instants without which there is nothing to learn."""
 MOST_SHUFFLES, JUDGED_ON = 11, 4
 """Arrangements at random, at most, and how many there are to weigh and calibrate by."""
-BAGS = 3
+BAGS, BAGS_OF_HOSTS = 3, 4
+SHARES = (0.1, 0.3, 0.5, 0.7, 0.9)
+"""Of the trees against the regression, that are tried."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Line:
 class HeatModel:
     """A fitted model for one horizon of `steps` grid points: of the features `names`, the last of which `ahead` foresees.
 
-    Its log-odds are the mean of those by `trees` and by `line`; `slope`, `offset` calibrate them.
+    Its log-odds are those by `trees`, for `share` of the whole, and by `line`; `slope`, `offset` calibrate them.
     `gain`: average precision on the held-back window beyond that of the best trivial rule, `best`; `score`, `brier` its own there.
     """
 
@@ -69,6 +71,7 @@ class HeatModel:
     ahead: Ahead
     trees: tuple[Trees, ...]
     line: Line
+    share: float
     slope: float
     offset: float
     score: float
@@ -83,13 +86,14 @@ class HeatModel:
 
     def probability(self, rows: NDArray[np.floating[Any]]) -> Floats:
         """(n,) for `rows` (n, F) of the features `names`."""
-        odds = self.slope * _odds(self.trees, self.line, rows) + self.offset
+        grown, straight = _odds(self.trees, self.line, rows)
+        odds = self.slope * (self.share * grown + (1 - self.share) * straight) + self.offset
         return np.asarray(1 / (1 + np.exp(-np.clip(odds, -30, 30))))
 
 
-def _odds(trees: Sequence[Trees], line: Line, rows: NDArray[np.floating[Any]]) -> Floats:
-    """(n,) log-odds, not calibrated. Weights chosen on the held-back window are worse: a window is too short to tell."""
-    return np.asarray((np.mean([t.predict(rows) for t in trees], axis=0) + line.predict(rows)) / 2)
+def _odds(trees: Sequence[Trees], line: Line, rows: NDArray[np.floating[Any]]) -> tuple[Floats, Floats]:
+    """(n,) log-odds by either, not calibrated."""
+    return np.mean([t.predict(rows) for t in trees], axis=0), line.predict(rows)
 
 
 @dataclass(frozen=True)
@@ -111,8 +115,8 @@ class Examples:
 
     names: tuple[str, ...]
     rows: Singles
-    hot: NDArray[np.bool_]
-    before: NDArray[np.bool_]
+    hot: Bools
+    before: Bools
 
 
 def examples(
@@ -152,26 +156,40 @@ def train(learn: Examples, choose: Examples, steps: int, ahead: Ahead) -> HeatMo
     rows, hot = _thinned(learn)
     trees = tuple(Trees.of(_grow(rows, hot, learn.names, seed)) for seed in range(BAGS))
     line = _fit_line(rows, hot)
-    odds = _odds(trees, line, choose.rows)
+    grown, straight = _odds(trees, line, choose.rows)
+    share = _share(grown, straight, choose.hot)
+    odds = share * grown + (1 - share) * straight
     slope, offset = _platt(odds, choose.hot)
     probability = 1 / (1 + np.exp(-np.clip(slope * odds + offset, -30, 30)))
     rules = {rule: average_precision(choose.hot, choose.rows[:, choose.names.index(n)]) for rule, n in TRIVIAL.items()}
     best = max(rules, key=lambda r: rules[r])
     score = average_precision(choose.hot, odds)
     return HeatModel(
-        steps, learn.names, ahead, trees, line, slope, offset, score, best, score - rules[best],
+        steps, learn.names, ahead, trees, line, share, slope, offset, score, best, score - rules[best],
         float(np.mean((probability - choose.hot) ** 2)),
     )  # fmt: skip
 
 
-def _thinned(given: Examples) -> tuple[Singles, NDArray[np.bool_]]:
+def _share(grown: Floats, straight: Floats, hot: Bools) -> float:
+    """What `grown` (n,) counts against `straight` (n,), so that average precision is best; averaged over leaving out one stretch of the hosts after
+    the other, and never all or nothing: one window is too short to tell."""
+    stretch, best = np.arange(hot.size) * BAGS_OF_HOSTS // hot.size, []
+    for left_out in range(BAGS_OF_HOSTS):
+        mine = stretch != left_out
+        if hot[mine].any():
+            scores = [average_precision(hot[mine], s * grown[mine] + (1 - s) * straight[mine]) for s in SHARES]
+            best.append(SHARES[int(np.argmax(scores))])
+    return float(np.mean(best))
+
+
+def _thinned(given: Examples) -> tuple[Singles, Bools]:
     every = -(-len(given.hot) // MOST_ROWS)
     rows = given.rows[::every]
     # A feature nobody ever had (last week, in a first week) is no feature; trees refuse one without a value.
     return np.where(np.isfinite(rows).any(axis=0), rows, np.float32(0.0)), given.hot[::every]
 
 
-def _grow(rows: Singles, hot: NDArray[np.bool_], names: tuple[str, ...], seed: int) -> Any:
+def _grow(rows: Singles, hot: Bools, names: tuple[str, ...], seed: int) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     rising = [1 if n in RISING else 0 for n in names]
@@ -182,7 +200,7 @@ def _grow(rows: Singles, hot: NDArray[np.bool_], names: tuple[str, ...], seed: i
     return model.fit(rows, hot)
 
 
-def _fit_line(rows: Singles, hot: NDArray[np.bool_]) -> Line:
+def _fit_line(rows: Singles, hot: Bools) -> Line:
     from sklearn.linear_model import LogisticRegression
 
     with np.errstate(all="ignore"):
@@ -193,7 +211,7 @@ def _fit_line(rows: Singles, hot: NDArray[np.bool_]) -> Line:
     return Line(mean, size, np.asarray(model.coef_[0], np.float64), float(model.intercept_[0]))
 
 
-def _platt(odds: Floats, hot: NDArray[np.bool_], rounds: int = 50) -> tuple[float, float]:
+def _platt(odds: Floats, hot: Bools, rounds: int = 50) -> tuple[float, float]:
     """Slope and offset of the log-odds at which probabilities are right on average (Platt 1999), by Newton's method."""
     slope, offset = 1.0, 0.0
     for _ in range(rounds):
@@ -208,7 +226,7 @@ def _platt(odds: Floats, hot: NDArray[np.bool_], rounds: int = 50) -> tuple[floa
     return max(slope, 0.05), offset
 
 
-def average_precision(hot: NDArray[np.bool_], score: NDArray[np.floating[Any]]) -> float:
+def average_precision(hot: Bools, score: NDArray[np.floating[Any]]) -> float:
     """Area under precision over recall, as a sum over thresholds; NaN where nothing is hot. Unknown scores come last."""
     total = int(hot.sum())
     if not total:
@@ -226,7 +244,7 @@ def to_arrays(model: HeatModel, prefix: str) -> dict[str, NDArray[Any]]:
     line = model.line
     out: dict[str, NDArray[Any]] = {
         prefix + "names": np.array(model.names), prefix + "best": np.array(model.best),
-        prefix + "numbers": np.array([model.steps, len(model.trees), model.slope, model.offset, model.score, model.gain,
+        prefix + "numbers": np.array([model.steps, len(model.trees), model.share, model.slope, model.offset, model.score, model.gain,
                                       model.brier]),
         prefix + "line": np.stack([line.mean, line.size, line.weight, np.full(line.mean.shape, line.start)]),
     }  # fmt: skip
@@ -237,12 +255,12 @@ def to_arrays(model: HeatModel, prefix: str) -> dict[str, NDArray[Any]]:
 
 def from_arrays(found: Mapping[str, NDArray[Any]], prefix: str) -> HeatModel:
     """Back from `to_arrays`. Raises KeyError or ValueError for anything else."""
-    steps, count, slope, offset, score, gain, brier = (float(x) for x in found[prefix + "numbers"])
+    steps, count, share, slope, offset, score, gain, brier = (float(x) for x in found[prefix + "numbers"])
     mean, size, weight, start = found[prefix + "line"]
     trees = tuple(Trees.read(found, f"{prefix}tree{k}.") for k in range(int(count)))
     names = tuple(str(n) for n in found[prefix + "names"])
     ahead = ahead_from_arrays(found, f"{prefix}ahead.")
     line = Line(mean, size, weight, float(start[0]))
     return HeatModel(
-        int(steps), names, ahead, trees, line, slope, offset, score, str(found[prefix + "best"]), gain, brier
+        int(steps), names, ahead, trees, line, share, slope, offset, score, str(found[prefix + "best"]), gain, brier
     )

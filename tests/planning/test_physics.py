@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pro.planning.physics import Dirtying, PreCopy, assumed_dirtying, pre_copy, save_and_resume
@@ -93,11 +93,16 @@ def test_a_vm_that_writes_faster_than_the_link_is_paused_for_its_writable_set() 
 
 
 @given(memory=st.integers(1, 2**20), link=st.floats(1, 1e4), dirty=st.floats(0, 1e3), share=st.floats(1.0, 8.0))
+@example(memory=795_848, link=681.0, dirty=667.0, share=2.0)
 def test_a_slower_link_never_converges_better(memory: int, link: float, dirty: float, share: float) -> None:
     whole = pre_copy(memory, link, Dirtying(dirty, memory / 2), LAW)
     part = pre_copy(memory, link / share, Dirtying(dirty, memory / 2), LAW)
     assert part.rounds >= whole.rounds or not part.converged
-    assert part.seconds >= whole.seconds * (1 - 1e-9)
+    # Where neither converges, the slower one may give up rounds earlier, and so be over sooner, with a longer blackout.
+    if whole.converged or part.rounds >= whole.rounds:
+        assert part.seconds >= whole.seconds * (1 - 1e-9)
+    else:
+        assert part.blackout_s > whole.blackout_s
 
 
 @pytest.mark.parametrize(("memory", "link"), [(0, 100), (-1, 100), (1, 0), (1, -5), (1, math.inf), (1, math.nan)])
