@@ -166,10 +166,14 @@ def test_brute_force_finds_the_same_hosts_that_cannot_fail(fleet: Fleet, some: l
 
 
 def may_stand(fleet: Fleet) -> Any:
-    """(V, H) by the rules that compare with the host of today: its processor, and networks and storage that nobody wrote down."""
-    allowed = np.ones((fleet.n_vms, fleet.n_hosts), np.bool_)
-    for row in [*room.CpuCompatibility().rows(fleet), *room.Reach().rows(fleet)]:
-        allowed[row.vms] &= row.hosts
+    """(2, V, H) by either rule that compares with the host of today: its processor, and networks and storage that nobody wrote down.
+
+    Apart, for reports name what each of them refuses.
+    """
+    allowed = np.ones((2, fleet.n_vms, fleet.n_hosts), np.bool_)
+    for rule, mine in zip((room.CpuCompatibility(), room.Reach()), allowed, strict=True):
+        for row in rule.rows(fleet):
+            mine[row.vms] &= row.hosts
     return allowed
 
 
