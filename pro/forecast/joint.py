@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from pro.core.arrays import Ints, Singles
     from pro.forecast.base import Forecaster
     from pro.forecast.blend import Blend
     from pro.forecast.taught import Taught
@@ -210,9 +212,7 @@ def _one(
     rest = np.setdiff1d(rows, won)
     each = max(MOST_CELLS // (frame.slots * len(LEVELS)), 1)
     ahead = np.arange(frame.slots)
-    centre = np.full((entities, frame.slots), np.nan, np.float32)
     usual = np.full((entities, len(LEVELS)), np.nan, np.float32)
-    first = int(np.argmax(past.seen.any(axis=0)))
     for begin in range(0, rest.size, each):
         part = rest[begin : begin + each]
         if blend is None:
@@ -220,8 +220,6 @@ def _one(
             continue
         found = ways(past.values[part], paths[part], ahead, frame.per_day)
         paths[part] = bounds.apply(impose(paths[part], blend.apply(found, ahead)), part)
-        told = part[past.seen[part, -1]]
-        centre[told] = middle(past.values[told, first:], ahead, frame.per_day)
         usual[part] = bounds.apply(found[WAYS.index(WHOLE), :, None, 0], part)[:, 0]
     if rows.size < entities:
         paths[~known] = np.median(paths[known], axis=0) if rows.size else np.float32(max(bounds.low, 0.0))
@@ -240,6 +238,16 @@ def _one(
         tuple(model),
         frame.seed,
         reach.tie,
-        centre,
+        partial(_middle, past, rest[past.seen[rest, -1]], frame, each) if blend is not None else None,
         usual,
     )
+
+
+def _middle(past: History, told: Ints, frame: _Frame, each: int) -> Singles:
+    """(E, T) `middle` of the entities `told`, NaN for all others."""
+    out = np.full((len(past.values), frame.slots), np.nan, np.float32)
+    first = int(np.argmax(past.seen.any(axis=0)))
+    for begin in range(0, told.size, each):
+        part = told[begin : begin + each]
+        out[part] = middle(past.values[part, first:], np.arange(frame.slots), frame.per_day)
+    return out

@@ -10,6 +10,7 @@ import numpy as np
 from pro.forecast.marginals import LEVELS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from numpy.typing import NDArray
@@ -53,8 +54,8 @@ class Scenarios:
     tie
         0..1: how strongly all entities move together beyond what the paths show, for whoever adds them up (together.py).
     middle, usual
-        (E, T) where simple levels with a good record lie (middle.py), and (E, L) quantiles at `LEVELS` of all that each entity did in the
-        past looked at; NaN where the paths alone are to be believed. None: for nobody.
+        What finds (E, T) where simple levels with a good record lie (middle.py; plans do without), and (E, L) quantiles at `LEVELS` of all that
+        each entity did in the past looked at; NaN where the paths alone are to be believed. None: for nobody.
     """
 
     counter: str
@@ -67,7 +68,7 @@ class Scenarios:
     model: tuple[str, ...]
     seed: int
     tie: float = 0.0
-    middle: NDArray[np.float32] | None = None
+    middle: Callable[[], NDArray[np.float32]] | None = None
     usual: NDArray[np.float32] | None = None
 
     def quantile(self, q: float) -> NDArray[np.float32]:
@@ -84,11 +85,11 @@ class Scenarios:
         """`own` (E, T) moved as the paths' median is drawn to `middle`, between their quartiles, so that quantiles rise with the level."""
         if self.middle is None:
             return own
-        seconds = self.step_s * np.arange(1, own.shape[1] + 1)
+        middle, seconds = self.middle(), self.step_s * np.arange(1, own.shape[1] + 1)
         share = np.interp(np.log(seconds), np.log(SHARES_S), SHARES).astype(np.float32)
         least, median, most = np.quantile(self.values, (TAIL, 0.5, 1 - TAIL), axis=1, method="hazen").astype(np.float32)
-        moved = np.clip(own + share * (self.middle - median), least, most)
-        return np.asarray(np.where(np.isfinite(self.middle), moved, own))
+        moved = np.clip(own + share * (middle - median), least, most)
+        return np.asarray(np.where(np.isfinite(middle), moved, own))
 
     def _reaching(self, own: NDArray[np.float32], q: float) -> NDArray[np.float32]:
         """`own` (E, T) of a tail drawn to `usual` from three hours ahead on, on its side of the paths' quartile."""
