@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from numpy.typing import NDArray
+    from pro.core.arrays import Singles
 
 FAR_S = 10_800
 USUAL, TAIL = 2 / 3, 0.25
@@ -62,36 +62,35 @@ class Scenarios:
     entities: tuple[str, ...]
     cutoff: datetime
     step_s: int
-    values: NDArray[np.float32]
-    point: NDArray[np.float32]
-    known: NDArray[np.float32]
+    values: Singles
+    point: Singles
+    known: Singles
     model: tuple[str, ...]
     seed: int
     tie: float = 0.0
-    middle: Callable[[], NDArray[np.float32]] | None = None
-    usual: NDArray[np.float32] | None = None
+    middle: Callable[[], Singles] | None = None
+    usual: Singles | None = None
 
-    def quantile(self, q: float) -> NDArray[np.float32]:
+    def quantile(self, q: float) -> Singles:
         """(E, T) what one entity stays under with probability `q`, rising in `q`: the best there is for one entity at a time.
 
         Of S paths in order, the i-th stands for (i + 1/2) / S (Hazen); beside them `middle` and `usual` have their say.
         """
-        own = np.quantile(self.values, q, axis=1, method="hazen").astype(np.float32)
-        if TAIL < q < 1 - TAIL:
-            return self._centred(own)
-        return self._reaching(own, q)
+        central = TAIL < q < 1 - TAIL
+        levels = (q, TAIL, 0.5, 1 - TAIL) if central else (q, TAIL if q < 0.5 else 1 - TAIL)
+        own, *marks = np.quantile(self.values, levels, axis=1, method="hazen").astype(np.float32)
+        return self._centred(own, *marks) if central else self._reaching(own, marks[0], q)
 
-    def _centred(self, own: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _centred(self, own: Singles, low: Singles, median: Singles, high: Singles) -> Singles:
         """`own` (E, T) moved as the paths' median is drawn to `middle`, between their quartiles, so that quantiles rise with the level."""
         if self.middle is None:
             return own
         middle, seconds = self.middle(), self.step_s * np.arange(1, own.shape[1] + 1)
         share = np.interp(np.log(seconds), np.log(SHARES_S), SHARES).astype(np.float32)
-        least, median, most = np.quantile(self.values, (TAIL, 0.5, 1 - TAIL), axis=1, method="hazen").astype(np.float32)
-        moved = np.clip(own + share * (middle - median), least, most)
+        moved = np.clip(own + share * (middle - median), low, high)
         return np.asarray(np.where(np.isfinite(middle), moved, own))
 
-    def _reaching(self, own: NDArray[np.float32], q: float) -> NDArray[np.float32]:
+    def _reaching(self, own: Singles, quartile: Singles, q: float) -> Singles:
         """`own` (E, T) of a tail drawn to `usual` from three hours ahead on, on its side of the paths' quartile."""
         far = slice(FAR_S // self.step_s, None)
         if self.usual is None or not own[:, far].size:
@@ -99,9 +98,7 @@ class Scenarios:
         at = float(np.interp(q, LEVELS, np.arange(len(LEVELS))))
         low = min(int(at), len(LEVELS) - 2)
         said = self.usual[:, low] + np.float32(at - low) * (self.usual[:, low + 1] - self.usual[:, low])
-        quartile = TAIL if q < 0.5 else 1 - TAIL
-        edge = np.quantile(self.values[..., far], quartile, axis=1, method="hazen").astype(np.float32)
         drawn = own[:, far] + np.float32(USUAL) * (said[:, None] - own[:, far])
-        drawn = np.minimum(drawn, edge) if q < 0.5 else np.maximum(drawn, edge)
+        drawn = (np.minimum if q < 0.5 else np.maximum)(drawn, quartile[:, far])
         own[:, far] = np.where(np.isfinite(said)[:, None], drawn, own[:, far])
         return own
