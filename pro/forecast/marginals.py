@@ -13,7 +13,6 @@ import numpy as np
 if TYPE_CHECKING:
     from pro.core.arrays import Ints, Singles
 
-
 LEVELS = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98)
 """Levels at which a marginal is described; between them it is straight."""
 PATHS, LAST, HOUR, HOURS, DAY, WHOLE, CLOCK = "paths", "last", "hour", "hours", "day", "whole", "clock"
@@ -60,8 +59,7 @@ def _from_level(values: Singles, span: int, ahead: Ints) -> Singles:
     n = values.shape[1]
     span = min(span, n)
     sums = np.concatenate([np.zeros((values.shape[0], 1)), np.cumsum(values, axis=1, dtype=np.float64)], axis=1)
-    far = int(ahead.max()) + 1
-    knots = [d for d in DISTANCES if d < far] + [far]
+    knots, low, high, part = between(ahead)
     table: list[Singles] = []
     level = ((sums[:, span:] - sums[:, : n + 1 - span]) / span).astype(np.float32)
     for distance in knots:
@@ -73,11 +71,17 @@ def _from_level(values: Singles, span: int, ahead: Ints) -> Singles:
         table.append(levels_of(values[:, span + distance - 1 :: each] - level[:, :count:each]))
     spread = np.stack(table, axis=1)
     now = level[:, -1]
+    part = part[None, :, None]
+    return np.asarray(now[:, None, None] + spread[:, low] * (1 - part) + spread[:, high] * part, dtype=np.float32)
+
+
+def between(ahead: Ints) -> tuple[list[int], Ints, Ints, Singles]:
+    """Distances at which the past is measured for the slots `ahead` (K,), the places of those below and above each slot, and how far it lies between."""
+    far = int(ahead.max()) + 1
+    knots = [d for d in DISTANCES if d < far] + [far]
     at = np.interp(ahead + 1, knots, np.arange(len(knots)))
     low = np.floor(at).astype(np.int64)
-    part = (at - low).astype(np.float32)[None, :, None]
-    between = spread[:, low] * (1 - part) + spread[:, np.minimum(low + 1, len(knots) - 1)] * part
-    return np.asarray(now[:, None, None] + between, dtype=np.float32)
+    return knots, low, np.minimum(low + 1, len(knots) - 1), (at - low).astype(np.float32)
 
 
 def _same_clock(values: Singles, ahead: Ints, per_day: int) -> Singles:

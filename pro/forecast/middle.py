@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from pro.forecast.marginals import DAY_S, DISTANCES, INSTANTS
+from pro.forecast.marginals import DAY_S, INSTANTS, between
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pro.core.arrays import Ints, Singles
-
 
 MEANS_S, MEDIANS_S = (0, 900, 3600, 10_800), (3600, 10_800, 86_400)
 """Spans of the levels: the newest value is a mean over one slot."""
@@ -40,11 +39,7 @@ def middle(values: Singles, ahead: Ints, per_day: int) -> Singles:
 
     NaN where the past is too short to have a record.
     """
-    far = int(ahead.max()) + 1
-    knots = [d for d in DISTANCES if d < far] + [far]
-    at = np.interp(ahead + 1, knots, np.arange(len(knots)))
-    low = np.minimum(at.astype(np.int64), max(len(knots) - 2, 0))
-    high, part = np.minimum(low + 1, len(knots) - 1), at - low
+    knots, low, high, part = between(ahead)
     said, errors = [], []
     for level, instants in _levels(values, per_day):
         if (off := _errors(values, level, instants, knots)) is not None:

@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pro.forecast.trees import Trees
-from pro.heat.features import DAY, DWELL, HOUR, Loads, back, clock, rolling_least, rolling_mean, rolling_spread
+from pro.heat.features import (
+    DAY,
+    DWELL,
+    HOUR,
+    Loads,
+    back,
+    clock,
+    rolling_least,
+    rolling_mean,
+    rolling_spread,
+    without_blanks,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,10 +32,9 @@ if TYPE_CHECKING:
 
     from pro.core.arrays import Floats, Ints, Singles
 
-
 NAMES = ("ahead", "ahead spread", "ahead room")
 """Of a host: expected mean load, its standard deviation, and how many of these it lies above the limit."""
-MOST_ROWS = 60_000
+MOST_ROWS, SEED = 60_000, 0
 SMALLEST_SPREAD, FARTHEST = 0.01, 6.0
 
 
@@ -68,41 +78,39 @@ def of_hosts(loads: Loads, foreseen: Foreseen) -> Singles:
     return np.stack([level, spread, room], axis=-1).reshape(-1, len(NAMES)).astype(np.float32)
 
 
-def learn_ahead(past: Sequence[tuple[Loads, Ints]], steps: int, *, daily: bool = True, seed: int = 0) -> Ahead:
+def learn_ahead(past: Sequence[tuple[Loads, Ints]], steps: int, *, daily: bool = True) -> Ahead:
     """Learn from VMs at the given instants, each with `steps` after it; hosts do not matter."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(SEED)
     rows, mean, quarter = [], [], []
     for loads, instants in past:
         t = np.sort(
             rng.choice(instants, min(-(-MOST_ROWS // (len(past) * len(loads.cap))), len(instants)), replace=False)
         )
-        share = (loads.load / np.maximum(loads.cap, 1e-9)[:, None]).astype(np.float64)
+        share = loads.shares()
         found = _rows(loads, t, steps, daily=daily)
         rows.append(found.reshape(-1, found.shape[-1]))
         mean.append(rolling_mean(share, steps)[:, t + steps].ravel())
         when = t + rng.integers(min(DWELL, steps), steps + 1, (len(share), len(t)))
         quarter.append(np.take_along_axis(rolling_mean(share, DWELL), when, axis=1).ravel())
-    # A feature nobody ever had (last week, in a first week) is no feature; trees refuse one without a value.
-    x = np.concatenate(rows)
-    x = np.where(np.isfinite(x).any(axis=0), x, np.float32(0.0))
+    x = without_blanks(np.concatenate(rows))
     expected, came = np.concatenate(mean), np.concatenate(quarter)
-    level = _grown(x, expected, seed)
-    return Ahead(steps, daily, level, _grown(x, (came - level.predict(x)) ** 2, seed))
+    level = _grown(x, expected)
+    return Ahead(steps, daily, level, _grown(x, (came - level.predict(x)) ** 2))
 
 
-def _grown(rows: Singles, target: Floats, seed: int) -> Trees:
+def _grown(rows: Singles, target: Floats) -> Trees:
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     model = HistGradientBoostingRegressor(
         learning_rate=0.1, max_iter=80, max_leaf_nodes=16, min_samples_leaf=100, l2_regularization=5.0, early_stopping=False,
-        random_state=seed,
+        random_state=SEED,
     )  # fmt: skip
     return Trees.of(model.fit(rows, target))
 
 
 def _rows(loads: Loads, instants: Ints, steps: int, *, daily: bool) -> Singles:
     """(V, n, F) what is known of each VM at `instants` (n,), as shares of its cap."""
-    x = (loads.load / np.maximum(loads.cap, 1e-9)[:, None]).astype(np.float64)
+    x = loads.shares()
     found: list[Any] = [x, back(x, 1), *(rolling_mean(x, k) for k in (3, 6, HOUR, 24, 72, DAY))]
     found += [rolling_spread(x, k) for k in (HOUR, 72, DAY)]
     found += [-rolling_least(-x, k) for k in (HOUR, 72, DAY)] + [rolling_least(x, k) for k in (HOUR, 72)]

@@ -16,7 +16,7 @@ from pro.forecast.trees import Trees
 from pro.heat.ahead import NAMES, Ahead, Foreseen, of_hosts
 from pro.heat.ahead import from_arrays as ahead_from_arrays
 from pro.heat.ahead import to_arrays as ahead_to_arrays
-from pro.heat.features import RISING, Loads, Table, features, heat_ahead
+from pro.heat.features import RISING, Loads, Table, features, heat_ahead, without_blanks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pro.core.arrays import Bools, Floats, Ints, Singles
-
 
 TRIVIAL = {
     "present value": "now",
@@ -86,14 +85,21 @@ class HeatModel:
 
     def probability(self, rows: NDArray[np.floating[Any]]) -> Floats:
         """(n,) for `rows` (n, F) of the features `names`."""
-        grown, straight = _odds(self.trees, self.line, rows)
-        odds = self.slope * (self.share * grown + (1 - self.share) * straight) + self.offset
-        return np.asarray(1 / (1 + np.exp(-np.clip(odds, -30, 30))))
+        odds = _mixed(self.share, *_odds(self.trees, self.line, rows))
+        return _logistic(self.slope * odds + self.offset)
 
 
 def _odds(trees: Sequence[Trees], line: Line, rows: NDArray[np.floating[Any]]) -> tuple[Floats, Floats]:
     """(n,) log-odds by either, not calibrated."""
     return np.mean([t.predict(rows) for t in trees], axis=0), line.predict(rows)
+
+
+def _mixed(share: float, grown: Floats, straight: Floats) -> Floats:
+    return np.asarray(share * grown + (1 - share) * straight)
+
+
+def _logistic(odds: Floats) -> Floats:
+    return np.asarray(1 / (1 + np.exp(-np.clip(odds, -30, 30))))
 
 
 @dataclass(frozen=True)
@@ -158,9 +164,9 @@ def train(learn: Examples, choose: Examples, steps: int, ahead: Ahead) -> HeatMo
     line = _fit_line(rows, hot)
     grown, straight = _odds(trees, line, choose.rows)
     share = _share(grown, straight, choose.hot)
-    odds = share * grown + (1 - share) * straight
+    odds = _mixed(share, grown, straight)
     slope, offset = _platt(odds, choose.hot)
-    probability = 1 / (1 + np.exp(-np.clip(slope * odds + offset, -30, 30)))
+    probability = _logistic(slope * odds + offset)
     rules = {rule: average_precision(choose.hot, choose.rows[:, choose.names.index(n)]) for rule, n in TRIVIAL.items()}
     best = max(rules, key=lambda r: rules[r])
     score = average_precision(choose.hot, odds)
@@ -177,16 +183,14 @@ def _share(grown: Floats, straight: Floats, hot: Bools) -> float:
     for left_out in range(BAGS_OF_HOSTS):
         mine = stretch != left_out
         if hot[mine].any():
-            scores = [average_precision(hot[mine], s * grown[mine] + (1 - s) * straight[mine]) for s in SHARES]
+            scores = [average_precision(hot[mine], _mixed(s, grown[mine], straight[mine])) for s in SHARES]
             best.append(SHARES[int(np.argmax(scores))])
     return float(np.mean(best))
 
 
 def _thinned(given: Examples) -> tuple[Singles, Bools]:
     every = -(-len(given.hot) // MOST_ROWS)
-    rows = given.rows[::every]
-    # A feature nobody ever had (last week, in a first week) is no feature; trees refuse one without a value.
-    return np.where(np.isfinite(rows).any(axis=0), rows, np.float32(0.0)), given.hot[::every]
+    return without_blanks(given.rows[::every]), given.hot[::every]
 
 
 def _grow(rows: Singles, hot: Bools, names: tuple[str, ...], seed: int) -> Any:
@@ -215,7 +219,7 @@ def _platt(odds: Floats, hot: Bools, rounds: int = 50) -> tuple[float, float]:
     """Slope and offset of the log-odds at which probabilities are right on average (Platt 1999), by Newton's method."""
     slope, offset = 1.0, 0.0
     for _ in range(rounds):
-        p = 1 / (1 + np.exp(-np.clip(slope * odds + offset, -30, 30)))
+        p = _logistic(slope * odds + offset)
         w = p * (1 - p) + 1e-9
         g = np.array([((p - hot) * odds).sum() + 0.1 * (slope - 1), (p - hot).sum()])
         h = np.array([[(w * odds**2).sum() + 0.1, (w * odds).sum()], [(w * odds).sum(), w.sum()]])

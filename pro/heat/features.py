@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from pro.core.arrays import Bools, Floats, Ints, Singles
 
-
 STEP_S = 300
 HOUR = 3600 // STEP_S
 DAY = 24 * HOUR
@@ -63,6 +62,10 @@ class Loads:
         out = np.zeros((self.hosts, each.shape[1]))
         np.add.at(out, self.host_of, each)
         return np.asarray(out / np.maximum(self.limit, 1e-9)[:, None])
+
+    def shares(self) -> Floats:
+        """(V, T) load as a share of each VM's cap."""
+        return np.asarray(self.load / np.maximum(self.cap, 1e-9)[:, None], dtype=np.float64)
 
     def use(self) -> Floats:
         """(H, T) use as a fraction of the limit: above 1 is hot."""
@@ -174,6 +177,11 @@ def rolling_least(x: NDArray[Any], span: int) -> Floats:
         out[:, step:] = np.minimum(out[:, step:], out[:, :-step].copy())
         have += step
     return out
+
+
+def without_blanks(rows: Singles) -> Singles:
+    """`rows` (n, F) with 0 for features nobody ever had (last week, in a first week): trees refuse to learn from one without a value."""
+    return np.where(np.isfinite(rows).any(axis=0), rows, np.float32(0.0))
 
 
 def heat_ahead(use: Floats, steps: int, dwell: int = DWELL) -> tuple[Bools, Bools]:
