@@ -127,6 +127,7 @@ def decide(
         before=summary(fleet, demand, fleet.host_of, threshold), after=summary(fleet, demand, host_of, threshold),
         warnings=(*fleet.warnings, *demand.warnings), repaired=judge(fleet, question.constraints, host_of).repaired,
         readiness=outlook.readiness, baselines=baselines(outlook, threshold), failover=failover_seen(question, host_of),
+        soon=outlook.soon,
     )  # fmt: skip
     broken = tuple(violations_of(fleet, question.constraints, fleet.host_of))
     return Recommendation(outlook, question, placement, plan, report, broken)

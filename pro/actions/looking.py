@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pro.workflow import Outlook, Tell
 
 
+OUTDATED = "what was learned is of an older PRO and is not used: `pro train`"
+
+
 def hotspots_document(outlook: Outlook, config: Config) -> dict[str, Any]:
     """hotspots.json."""
     from pro.heat.hotspots import to_json
@@ -165,12 +168,15 @@ def learning_line(root: Path, outlook: Outlook) -> str:
     from datetime import timedelta
 
     from pro.actions.training import days_of
+    from pro.forecast.taught import outdated
     from pro.heat.soon import LEAST_DAYS
-    from pro.stages import trained
+    from pro.stages import MODELS, trained
 
     found = trained(root, outlook.now)
     if found is not None:
         return learnt_line(found[0])
+    if outdated(root / MODELS):
+        return OUTDATED
     lacking = LEAST_DAYS - days_of(outlook.history)
     if lacking <= 0:
         return "nothing learned yet, and there are days enough: `pro train`"

@@ -69,15 +69,16 @@ def recommend(store: Path, now: datetime | None, options: Options) -> Report:
 
 def learned(store: Path, now: datetime) -> str:
     """What `pro train` has left for a look at `now`."""
-    from pro.actions.looking import learnt_line
-    from pro.stages import trained
+    from pro.actions.looking import OUTDATED, learnt_line
+    from pro.forecast.taught import outdated
+    from pro.stages import MODELS, trained
 
     found = trained(store, now)
-    return (
-        "Nothing learned yet. The command pro train says whether there is enough to learn from."
-        if found is None
-        else f"{learnt_line(found[0])}."
-    )
+    if found is not None:
+        return f"{learnt_line(found[0])}."
+    if outdated(store / MODELS):
+        return f"{OUTDATED}."
+    return "Nothing learned yet. The command pro train says whether there is enough to learn from."
 
 
 def downloads(report: Report) -> dict[str, tuple[bytes, str]]:

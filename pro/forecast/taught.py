@@ -108,6 +108,15 @@ def save(folder: Path, page: Mapping[str, Any], arrays: Mapping[str, Any]) -> No
     write_atomically(folder / PAGE, (json.dumps(document, indent=1) + "\n").encode())
 
 
+def outdated(folder: Path) -> bool:
+    """Whether models lie there that an older PRO trained, so that `read` finds none."""
+    try:
+        with np.load(folder / ARRAYS, allow_pickle=False) as found:
+            return int(found["form"] if "form" in found.files else 1) != FORM
+    except (ValueError, OSError):
+        return False
+
+
 def read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
     """The page and the arrays; None where nothing was ever trained, a training was cut short, or an older PRO trained.
 

@@ -180,7 +180,12 @@ def soon(fleet: Fleet, loads: Loads, models: Mapping[int, HeatModel], resource: 
             continue
         each = {hours: float(p[h]) for hours, p in chances.items()}
         found.append(Soon(host, resource, _rising(each), _shares(fleet, recent, h)))
-    return tuple(sorted(found, key=lambda s: (-s.probability[min(s.probability)], s.host)))
+    return tuple(sorted(found, key=_urgency))
+
+
+def _urgency(one: Soon) -> tuple[object, ...]:
+    """By whole per cents within the nearest hours first, then within later ones."""
+    return (*(-round(one.probability[h], 2) for h in sorted(one.probability)), one.host)
 
 
 def _rising(each: Mapping[int, float]) -> dict[int, float]:

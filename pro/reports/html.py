@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pro.core import text
 from pro.fleet.readiness import STATES
 from pro.heat.fans import host_fan
-from pro.reports import answers, pictures, readiness, views, words
+from pro.reports import answers, pictures, readiness, tables, views, words
 
 if TYPE_CHECKING:
     from pro.reports.report import Report
@@ -88,6 +88,8 @@ def _context(report: Report) -> dict[str, Any]:
         "failover": words.failover(report),
         "failures": answers.failures(report).rows,
         "gains": answers.gains(report).rows,
+        "soon": tables.soon(report),
+        "likely": tables.LIKELY,
     }
 
 

@@ -17,7 +17,7 @@ SCHEMA = "report/1"
 
 
 def document(report: Report) -> dict[str, Any]:
-    """Keys: schema, now, horizon_s, threshold, headline, fleet, hotspots, hotspots_after, plan, placement, rules, data.
+    """Keys: schema, now, horizon_s, threshold, headline, fleet, hotspots, hotspots_after, soon, plan, placement, rules, data.
 
     Names stand only in `names` (id -> what people call it); everything else refers to ids.
     """
@@ -32,6 +32,7 @@ def document(report: Report) -> dict[str, Any]:
         "fleet": {"hosts": report.fleet.n_hosts, "vms": report.fleet.n_vms, "resources": list(report.fleet.resources)},
         "hotspots": heat.to_json(report.hotspots, report.now, report.horizon_s)["hotspots"],
         "hotspots_after": heat.to_json(report.hotspots_after, report.now, report.horizon_s)["hotspots"],
+        "soon": [s.to_json() for s in report.soon],
         "before": report.before.to_json(),
         "after": report.after.to_json(),
         "plan": {

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pro.heat import Hotspot
     from pro.heat.baselines import Comparison
     from pro.heat.hotspots import HeatSummary
+    from pro.heat.soon import Soon
     from pro.placement.failover.report import Report as Failover
     from pro.placement.placement import Placement
     from pro.placement.problem import Violation
@@ -32,7 +33,7 @@ class Report:
     futures. `repaired` are rules broken today that hold afterwards; `placement.violations` are those still broken.
     `readiness` says how much of each counter is known and which hosts are to be left alone. `accuracy`: rows of the
     forecaster's record, any columns. `baselines`: who would have been flagged by what people use today. `failover`:
-    which hosts may fail today, and with the plan.
+    which hosts may fail today, and with the plan. `soon`: what trained classifiers say of every host, the likeliest first.
     """
 
     now: datetime
@@ -52,6 +53,7 @@ class Report:
     accuracy: tuple[Mapping[str, Any], ...] = ()
     baselines: Comparison | None = None
     failover: tuple[Failover, Failover] | None = None
+    soon: tuple[Soon, ...] = ()
 
     @cached_property
     def host_of_after(self) -> NDArray[np.int64]:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Value = str | int | float | bool | None
 
+LIKELY = 0.05
+"""What trained classifiers find less likely than this within every horizon is not listed."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -141,6 +144,23 @@ def migrations(report: Report) -> Table:
         Column("destination_id", "To id"),
     )
     return Table("plan", "What is to be moved, in which order, at what cost, and why?", columns, tuple(rows))
+
+
+def soon(report: Report) -> Table:
+    """One row per host and resource that trained classifiers find likely enough to run hot: how likely, within how many hours."""
+    hours = sorted({h for s in report.soon for h in s.probability})
+    columns = (
+        Column("host", "Host"), Column("resource", "Resource"), *(Column(f"within_{h}h", f"Within {h} h", "percent") for h in hours),
+        Column("vms", "Largest in the last hour"), Column("host_id", "Host id"),
+    )  # fmt: skip
+    rows = tuple(
+        (
+            report.host_label[s.host], s.resource, *(s.probability.get(h) for h in hours),
+            ", ".join(f"{text.plain(report.vm_label.get(c.vm, c.vm), 30)} {words.percent(c.share)}" for c in s.vms[:3]), s.host,
+        )
+        for s in report.soon if max(s.probability.values()) >= LIKELY
+    )  # fmt: skip
+    return Table("soon", "Which hosts run hot within hours, by what was learned from these counters?", columns, rows)
 
 
 def plan(report: Report) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -103,8 +104,25 @@ def test_the_hot_page_shows_causes_of_the_chosen_host(visit: Callable[..., AppTe
     at = visit("hot", report)
     at.selectbox(key="hotspot").set_value(f"{report.hotspots[1].host}/cpu").run()
     assert not at.exception
-    causes = at.dataframe[1].value
+    causes = next(d.value for d in at.dataframe if "Share" in d.value.columns)
     assert set(causes["VM"]) <= {report.vm_label[c.vm] for c in report.hotspots[1].vms}
+
+
+@pytest.mark.parametrize("forecast", [True, False])
+def test_the_hot_page_says_what_trained_classifiers_say(visit: Callable[..., AppTest], *, forecast: bool) -> None:
+    report = make_report()
+    at = visit("hot", report if forecast else replace(report, hotspots=()))
+    assert not at.exception
+    assert any(box.key == "hotspot" for box in at.selectbox) == forecast
+    likely = next(d.value for d in at.dataframe if "within_1h" in d.value.columns)
+    assert list(likely["host"]) == ["HV03", "HV03"], "what is less likely than 5 % is not listed"
+    assert likely["within_24h"].iloc[0] == 0.9
+
+
+def test_where_all_is_unlikely_the_hot_page_says_so(visit: Callable[..., AppTest]) -> None:
+    report = make_report()
+    at = visit("hot", replace(report, soon=report.soon[2:]))
+    assert any(t.value.replace("\u00a0", " ") == "No host is found likelier than 5 % to run hot." for t in at.text)
 
 
 def test_the_plan_page_explains_a_vm(visit: Callable[..., AppTest]) -> None:
@@ -133,8 +151,6 @@ def test_apply_needs_an_approval_of_this_plan(visit: Callable[..., AppTest], mon
 
 
 def test_a_quiet_fleet_has_pages_too(visit: Callable[..., AppTest]) -> None:
-    from dataclasses import replace
-
     report = make_report(moves=())
     calm = replace(report, hotspots=(), hotspots_after=(), repaired=(), readiness=None, baselines=None)
     for page in ("fleet", "hot", "plan"):

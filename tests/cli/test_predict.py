@@ -6,6 +6,7 @@ import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -174,5 +175,7 @@ def test_training_is_kept_without_pickle_and_a_look_at_the_past_does_not_use_it(
     assert pro("hotspots", "--store", store).code == 0
     assert "too few days" in pro("doctor", "--store", store, "--now", small.now.isoformat()).out
     assert "learned from" in pro("doctor", "--store", store).out
+    np.savez(store / "models" / "models.npz", form=1)
+    assert "older PRO" in pro("doctor", "--store", store).out
     (store / "models" / "models.json").write_text("no page", encoding="utf-8")
     assert "pro train" in pro("hotspots", "--store", store).err

@@ -9,7 +9,7 @@ import pytest
 
 from pro.core.errors import InputError
 from pro.forecast.joint import forecast
-from pro.forecast.taught import ARRAYS, PAGE, arrays_of, read, save, taught_from
+from pro.forecast.taught import ARRAYS, PAGE, arrays_of, outdated, read, save, taught_from
 from pro.forecast.teaching import train
 from pro.forecast.trees import Trees
 from tests.forecast.pasts import DAY, STEP_S, grid, rhythmic
@@ -81,8 +81,11 @@ def test_models_of_an_older_form_are_as_good_as_none(tmp_path: Path, monkeypatch
     found = read(tmp_path)
     assert found is not None
     assert set(found[1]) == {"x"}
+    assert not outdated(tmp_path)
     monkeypatch.setattr("pro.forecast.taught.FORM", 99)
     assert read(tmp_path) is None
+    assert outdated(tmp_path)
+    assert not outdated(tmp_path / "nowhere")
 
 
 def test_a_tree_that_leads_in_a_circle_is_refused() -> None:

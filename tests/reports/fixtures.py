@@ -10,7 +10,9 @@ import numpy as np
 from pro.fleet import Demand, Fleet, Groups
 from pro.fleet.readiness import Coverage, Readiness
 from pro.heat.baselines import Comparison
+from pro.heat.hotspot import Cause
 from pro.heat.hotspots import find_hotspots, summary
+from pro.heat.soon import Soon
 from pro.placement.placement import Placement, TierCost
 from pro.placement.problem import Violation
 from pro.planning.plan import Blocked, Migration, Plan, Wave
@@ -232,6 +234,13 @@ def make_report(
         readiness=readiness,
         warnings=(f"agent of {fleet.host_names[2]} was silent for 4 h",),
         baselines=Comparison((fleet.hosts[2],), (), (fleet.hosts[2],)),
+        soon=(
+            Soon(
+                fleet.hosts[2], "cpu", {1: 0.62, 4: 0.71, 24: 0.9}, (Cause(fleet.vms[5], 0.4), Cause(fleet.vms[6], 0.1))
+            ),
+            Soon(fleet.hosts[2], "disk", {4: 0.08}, ()),
+            Soon(fleet.hosts[0], "cpu", {1: 0.01, 4: 0.02, 24: 0.04}, ()),
+        ),
         accuracy=(
             {"model": "blend", "mae": 3.1, "pinball_50": 1.55, "coverage_90": 0.88},
             {"model": "last value", "mae": 5.9, "pinball_50": 2.95, "coverage_90": 0.71},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -129,6 +130,18 @@ def test_nothing_to_do_is_said_and_not_drawn() -> None:
 def test_what_people_use_today_stands_beside_the_forecast(plain_page: Page) -> None:
     (note,) = [w for w in plain_page.words if "SCOM's rule" in w]
     assert note.replace("\u00a0", " ").endswith("flags 1 host, the one-hour average 0 hosts; the forecast 1 host.")
+
+
+def test_what_trained_classifiers_say_is_listed_where_it_is_likely() -> None:
+    report = make_report()
+    shown = [w.replace("\u00a0", " ").strip() for w in Page(html.render(report)).words]
+    at = shown.index("Within hours, by what was learned")
+    assert shown[at:].count("HV03") >= 2
+    assert "62 %" in shown[at:]
+    silent = " ".join(Page(html.render(replace(report, soon=()))).words)
+    assert "by what was learned" not in silent
+    unlikely = " ".join(Page(html.render(replace(report, soon=report.soon[2:]))).words).replace("\u00a0", " ")
+    assert "No host is found likelier than 5 % to run hot." in unlikely
 
 
 def test_a_large_fleet_is_cut_and_says_so() -> None:

@@ -6,14 +6,33 @@ import pandas as pd
 import streamlit as st
 
 from pro.app import charts, components, session
-from pro.reports import words
+from pro.reports import tables, words
 
 report = session.report()
 colours = session.palette()
 
+
+def within_hours() -> None:
+    """What trained classifiers say; nothing where there are none."""
+    if not report.soon:
+        return
+    components.section(
+        "Within hours, by what was learned",
+        f"How likely a host is to stay above {words.percent(report.threshold)} for a quarter of an hour, by classifiers trained on "
+        "these counters that beat every simple rule on days they had not seen.",
+    )
+    likely = tables.soon(report)
+    if likely.rows:
+        shown = [c.name for c in likely.columns if c.name != "host_id"]
+        components.table(likely, columns=shown, alt="Hosts likely to run hot within hours")
+    else:
+        st.text(f"No host is found likelier than {words.percent(tables.LIKELY)} to run hot.")
+
+
 components.heading("Hot hosts", report)
 if not report.hotspots:
     st.subheader(components.md(words.headline(report), 400), anchor=False)
+    within_hours()
     st.stop()
 
 names = charts.labels(report)
@@ -38,6 +57,8 @@ formats = {
 components.frame(
     pd.DataFrame(rows).round({"Expected peak": 2}), alt="Hosts expected to run hot, worst first", config=formats
 )
+
+within_hours()
 
 chosen = st.selectbox(
     "Host", list(spots), format_func=lambda key: f"{names[spots[key].host]}, {spots[key].resource}", key="hotspot"
