@@ -50,9 +50,8 @@ def main() -> None:
     given = options.parse_args()
     run(20, 200, 20, 1, 1)  # loads the compiled kernels
     sizes = [(h, 25 * h, 2 * h) for h in (100, 300, 1_000, 4_000)]
-    rows = [
-        run(*size, given.seed, given.k) for size in (sizes if given.growth else [(given.hosts, given.vms, given.rules)])
-    ]
+    asked = sizes if given.growth else [(given.hosts, given.vms, given.rules)]
+    rows = [run(hosts, vms, rules, given.seed, given.k) for hosts, vms, rules in asked]
     tell("N+k failover", f"one process, seed {given.seed}", rows, given.record)
 
 

@@ -249,7 +249,8 @@ def _estate_rules(
         c = int(rng.integers(len(members)))
         blind = rng.random() < 0.02
         group = rng.permutation(members[c])[: int(rng.integers(2, 7))]
-        named, more = group, {}
+        named: Ints = group
+        more: dict[str, Any] = {}
         if kind == "spread":
             named = group if blind else group[np.unique(home[group], return_index=True)[1]]
             if rng.random() < 0.25:

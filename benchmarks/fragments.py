@@ -132,7 +132,7 @@ def run(seed: int, moves: int, seconds: float, greedy: bool) -> dict[str, Any]:
     fleet = make(seed)
     begun = time.process_time()
     problem = compile_fleet(fleet, moves)
-    engine = Anneal((Manner(0.3, least=HARD),), clock=time.process_time, end=0.03, cold=0.02)
+    engine = Anneal((Manner(0.3, cold=0.02, least=HARD),), clock=time.process_time, end=0.03)
     found = engine.improve(problem, problem.home, Stop(seconds), np.random.default_rng(seed))
     spent = time.process_time() - begun
     plain = {}

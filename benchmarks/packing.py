@@ -68,8 +68,8 @@ def instances(data: Path, name: str) -> Iterator[Instance]:
     with tarfile.open(data / f"{name}_instances.tar.gz") as archive:
         for member in archive:
             stem = Path(member.name).stem
-            if stem in known and (file := archive.extractfile(member)):
-                texts[stem] = file.read().decode()
+            if stem in known and (text := archive.extractfile(member)):
+                texts[stem] = text.read().decode()
     for stem, row in sorted(known.items(), key=lambda k: (int(k[0].rsplit("_", 1)[1]), k[0])):
         yield Instance(stem, *parse(texts[stem]), best=int(row["best_overall"]), optimum=int(row["OPT"]))
 

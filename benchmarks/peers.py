@@ -45,15 +45,15 @@ def peers(folder: Path, sizes: str, pace: Pace, *, rebalancer: Path | None, prox
     hosts, vms, moves = sizes.split("/")
     seconds, limit = pace.seconds, str(round(pace.seconds * pace.slower))
     for kind, name in (("single", "Rebalancer"), ("cold", "Rebalancer, coldest hosts only")):
-        words = ("rebalancer_bench.py", hosts, vms, moves, limit, kind)
-        yield _peer(name, folder, rebalancer, words, seconds, "--rebalancer PYTHON was not given")
+        asked = ("rebalancer_bench.py", hosts, vms, moves, limit, kind)
+        yield _peer(name, folder, rebalancer, asked, seconds, "--rebalancer PYTHON was not given")
     pairs = int(hosts) * int(vms)
     large = f"{pairs:,} VM x host pairs, one Boolean each" if pairs > NO_MORE_PAIRS else ""
     # Building and presolving the model comes on top, and a unit of deterministic time takes 1 to 2 CPU seconds.
-    words = ("proxlb_solver_bench.py", hosts, vms, str(round(seconds / 3)), "memory")
-    yield _peer("proxlb-solver (memory only)", folder, proxlb, words, seconds, "--proxlb PYTHON was not given", large)
-    words = ("cpsat_bench.py", hosts, vms, moves, str(round(seconds / 3)), "1", "max")
-    yield _peer("CP-SAT (least maxima)", folder, Path(sys.executable), words, seconds, "", large)
+    memory = ("proxlb_solver_bench.py", hosts, vms, str(round(seconds / 3)), "memory")
+    yield _peer("proxlb-solver (memory only)", folder, proxlb, memory, seconds, "--proxlb PYTHON was not given", large)
+    maxima = ("cpsat_bench.py", hosts, vms, moves, str(round(seconds / 3)), "1", "max")
+    yield _peer("CP-SAT (least maxima)", folder, Path(sys.executable), maxima, seconds, "", large)
 
 
 def _peer(

@@ -69,12 +69,12 @@ def fleet_of(hosts: int, vms: int, rng: np.random.Generator) -> Fleet:
             rules.append(RuleSpec(f"apart-{k}", "spread", tuple(sorted(members[: min(3, len(here))]))))
         else:
             rules.append(RuleSpec(f"fence-{k}", "fence", members, tuple(names[h] for h in here[: len(here) // 2 + 1])))
-    flags = {name: np.ones(n, bool) for name, n in (("accepting", hosts), ("movable", vms), ("highly_available", vms))}
     return Fleet(
         hosts=names, vms=ids, host_names=names, vm_names=ids, host_fqdn=("",) * hosts, vm_fqdn=("",) * vms,
         resources=("cpu", "memory"),
         capacity=np.column_stack([np.full(hosts, cores * 2_400), np.full(hosts, int(held) + 24_576)]),
-        host_of=host_of, leaving=np.zeros(hosts, bool), compatibility_mode=np.ones(vms, bool), **flags,
+        host_of=host_of, leaving=np.zeros(hosts, bool), compatibility_mode=np.ones(vms, bool),
+        accepting=np.ones(hosts, bool), movable=np.ones(vms, bool), highly_available=np.ones(vms, bool),
         host_groups={"cluster": Groups(clusters, ("A", "B"))}, vm_groups={}, vcpus=vcpus, cpu_cap_mhz=vcpus * 2_400,
         memory_mib=memory, migration_mbps=np.full(hosts, 10_000), snapshot_gib=np.zeros(vms),
         snapshot_age_days=np.full(vms, -1.0), rules=tuple(rules), at=datetime(2026, 1, 1, tzinfo=UTC),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from pro.backends.base import HostSeen, VmSeen, VmState, World
 from pro.planning.facts import facts_from_world, fingerprint
-from pro.planning.make import content_id
+from pro.planning.identity import content_id
 from pro.planning.plan import Migration, Plan, Wave
 
 START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -40,7 +41,7 @@ def plan(seen: World, *waves: list[tuple[str, str, str]], seconds: float = 4.0, 
     steps = [m for wave in made for m in wave.migrations]
     hosts = {h for m in steps for h in (m.source, m.destination)}
     vms = {v.vm: (v.hosts[0], v.memory_mib, v.state.value) for v in seen.vms.values()}
-    blank = {"vms": {m.vm: [] for m in steps}, "hosts": {h: [] for h in hosts}, "rules": {}}
+    blank: dict[str, Any] = {"vms": {m.vm: [] for m in steps}, "hosts": {h: [] for h in hosts}, "rules": {}}
     facts = facts_from_world(blank, vms, {h.host: (h.accepting, h.memory_mib) for h in seen.hosts.values()})
     draft = Plan(
         id="",

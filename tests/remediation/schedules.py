@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pro.backends.base import Backend, Ticket, TicketState, World
 from pro.backends.faults import Fault
@@ -22,10 +22,12 @@ from pro.remediation.records import StepState
 from tests.remediation.estate import START, final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pro.planning.plan import Plan
     from pro.remediation.result import ApplyResult
+
+T = TypeVar("T")
 
 LIMITS = Limits(concurrent=2, per_host=2, attempts=9, poll_s=1.0, grace_s=30.0, call_timeout_s=0.0)
 
@@ -110,15 +112,15 @@ class DyingBackend:
         self._inner, self._journal, self._points = inner, journal, journal.points
         self._clock, self._rng = clock, rng
 
-    def _call(self, name: str, *args: str) -> Any:
+    def _call(self, call: Callable[..., T], *args: str) -> T:
         self._points.here()
         self._clock.sleep(self._rng.choice((0.0, 0.01, 0.2)))
-        answer = getattr(self._inner, name)(*args)
+        answer = call(*args)
         self._points.here()
         return answer
 
     def inventory(self) -> World:
-        return self._call("inventory")
+        return self._call(self._inner.inventory)
 
     def migrate(self, vm: str, source: str, destination: str, kind: str) -> Ticket:
         run = self._journal.latest()
@@ -128,16 +130,16 @@ class DyingBackend:
         with self._inner.edit() as simulation:
             if any(r.vm == vm for r in simulation.requests):
                 raise BrokenLawError(f"{vm} is asked for again while a request is still on its way")
-        return self._call("migrate", vm, source, destination, kind)
+        return self._call(self._inner.migrate, vm, source, destination, kind)
 
     def status(self, ticket: str) -> Ticket:
-        return self._call("status", ticket)
+        return self._call(self._inner.status, ticket)
 
     def cancel(self, ticket: str) -> Ticket:
-        return self._call("cancel", ticket)
+        return self._call(self._inner.cancel, ticket)
 
     def running(self, vm: str) -> Ticket | None:
-        return self._call("running", vm)
+        return self._call(self._inner.running, vm)
 
 
 class BoundedClock(ManualClock):

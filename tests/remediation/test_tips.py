@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pro.heat.hotspot import Cause, Hotspot
-from pro.planning.make import content_id
+from pro.planning.identity import content_id
 from pro.remediation.tip import NEXT, Tip, TipRefusedError, TipState, of_rule
 from pro.remediation.tips import TipBook
 from tests.conftest import HOSTILE_NAMES
