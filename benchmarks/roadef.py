@@ -270,7 +270,8 @@ def main() -> None:
         return
     if len(given.files) != 2:
         options.error("MODEL and ASSIGNMENT, or --all FOLDER")
-    initial, final, found, seconds = solve(*given.files, given)
+    model, assignment = given.files
+    initial, final, found, seconds = solve(model, assignment, given)
     if given.output:
         write_assignment(given.output, found)
     print(f"initial {initial} final {final} seconds {seconds:.2f}")

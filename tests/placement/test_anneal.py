@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -89,9 +94,9 @@ def one_tier(draw: st.DrawFn) -> Problem:
     return Problem(home, h, np.ones(v, bool), tuple(kept), (Tier("goal", goal),))
 
 
-@given(one_tier(), st.integers(0, 2**16), st.sampled_from([0.0, 1.0]))
+@given(one_tier(), st.integers(0, 2**16), st.sampled_from([0.0, 1.0]), st.sampled_from([0.0, 2.0]))
 def test_the_running_cost_and_what_is_broken_are_what_the_language_says(
-    problem: Problem, seed: int, scan: float
+    problem: Problem, seed: int, scan: float, leash: float
 ) -> None:
     from pro.placement.engines.anneal_kernels import BAD, COST, HOST
     from pro.placement.engines.lean import lean
@@ -99,7 +104,7 @@ def test_the_running_cost_and_what_is_broken_are_what_the_language_says(
     assert problem.feasible(problem.home)
     walk = Walk(lean(problem, 0), problem.home, np.array([seed + 1], np.uint64))
     assert walk.cost == problem.costs(problem.home)[0]
-    walk.begin(problem.home, Manner(1.0, scan=scan))
+    walk.begin(problem.home, Manner(1.0, scan=scan, leash=leash))
     for heat in (50.0, 5.0, 0.5):
         walk.run(heat, 200)
         state, over = walk.arrays[1], walk.arrays[8]
@@ -110,21 +115,67 @@ def test_the_running_cost_and_what_is_broken_are_what_the_language_says(
         assert walk.cost == problem.costs(walk.best)[0]
 
 
-@given(one_tier(), st.integers(0, 2**16), st.sampled_from([0.0, 1.0]))
-def test_where_nothing_worse_is_accepted_the_cost_never_rises(problem: Problem, seed: int, scan: float) -> None:
-    """So what a shift, an exchange and a host drawn from many are said to cost is what they cost."""
-    from pro.placement.engines.anneal_kernels import BAD, COST
+@given(one_tier(), st.integers(0, 2**16), st.sampled_from([0.0, 1.0]), st.sampled_from([0, 7]))
+def test_where_nothing_worse_is_accepted_the_cost_never_rises(
+    problem: Problem, seed: int, scan: float, leash: int
+) -> None:
+    """So what a shift, an exchange and a host drawn from many are said to cost is what they cost; on a leash, each VM away counts."""
+    from pro.placement.engines.anneal_kernels import BAD, COST, N_GONE
     from pro.placement.engines.lean import lean
 
+    def counted() -> int:
+        state = walk.arrays[1]
+        return int(state[COST]) + leash * int(state[N_GONE])
+
     walk = Walk(lean(problem, 0), problem.home, np.array([seed + 1], np.uint64))
-    walk.begin(problem.home, Manner(0.0, least=1e12, scan=scan))
+    walk.begin(problem.home, Manner(0.0, least=1e12, scan=scan, leash=leash * 1e6))
     walk.run(1e-6, 1)  # after it prices are so high that no row is broken
     assume(walk.arrays[1][BAD] == 0 and walk.arrays[8][-1] == 0)
-    cost = int(walk.arrays[1][COST])
+    cost = counted()
     for _ in range(6):
         walk.run(1e-6, 50)
-        assert walk.arrays[1][COST] <= cost
-        cost = int(walk.arrays[1][COST])
+        assert counted() <= cost
+        cost = counted()
+
+
+@given(st.integers(1, 2**16))
+def test_the_heat_of_who_keeps_close_to_home_is_what_being_away_costs(seed: int) -> None:
+    from pro.placement.engines.lean import lean
+
+    use = Steps(
+        np.arange(4),
+        100 * np.ones((4, 1)),
+        np.arange(2),
+        np.zeros((2, 1)),
+        np.full((1, 2, 1), 150),
+        np.ones((1, 2, 1)),
+        "use",
+    )
+    away = Linear(np.full(4, 3), np.array([[0, 2], [2, 0]]), np.array([0, 0, 1, 1]), "moves")
+    problem = Problem(np.array([0, 0, 1, 1]), 2, np.ones(4, bool), (), (Tier("goal", (use, away)),))
+    walk = Walk(lean(problem, 0), problem.home, np.array([seed], np.uint64))
+    walk.begin(problem.home, Manner(1.0, near=True))
+    assert walk.unit == 5
+    walk.begin(problem.home, Manner(1.0))
+    assert walk.unit == walk.scale == 55, "a third VM on a host: 150 over instead of 50 twice, and the move"
+
+
+def test_of_many_vms_that_might_move_only_those_move_that_must() -> None:
+    """One of 40 hosts is 6 over, by VMs of 1 and 2: three of 2 are sent, wherever there is room, and none of 400 others."""
+    hosts, each = 40, 10
+    size = np.tile([1, 2], hosts * each // 2)[:, None]
+    home = np.repeat(np.arange(hosts), each)
+    knots = np.full((1, hosts, 1), 15 + 6)
+    knots[0, 0, 0] = 15 - 6
+    use = Steps(
+        np.arange(len(home)), size, np.arange(hosts), np.zeros((hosts, 1)), knots, np.full((1, hosts, 1), 1_000), "use"
+    )
+    away = Linear(np.ones(len(home)), 1 - np.eye(hosts), home, "moves")
+    problem = Problem(home, hosts, np.ones(len(home), bool), (), (Tier("goal", (use, away)),))
+    found = Anneal(tries=5_000).improve(problem, home, Stop(60, 400), np.random.default_rng(1))
+    moved = np.flatnonzero(found != home)
+    assert problem.costs(found) == (6,)
+    assert size[moved].ravel().tolist() == [2, 2, 2]
 
 
 @given(st.integers(1, 2**16))
@@ -196,6 +247,46 @@ def test_one_worker_finds_what_two_find() -> None:
     assert problem.costs(alone) < problem.costs(problem.home)
 
 
+def test_workers_of_one_that_is_killed_end_too(tmp_path: Path) -> None:
+    script = tmp_path / "asks.py"
+    script.write_text(
+        "from multiprocessing import active_children\n"
+        "from threading import Thread\n"
+        "from pro.placement.engines.portfolio import best_of\n"
+        "from pro.placement.problem import Stop\n"
+        "from tests.placement.test_anneal import _plain\n"
+        "def tell():\n"
+        "    while len(found := active_children()) < 2:\n"
+        "        pass\n"
+        "    print(*(child.pid for child in found), flush=True)\n"
+        "if __name__ == '__main__':\n"
+        "    problem = _plain()\n"
+        "    Thread(target=tell).start()\n"
+        "    best_of(problem, problem.home, Stop(seconds=120), 1, workers=2)\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    asker = subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(root)}
+    )
+    assert asker.stdout is not None
+    workers = [int(word) for word in asker.stdout.readline().split()]
+    assert len(workers) == 2
+    asker.kill()
+    asker.wait()
+    asker.stdout.close()
+    ends = time.monotonic() + 60
+    while any(_runs(pid) for pid in workers) and time.monotonic() < ends:
+        time.sleep(0.1)
+    assert not any(_runs(pid) for pid in workers)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
+
+
 def test_the_time_limit_is_kept() -> None:
     ticks = iter(np.arange(0, 10, 0.01))
     problem = _plain()
@@ -209,19 +300,19 @@ def test_the_time_limit_is_kept() -> None:
 def test_where_there_is_time_for_more_than_one_pass_the_two_best_manners_take_turns(
     monkeypatch: pytest.MonkeyPatch, enough: int, passes: int
 ) -> None:
-    walked: list[float] = []
+    walked: list[Manner] = []
     walk_from = Cooling.walk_from
 
     def noted(self: Cooling, start: Ints, manner: Manner, since: float, until: float) -> None:
-        walked.append(manner.hot)
+        walked.append(manner)
         walk_from(self, start, manner, since, until)
 
     monkeypatch.setattr(anneal, "ENOUGH", enough)
     monkeypatch.setattr(Cooling, "walk_from", noted)
     problem, stop = _plain(), Stop(seconds=60, steps=200)
     found = Anneal(tries=100).improve(problem, problem.home, stop, np.random.default_rng(1))
-    tried, then = walked[:3], walked[3:]
-    assert tried == [m.hot for m in anneal.MANNERS]
+    tried, then = walked[: len(anneal.MANNERS)], walked[len(anneal.MANNERS) :]
+    assert tried == list(anneal.MANNERS)
     assert len(then) == passes
     assert then == (then[:2] * 4)[:passes]
     assert len(set(then)) == min(passes, 2)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pro.placement.engines.lean import AWAY, HOME, L_ROW, L_TABLE, N_LINEAR, H, V
 from pro.placement.language import Soft
 from pro.placement.problem import Stop
 
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from pro.placement.problem import Problem
 
 
-LAST = 0.3
-"""The heat it ends with, in units of cost: less than one, so that at the end nothing gets worse."""
+LAST, LEAST = 0.3, 0.1
+"""The heat it ends with, in units of cost: less than one, so that at the end nothing gets worse. Where standing away from home costs
+little, it ends with this share of that."""
 OFTEN, SELDOM = 0.7, 0.05
 """At which share of the looks a hard row may be found broken before its price rises; by how much this falls when it is cold; ..."""
 RATE = 0.2
@@ -41,11 +43,12 @@ EVEN = 0.4
 class Manner:
     """How a pass walks.
 
-    `hot`: the heat it begins with, in mean costs of a bad shift; `mild` and `cold`: what it falls to at `TURN`, and in the end.
-    `least`: the least price of breaking a row by one mean VM, in units of heat; `most`: the highest, in mean costs of a bad shift,
-    before the pass becomes strict. `homing`: VMs are often sent home. `scan`: VMs of a class of size whose tries are accepted more
-    seldom are priced on many hosts at once, and one of these is drawn: what pays where it is decided whether a VM moves at all, and
-    not while it is decided where large ones stand.
+    `hot`: the heat it begins with, in mean costs of a bad shift, or with `near` of a VM's standing away from home (where that costs nothing, `AGAIN.hot` of the former); `mild` and
+    `cold`: what it falls to at `TURN`, and in the end. `least`: the least price of breaking a row by one mean VM, in units of heat;
+    `most`: the highest, in mean costs of a bad shift, before the pass becomes strict. `homing`: VMs are often sent home. `leash`:
+    what it costs on top, in units of heat, that a VM is away: only those leave that are worth it. `scan`: VMs of a class of
+    size whose tries are accepted more seldom are priced on many hosts at once, and one of these is drawn: what pays where it is
+    decided whether a VM moves at all, and not while it is decided where large ones stand.
     """
 
     hot: float
@@ -54,18 +57,25 @@ class Manner:
     least: float = 0.3
     most: float = 1e9
     homing: bool = False
+    leash: float = 0.0
     scan: float = 0.0
+    near: bool = False
+
+    @property
+    def close(self) -> bool:
+        """Whether few VMs are ever away from home."""
+        return self.near or self.leash > 0
 
     def at_home(self) -> Manner:
         """The same for problems where many small VMs share a host whose room in flight is limited: while it is hot they wander,
         and what they hold in flight leaves no room for large ones."""
-        return replace(self, most=CHEAP * self.hot, homing=True)
+        return self if self.near else replace(self, most=CHEAP * self.hot, homing=True)
 
 
 CROWDED, CHEAP = 100, 17
 """So many VMs on a host make a crowd; then a row costs at most so much to break, in units of the heat a pass begins with."""
-AGAIN, CYCLES = Manner(0.001, most=2, scan=0.05), 2
-"""How the best is walked from again at the end, and how often: room is opened by low prices, and closed."""
+AGAIN, HOMING = Manner(0.001, most=2, scan=0.05), Manner(1.0, most=2, scan=0.05, near=True)
+"""How the best is walked from again at the end: room is opened by low prices, and closed; then whether a VM moves at all is decided."""
 TAIL, MOST_END = 0.25, 0.7
 """The share of a trial that cools further than its manner does; the end is given at most so much of the time."""
 ENOUGH, MOST_PASSES = 100_000, 8
@@ -73,9 +83,18 @@ ENOUGH, MOST_PASSES = 100_000, 8
 in turn; at most so many."""
 FEW = 4
 """Where a trial is over after fewer batches of tries than this, it tells nothing: there is no time for trials."""
+HASTE = 3.0
+"""Manners that keep close to home are fast: what they leave above the bound after a trial counts so many times, since in a long pass
+beside the others they gain less."""
 HARD = 1e9
 """A price that nothing pays: with `least` so high no row is ever broken."""
-MANNERS = (Manner(0.2), Manner(1.0, mild=0.016, cold=0.001), Manner(4.0))
+MANNERS = (
+    Manner(0.2),
+    Manner(1.0, mild=0.016, cold=0.001),
+    Manner(4.0),
+    Manner(1.0, mild=0.016, cold=0.0001, leash=8.0),
+    Manner(0.3, mild=0.03, cold=0.003, scan=0.05, near=True),
+)
 
 
 @dataclass
@@ -105,15 +124,15 @@ class Cooling:
     def walk_from(self, start: Ints, manner: Manner, since: float, until: float) -> None:
         """A pass from `start`."""
         self.walk.begin(start, manner)
-        scale, turn = self.walk.scale, since + TURN * (until - since)
-        mild = min(manner.hot, manner.mild) * scale
-        self.cool(manner.hot * scale, mild, since, turn, 1.0)
-        self.cool(mild, manner.cold * scale, turn, until)
+        unit, turn = self.walk.unit, since + TURN * (until - since)
+        mild = min(manner.hot, manner.mild) * unit
+        self.cool(manner.hot * unit, mild, since, turn, 1.0)
+        self.cool(mild, manner.cold * unit, turn, until)
 
-    def again(self, since: float, until: float) -> None:
+    def again(self, manner: Manner, since: float, until: float) -> None:
         """A pass from the best that cools to no heat at all."""
-        self.walk.begin(self.walk.winner(), AGAIN)
-        self.cool(AGAIN.hot * self.walk.scale, LAST, since, until)
+        self.walk.begin(self.walk.winner(), manner)
+        self.cool(manner.hot * self.walk.unit, self.walk.last, since, until)
 
 
 @dataclass(frozen=True)
@@ -133,7 +152,7 @@ class Anneal:
     manners: tuple[Manner, ...] = MANNERS
     name: str = "annealing"
     tries: int = 20_000
-    trial: float = 0.04
+    trial: float = 0.03
     end: float = 0.1
     clock: Callable[[], float] = time.monotonic
 
@@ -170,8 +189,10 @@ class Anneal:
         for turn in range(passes if pair else 0):
             since = spent + turn * each
             cooling.walk_from(start, pair[turn % len(pair)], since, since + each)
-        for cycle in range(CYCLES):
-            cooling.again(1 - end * (1 - cycle / CYCLES), 1 - end * (1 - (cycle + 1) / CYCLES))
+        # Who kept near home on the way is not to be sent far away in the end.
+        close = bool(manners) and manners[0].close
+        cooling.again(HOMING if close else AGAIN, 1 - end, 1 - end / 2)
+        cooling.again(HOMING, 1 - end / 2, 1.0)
         return walk.winner()
 
     def _trials(
@@ -182,30 +203,30 @@ class Anneal:
         The end gets the square of what a trial won when it was cold over that and all that is left above a bound: the square, since a
         short pass has won little above.
         """
-        walk, spent = cooling.walk, 0.0
-        ends: list[int] = []
+        walk, least, spent = cooling.walk, least_cost(form), 0.0
+        left: list[float] = []
         falls: list[int] = []
         for manner in manners:
             turn = spent + self.trial * (1 - TAIL)
             cooling.walk_from(start, manner, spent, turn)
             spent += self.trial
             before = walk.cost
-            cooling.cool(manner.cold * walk.scale, LAST, turn, spent)
-            ends.append(walk.cost)
+            cooling.cool(manner.cold * walk.unit, walk.last, turn, spent)
+            left.append(walk.cost - least)
             falls.append(before - walk.cost)
             if cooling.done < FEW:
                 return spent, self.end, manners
-        ranked = sorted(range(len(manners)), key=ends.__getitem__)
-        left = ends[ranked[0]] - least_cost(form)
-        won = falls[ranked[0]] / max(falls[ranked[0]] + left, 1.0)
+        ranked = sorted(range(len(manners)), key=lambda k: left[k] * (HASTE if manners[k].close else 1))
+        won = falls[ranked[0]] / max(falls[ranked[0]] + left[ranked[0]], 1.0)
         return spent, min(max(won**2, self.end), MOST_END), [manners[k] for k in ranked]
 
 
 class Walk:
     """Where annealing stands: the kernels' arrays, the best placement of this pass, prices of broken rows, odds of VMs.
 
-    `scale` is the mean cost of a bad shift at the start, `cost` that of `best`, `accepted` the share of tries to shift a VM that
-    are accepted, by class of size, the largest first.
+    `scale` is the mean cost of a bad shift at the start, `unit` what the heats of the manner are measured in, `last` the heat
+    to end with, `cost` that of `best`, `accepted` the share of tries to shift a VM that are accepted, by class of size, the
+    largest first.
     """
 
     def __init__(self, form: Lean, start: Ints, seed: NDArray[np.uint64]) -> None:
@@ -223,6 +244,8 @@ class Walk:
         deltas = np.zeros(2_000)
         deltas = deltas[: probe(*self.arrays, seed, deltas)]
         self.scale = float(deltas[deltas > 0].mean()) if (deltas > 0).any() else 1.0
+        self._away = min(_away(form, int(seed[0] >> np.uint64(1))) or AGAIN.hot * self.scale, self.scale)
+        self.last = min(LAST, LEAST * self._away)
         self._mean = np.concatenate([_mean(form.weight), _mean(form.flight), [0.25, 0.25]])
         self._pick = _by_size(form)
         self._manner = Manner(1.0)
@@ -235,7 +258,7 @@ class Walk:
         from pro.placement.engines.anneal_kernels import COST
 
         self._end()
-        self._manner = manner
+        self._manner, self.unit = manner, self._away if manner.near else self.scale
         self._choose()
         self._prices[:] = self.scale / self._mean
         self._prices[-2:] = self.scale
@@ -274,7 +297,7 @@ class Walk:
 
         self.cost = anneal(
             *self.arrays, self.best, self._log, self._seen, self._looks, self._tally, self._pick, self._seed,
-            heat, self.cost, tries, self._manner.homing,
+            heat, self._manner.leash * heat, self.cost, tries, self._manner.homing,
         )  # fmt: skip
         manner = self._manner
         least, most = manner.least * heat, max(manner.most * self.scale / lax**2, manner.least * heat)
@@ -306,10 +329,28 @@ class Walk:
         self._pick[:TABLE] = np.searchsorted(until, np.arange(TABLE), side="right")
 
 
+SAMPLE = 2_000
+"""So many VMs and hosts are looked at to learn what standing away from home costs."""
+
+
 def _mean(weight: Ints) -> NDArray[np.float64]:
     """(D,) mean size of a weight, never 0."""
     mean: NDArray[np.float64] = np.maximum(np.abs(weight).mean(axis=0), 1e-9)
     return mean
+
+
+def _away(form: Lean, seed: int) -> float:
+    """What it costs, on the mean of a sample, that a VM stands on a host where that costs more than at home; 0: it costs nothing."""
+    from pro.placement.engines.anneal_kernels import movable
+
+    P, rng = form.packed, np.random.default_rng(seed)
+    vms, hosts = rng.choice(movable(form), SAMPLE), rng.integers(0, P[H], SAMPLE)
+    home = P[P[HOME] + vms]
+    costs = np.where(hosts != home, P[P[AWAY] + vms], 0)
+    for row in range(int(P[N_LINEAR])):
+        table = P[L_TABLE] + P[P[L_ROW] + row * P[V] + vms] * P[H]
+        costs += P[table + hosts] - P[table + home]
+    return float(costs[costs > 0].mean()) if (costs > 0).any() else 0.0
 
 
 def least_cost(form: Lean) -> float:

@@ -239,6 +239,12 @@ def _where_cost(P, v, h):
     return total
 
 
+@kernel(f(A, i, i, f))
+def _stand(P, v, h, leash):
+    """The same with `leash` for a VM that is not at home."""
+    return _where_cost(P, v, h) + (0.0 if h == P[P[HOME] + v] else leash)
+
+
 @kernel(yes(A, i, i))
 def _may(P, v, h):
     return P[ANYWHERE] == 1 or P[P[ALLOWED] + P[P[CLS] + v] * P[H] + h] == 1
@@ -605,13 +611,13 @@ EVEN_ODDS = log(2)
 """What costs less, in units of heat, would rather be accepted than not."""
 
 
-@dense(none(A, A, M2, M2, M2, F64, M2, M2, M, M, i, i, i, F64))
-def _coming(P, Q, F, W, FW, G, HC, R, TU, TW, v, lo, hi, out):
+@dense(none(A, A, M2, M2, M2, F64, M2, M2, M, M, f, i, i, i, F64))
+def _coming(P, Q, F, W, FW, G, HC, R, TU, TW, leash, v, lo, hi, out):
     """out[j] becomes what it costs that v comes to host lo + j, rare things not counted; NEVER where it may not."""
     n, e, hosts, home = W.shape[1], FW.shape[1], P[H], P[P[HOME] + v]
-    price = R[len(R) - 1, lo:hi]
+    price, away = R[len(R) - 1, lo:hi], P[P[AWAY] + v] + leash
     for j in range(len(price)):
-        out[j] = P[P[AWAY] + v] - price[j]
+        out[j] = away - price[j]
     for d in range(n):
         w, g = W[v, d], G[d]
         knot, room, slope = R[d, lo:hi], R[n + d, lo:hi], R[2 * n + d, lo:hi]
@@ -623,7 +629,7 @@ def _coming(P, Q, F, W, FW, G, HC, R, TU, TW, v, lo, hi, out):
         for j in range(len(room)):
             out[j] += g * max(0.0, room[j] + w)
     if lo <= home < hi:
-        out[home - lo] += HC[home, 2] - P[P[AWAY] + v] - _flight(F, G, FW, n, home, v, 1.0, v, 0.0)
+        out[home - lo] += HC[home, 2] - away - _flight(F, G, FW, n, home, v, 1.0, v, 0.0)
     for k in range(P[N_LINEAR]):
         at = P[L_TABLE] + P[P[L_ROW] + k * P[V] + v] * hosts
         row = P[at + lo : at + hi]
@@ -675,11 +681,11 @@ def _draw(out, n, base, heat, seed):
     return drawn
 
 
-@kernel(f(A, A, M3, M2, M2, M2, M2, F64, M, M, i, i))
-def _leaving(P, Q, S, W, F, FW, HC, G, TU, TW, v, a):
+@kernel(f(A, A, M3, M2, M2, M2, M2, F64, M, M, f, i, i))
+def _leaving(P, Q, S, W, F, FW, HC, G, TU, TW, leash, v, a):
     """What it costs that v leaves its host a, rare things not counted."""
     n, e = W.shape[1], FW.shape[1]
-    delta = _with(S, G, W, a, v, -1.0) - HC[a, 1] - _where_cost(P, v, a)
+    delta = _with(S, G, W, a, v, -1.0) - HC[a, 1] - _stand(P, v, a, leash)
     if e > 0:
         away = 0.0 if a == P[P[HOME] + v] else -1.0
         delta += _flight(F, G, FW, n, a, v, away, v, 0.0) - HC[a, 2]
@@ -691,12 +697,12 @@ def _leaving(P, Q, S, W, F, FW, HC, G, TU, TW, v, a):
     return delta
 
 
-@kernel(f(A, A, M3, M2, M2, M2, M2, F64, M, M, i, i, i))
-def _ousting(P, Q, S, W, F, FW, HC, G, TU, TW, v, a, w):
+@kernel(f(A, A, M3, M2, M2, M2, M2, F64, M, M, f, i, i, i))
+def _ousting(P, Q, S, W, F, FW, HC, G, TU, TW, leash, v, a, w):
     """What it costs that v goes from a to the host of w, and w to nowhere, rare things not counted."""
     n, e, h = W.shape[1], FW.shape[1], Q[Q[HOST] + w]
     delta = _with(S, G, W, a, v, -1.0) - HC[a, 1] + _with_two(S, G, W, h, v, w) - HC[h, 1]
-    delta += _where_cost(P, v, h) - _where_cost(P, v, a) - _where_cost(P, w, h)
+    delta += _stand(P, v, h, leash) - _stand(P, v, a, leash) - _stand(P, w, h, leash)
     if e > 0:
         away = 0.0 if a == P[P[HOME] + v] else -1.0
         come, leave = 0.0 if h == P[P[HOME] + v] else 1.0, 0.0 if h == P[P[HOME] + w] else -1.0
@@ -711,8 +717,8 @@ def _ousting(P, Q, S, W, F, FW, HC, G, TU, TW, v, a, w):
     return delta + G[n + e] * crowding
 
 
-@kernel(i(A, A, M3, M2, M2, M2, M2, F64, M, M, M2, F64, A, U64, f, i, i))
-def _scan(P, Q, S, W, F, FW, HC, G, TU, TW, R, out, counts, seed, heat, v, w):
+@kernel(i(A, A, M3, M2, M2, M2, M2, F64, M, M, M2, F64, A, U64, f, f, i, i))
+def _scan(P, Q, S, W, F, FW, HC, G, TU, TW, R, out, counts, seed, heat, leash, v, w):
     """Draw a host for v (w < 0), or for w while v takes its place, by heat bath over up to WINDOW hosts; -1: all stays.
 
     What is rare is done already if a host is returned, the rest is not. counts [0] hosts priced, [1] those within reach.
@@ -728,10 +734,10 @@ def _scan(P, Q, S, W, F, FW, HC, G, TU, TW, R, out, counts, seed, heat, v, w):
     if hi <= lo or (w >= 0 and (h == a or not _may(P, v, h))):
         return -1
     if w < 0:
-        base = _leaving(P, Q, S, W, F, FW, HC, G, TU, TW, v, a)
+        base = _leaving(P, Q, S, W, F, FW, HC, G, TU, TW, leash, v, a)
     else:
-        base = _ousting(P, Q, S, W, F, FW, HC, G, TU, TW, v, a, w)
-    _coming(P, Q, F, W, FW, G, HC, R, TU, TW, x, lo, hi, out)
+        base = _ousting(P, Q, S, W, F, FW, HC, G, TU, TW, leash, v, a, w)
+    _coming(P, Q, F, W, FW, G, HC, R, TU, TW, leash, x, lo, hi, out)
     for host in (a, h):  # exchanges are tried one by one
         if lo <= host < hi:
             out[host - lo] = NEVER
@@ -747,7 +753,7 @@ def _scan(P, Q, S, W, F, FW, HC, G, TU, TW, R, out, counts, seed, heat, v, w):
     return -1
 
 
-@entry(i(A, A, M3, M2, M2, M2, M2, F64, A, M, M, M2, A, A, A, A, M, A, U64, f, i, i, yes))
+@entry(i(A, A, M3, M2, M2, M2, M2, F64, A, M, M, M2, A, A, A, A, M, A, U64, f, f, i, i, yes))
 def anneal(
     P,
     Q,
@@ -769,6 +775,7 @@ def anneal(
     pick,
     seed,
     heat,
+    leash,
     best_cost,
     tries,
     homing_often,
@@ -805,7 +812,7 @@ def anneal(
         away = 0.0 if a == home_v else 1.0
         scan = (what < shifts or what >= returns) and scans[pick[order + x] * CLASSES // free] == 1
         if scan:
-            to = _scan(P, Q, S, W, F, FW, HC, G, TU, TW, R, out, priced, seed, heat, v, w)
+            to = _scan(P, Q, S, W, F, FW, HC, G, TU, TW, R, out, priced, seed, heat, leash, v, w)
             if w < 0:
                 c = pick[order + v] * CLASSES // free
                 tally[0, c] += priced[0]
@@ -856,9 +863,9 @@ def anneal(
                 if tabled:
                     delta += _tables(P, TU, TW, a, v, -1) + _tables(P, TU, TW, c, w, 1)
             crowding = _crowding(P, Q, w, h, c, -1, -1) + _crowding(P, Q, v, a, h, w, c)
-            delta += _where_cost(P, w, c) - _where_cost(P, w, h)
+            delta += _stand(P, w, c, leash) - _stand(P, w, h, leash)
         if not scan:
-            delta += G[crowd_price] * crowding + _where_cost(P, v, h) - _where_cost(P, v, a)
+            delta += G[crowd_price] * crowding + _stand(P, v, h, leash) - _stand(P, v, a, leash)
             most = delta - 2 * slack
             if Q[BAD] > 0:
                 most -= 4 * G[bad_price]

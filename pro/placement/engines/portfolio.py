@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,11 +55,22 @@ def best_of(
         best = min(found, key=problem.costs)
         found = [_run(together, problem, best, _part(stop, TOGETHER), s) for s in seeds]
         return min(found, key=problem.costs)
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
         jobs = [pool.submit(_run, engine, problem, start, _part(stop, 1 - TOGETHER), s) for s in seeds]
         best = min((job.result() for job in jobs), key=problem.costs)
         jobs = [pool.submit(_run, together, problem, best, _part(stop, TOGETHER), s) for s in seeds]
         return min((job.result() for job in jobs), key=problem.costs)
+
+
+def _end_with_parent() -> None:
+    """Whoever kills the one that asked does not leave its workers running: a worker ends when its parent has."""
+
+    def watch() -> None:
+        if (parent := parent_process()) is not None:
+            parent.join()
+            os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def _part(stop: Stop, share: float) -> Stop:
