@@ -86,6 +86,10 @@ FEW = 4
 HASTE = 3.0
 """Manners that keep close to home are fast: what they leave above the bound after a trial counts so many times, since in a long pass
 beside the others they gain less."""
+UNDONE = 0.001
+"""Who was never hot is done early: one that still leaves more than this share of all that could be won is stuck."""
+LOOK = 1_000
+"""So many tries for each VM are enough for a trial of theirs."""
 HARD = 1e9
 """A price that nothing pays: with `least` so high no row is ever broken."""
 MANNERS = (
@@ -152,7 +156,7 @@ class Anneal:
     manners: tuple[Manner, ...] = MANNERS
     name: str = "annealing"
     tries: int = 20_000
-    trial: float = 0.03
+    trial: float = 0.035
     end: float = 0.1
     clock: Callable[[], float] = time.monotonic
 
@@ -203,20 +207,28 @@ class Anneal:
         The end gets the square of what a trial won when it was cold over that and all that is left above a bound: the square, since a
         short pass has won little above.
         """
-        walk, least, spent = cooling.walk, least_cost(form), 0.0
+        walk, least, first, spent = cooling.walk, least_cost(form), cooling.walk.cost, 0.0
         left: list[float] = []
         falls: list[int] = []
         for manner in manners:
-            turn = spent + self.trial * (1 - TAIL)
+            share = self.trial
+            if manner.close and spent:
+                share = min(share, spent * LOOK * len(start) / (cooling.done * self.tries))
+            turn = spent + share * (1 - TAIL)
             cooling.walk_from(start, manner, spent, turn)
-            spent += self.trial
+            spent += share
             before = walk.cost
             cooling.cool(manner.cold * walk.unit, walk.last, turn, spent)
             left.append(walk.cost - least)
             falls.append(before - walk.cost)
             if cooling.done < FEW:
                 return spent, self.end, manners
-        ranked = sorted(range(len(manners)), key=lambda k: left[k] * (HASTE if manners[k].close else 1))
+        much = UNDONE * (first - least)
+
+        def rank(k: int) -> tuple[bool, float]:
+            return manners[k].near and left[k] > much, left[k] * (HASTE if manners[k].close else 1)
+
+        ranked = sorted(range(len(manners)), key=rank)
         won = falls[ranked[0]] / max(falls[ranked[0]] + left[ranked[0]], 1.0)
         return spent, min(max(won**2, self.end), MOST_END), [manners[k] for k in ranked]
 
