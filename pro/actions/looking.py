@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Any
 from pro.core.text import counted, minute, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
 
     from pro.config import Config
     from pro.fleet import Fleet
     from pro.workflow import Outlook, Tell
-
-
-OUTDATED = "what was learned is of an older PRO and is not used: `pro train`"
 
 
 def hotspots_document(outlook: Outlook, config: Config) -> dict[str, Any]:
@@ -168,25 +165,27 @@ def learning_line(root: Path, outlook: Outlook) -> str:
     from datetime import timedelta
 
     from pro.actions.training import days_of
-    from pro.forecast.taught import outdated
     from pro.heat.soon import LEAST_DAYS
-    from pro.stages import MODELS, trained
 
-    found = trained(root, outlook.now)
-    if found is not None:
-        return learnt_line(found[0])
-    if outdated(root / MODELS):
-        return OUTDATED
+    if (told := learnt_line(root, outlook.now)) is not None:
+        return told
     lacking = LEAST_DAYS - days_of(outlook.history)
     if lacking <= 0:
         return "nothing learned yet, and there are days enough: `pro train`"
     return f"too few days to learn from; enough from {outlook.now + timedelta(days=lacking):%Y-%m-%d %H:%M} UTC"
 
 
-def learnt_line(page: Mapping[str, Any]) -> str:
-    """What `page` ("models/1") says was learned."""
-    used = sum(bool(row["used"]) for row in page["heat"])
-    return f"learned from {page['days']:.1f} days up to {minute(page['until'])}: {used} of {len(page['heat'])} heat classifiers beat every simple rule"
+def learnt_line(root: Path, now: datetime) -> str | None:
+    """What `pro train` has left for a look at `now`; None where it has left nothing."""
+    from pro.forecast.taught import outdated
+    from pro.stages import MODELS, trained
+
+    found = trained(root, now)
+    if found is None:
+        return "what was learned is of an older PRO and is not used: `pro train`" if outdated(root / MODELS) else None
+    page = found[0]
+    good = f"{sum(bool(row['used']) for row in page['heat'])} of {len(page['heat'])}"
+    return f"learned from {page['days']:.1f} days up to {minute(page['until'])}: {good} heat classifiers beat every simple rule"
 
 
 def discover(url: str, store: Path | None) -> dict[str, Any]:

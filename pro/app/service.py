@@ -69,16 +69,14 @@ def recommend(store: Path, now: datetime | None, options: Options) -> Report:
 
 def learned(store: Path, now: datetime) -> str:
     """What `pro train` has left for a look at `now`."""
-    from pro.actions.looking import OUTDATED, learnt_line
-    from pro.forecast.taught import outdated
-    from pro.stages import MODELS, trained
+    from pro.actions.looking import learnt_line
 
-    found = trained(store, now)
-    if found is not None:
-        return f"{learnt_line(found[0])}."
-    if outdated(store / MODELS):
-        return f"{OUTDATED}."
-    return "Nothing learned yet. The command pro train says whether there is enough to learn from."
+    told = learnt_line(store, now)
+    return (
+        "Nothing learned yet. The command pro train says whether there is enough to learn from."
+        if told is None
+        else f"{told}."
+    )
 
 
 def downloads(report: Report) -> dict[str, tuple[bytes, str]]:

@@ -108,20 +108,23 @@ def save(folder: Path, page: Mapping[str, Any], arrays: Mapping[str, Any]) -> No
     write_atomically(folder / PAGE, (json.dumps(document, indent=1) + "\n").encode())
 
 
-def outdated(folder: Path) -> bool:
-    """Whether models lie there that an older PRO trained, so that `read` finds none."""
-    try:
-        with np.load(folder / ARRAYS, allow_pickle=False) as found:
-            return int(found["form"] if "form" in found.files else 1) != FORM
-    except (ValueError, OSError):
-        return False
-
-
 def read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
     """The page and the arrays; None where nothing was ever trained, a training was cut short, or an older PRO trained.
 
     Raises InputError for files that are not what `save` writes.
     """
+    found = _kept(folder)
+    return found[:2] if found is not None and found[2] == FORM else None
+
+
+def outdated(folder: Path) -> bool:
+    """Whether what lies there is whole, and of an older PRO: `read` finds none. Raises as `read` does."""
+    found = _kept(folder)
+    return found is not None and found[2] != FORM
+
+
+def _kept(folder: Path) -> tuple[dict[str, Any], dict[str, Any], int] | None:
+    """The page, the arrays, and what form they are of; None where nothing was ever trained, or a training was cut short."""
     import hashlib
     import io
 
@@ -136,7 +139,7 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
             return None
         with np.load(io.BytesIO(data), allow_pickle=False) as found:
             kept = {name: found[name] for name in found.files}
-            return (page, kept) if int(kept.pop("form", 1)) == FORM else None
+            return page, kept, int(kept.pop("form", 1))
     except (KeyError, TypeError, ValueError, OSError) as error:
         raise InputError(
             f"the trained models cannot be read ({error})", expected="`pro train` again, or delete them", where=folder

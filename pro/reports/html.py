@@ -89,6 +89,7 @@ def _context(report: Report) -> dict[str, Any]:
         "failures": answers.failures(report).rows,
         "gains": answers.gains(report).rows,
         "soon": tables.soon(report),
+        "soon_means": words.soon(report),
         "likely": tables.LIKELY,
     }
 

@@ -96,6 +96,14 @@ def headline(report: Report) -> str:
     return f"{wrong or cool}; {cost} {_effect(report)}."
 
 
+def soon(report: Report) -> str:
+    """What the probabilities of trained classifiers mean."""
+    return (
+        f"How likely a host is to stay above {percent(report.threshold)} for a quarter of an hour, by classifiers trained on these "
+        "counters. Only those are used that beat every simple rule on days they had not seen."
+    )
+
+
 def failover(report: Report) -> str:
     """Which hosts may fail with the plan, and today where that is different; "" where nobody asked."""
     if report.failover is None:

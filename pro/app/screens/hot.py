@@ -16,11 +16,7 @@ def within_hours() -> None:
     """What trained classifiers say; nothing where there are none."""
     if not report.soon:
         return
-    components.section(
-        "Within hours, by what was learned",
-        f"How likely a host is to stay above {words.percent(report.threshold)} for a quarter of an hour, by classifiers trained on "
-        "these counters that beat every simple rule on days they had not seen.",
-    )
+    components.section("Within hours, by what was learned", words.soon(report))
     likely = tables.soon(report)
     if likely.rows:
         shown = [c.name for c in likely.columns if c.name != "host_id"]
