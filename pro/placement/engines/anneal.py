@@ -68,7 +68,7 @@ class Manner:
 
     def at_home(self) -> Manner:
         """The same for problems where many small VMs share a host whose room in flight is limited: while it is hot they wander,
-        and what they hold in flight leaves no room for large ones."""
+        and what they hold in flight leaves no room for large ones. Who is never hot does not wander."""
         return self if self.near else replace(self, most=CHEAP * self.hot, homing=True)
 
 
@@ -99,6 +99,20 @@ MANNERS = (
     Manner(1.0, mild=0.016, cold=0.0001, leash=8.0),
     Manner(0.3, mild=0.03, cold=0.003, scan=0.05, near=True),
 )
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a short pass left above the bound, and how much it won when it was cold."""
+
+    manner: Manner
+    left: float
+    fall: int
+
+    def rank(self, much: float) -> tuple[bool, float]:
+        """To sort by, the best first. `much`: what there was to win."""
+        stuck = self.manner.near and self.left > UNDONE * much
+        return stuck, self.left * (HASTE if self.manner.close else 1)
 
 
 @dataclass
@@ -143,12 +157,12 @@ class Cooling:
 class Anneal:
     """Simulated annealing over shifts and exchanges of VMs (kernels in anneal_kernels.py).
 
-    It minimises one tier: the first that costs anything at the start. `tries` proposals are one step. Heat is in mean costs of
-    a bad shift. A pass begins at the start and falls from hot to cold. Which manner of walking is best differs from problem
-    to problem: each of `manners` gets a short pass of `trial` of the time, the one that came lowest a long one (or several passes;
-    `ENOUGH`), and a last part cools the best of all to no heat at all. How much of the time this gets, at least `end`, the trials
-    tell too: where only whether a VM moves at all is left to decide, nearly all is won when it is cold. With a limit of steps the
-    share is that of the steps. `clock` is what `Stop.seconds` is measured on.
+    It minimises one tier: the first that costs anything at the start. `tries` proposals are one step. A pass begins at the start and
+    falls from hot to cold. Which manner of walking is best differs from problem to problem: each of `manners` gets a short pass of
+    `trial` of the time (those close to home of `LOOK` tries for each VM at most), the one that came lowest a long one (or several
+    passes; `ENOUGH`), and a last part cools the best of all to no heat at all. How much of the time this gets, at least `end`, the
+    trials tell too: where only whether a VM moves at all is left to decide, nearly all is won when it is cold. With a limit of steps
+    the share is that of the steps. `clock` is what `Stop.seconds` is measured on.
 
     Hard rows may be broken on the way, at prices that adapt (strategic oscillation, Glover 1989); what is returned breaks none.
     """
@@ -208,8 +222,7 @@ class Anneal:
         short pass has won little above.
         """
         walk, least, first, spent = cooling.walk, least_cost(form), cooling.walk.cost, 0.0
-        left: list[float] = []
-        falls: list[int] = []
+        trials: list[Trial] = []
         for manner in manners:
             share = self.trial
             if manner.close and spent:
@@ -219,18 +232,13 @@ class Anneal:
             spent += share
             before = walk.cost
             cooling.cool(manner.cold * walk.unit, walk.last, turn, spent)
-            left.append(walk.cost - least)
-            falls.append(before - walk.cost)
+            trials.append(Trial(manner, walk.cost - least, before - walk.cost))
             if cooling.done < FEW:
                 return spent, self.end, manners
-        much = UNDONE * (first - least)
-
-        def rank(k: int) -> tuple[bool, float]:
-            return manners[k].near and left[k] > much, left[k] * (HASTE if manners[k].close else 1)
-
-        ranked = sorted(range(len(manners)), key=rank)
-        won = falls[ranked[0]] / max(falls[ranked[0]] + left[ranked[0]], 1.0)
-        return spent, min(max(won**2, self.end), MOST_END), [manners[k] for k in ranked]
+        trials.sort(key=lambda trial: trial.rank(first - least))
+        best = trials[0]
+        won = best.fall / max(best.fall + best.left, 1.0)
+        return spent, min(max(won**2, self.end), MOST_END), [trial.manner for trial in trials]
 
 
 class Walk:
