@@ -16,7 +16,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pro.placement.engines import anneal
-from pro.placement.engines.anneal import Anneal, Cooling, Manner, Walk, least_cost
+from pro.placement.engines.anneal import Anneal, Cooling, Manner, Trial, Walk, least_cost
 from pro.placement.language import (
     AtLeast,
     Limit,
@@ -136,6 +136,36 @@ def test_where_nothing_worse_is_accepted_the_cost_never_rises(
         walk.run(1e-6, 50)
         assert counted() <= cost
         cost = counted()
+
+
+LEASHED = {
+    "nobody leaves home for nothing": ([[0, 0, 0]], [0], [0], [0]),
+    "who is away pays for it once, wherever that is": ([[20, 5, 0]], [0], [1], [2]),
+    "who makes way for another that is away as well": ([[50, 9, 0, 50], [50, 50, 0, 3]], [0, 0], [1, 2], [2, 3]),
+}
+"""What VMs cost on hosts of one slot (all but the first), where they are at home, where they stand, and where they are to end."""
+
+
+@given(st.integers(1, 2**16))
+@pytest.mark.parametrize("case", LEASHED)
+def test_hosts_that_are_priced_at_once_know_of_the_leash(case: str, seed: int) -> None:
+    """Where nothing worse is accepted, being away costs 7, and no shift is priced alone."""
+    from pro.placement.engines.anneal_kernels import HOST
+    from pro.placement.engines.lean import lean
+
+    table, home, begin, end = (np.array(part) for part in LEASHED[case])
+    vms, hosts = table.shape
+    slots = np.where(np.arange(hosts) == 0, vms, 1)[:, None]
+    room = Limit(np.arange(vms), np.ones((vms, 1)), np.arange(hosts), 0 * slots, slots, "after", "slots")
+    goal = Tier("goal", (Linear(np.zeros(vms), table, np.arange(vms), "where"),))
+    walk = Walk(lean(Problem(home, hosts, np.ones(vms, bool), (room,), (goal,)), 0), home, np.array([seed], np.uint64))
+    walk.begin(begin, Manner(0.0, least=1e12, scan=2.0, leash=7e6))
+    for _ in range(8):
+        walk.run(1e-6, 200)
+        state = walk.arrays[1]
+        here = state[state[HOST] : state[HOST] + vms]
+        assert begin.tolist() != end.tolist() or here.tolist() == end.tolist()
+    assert here.tolist() == end.tolist()
 
 
 @given(st.integers(1, 2**16))
@@ -317,6 +347,35 @@ def test_where_there_is_time_for_more_than_one_pass_the_two_best_manners_take_tu
     assert then == (then[:2] * 4)[:passes]
     assert len(set(then)) == min(passes, 2)
     assert problem.costs(found) < problem.costs(problem.home)
+
+
+def test_what_is_left_by_who_keeps_close_to_home_counts_more_and_who_is_stuck_comes_last() -> None:
+    hot, leashed, near = Manner(4.0), Manner(1.0, leash=8.0), Manner(0.3, near=True)
+    much, by = 1e6, anneal.HASTE
+
+    def order(*trials: Trial) -> list[Manner]:
+        return [trial.manner for trial in sorted(trials, key=lambda trial: trial.rank(much))]
+
+    assert order(Trial(hot, 100, 0), Trial(leashed, 101 / by, 0)) == [hot, leashed]
+    assert order(Trial(hot, 100, 0), Trial(leashed, 99 / by, 0)) == [leashed, hot]
+    left = anneal.UNDONE * much
+    assert order(Trial(hot, 10 * by * left, 0), Trial(near, left, 0)) == [near, hot]
+    assert order(Trial(hot, 10 * by * left, 0), Trial(near, left + 1, 0)) == [hot, near]
+
+
+@pytest.mark.parametrize("manners", [(Manner(1.0),), (Manner(1.0, leash=8.0),), ()])
+def test_it_ends_at_the_heat_of_one_migration(monkeypatch: pytest.MonkeyPatch, manners: tuple[Manner, ...]) -> None:
+    walked: list[Manner] = []
+    again = Cooling.again
+
+    def noted(self: Cooling, manner: Manner, since: float, until: float) -> None:
+        walked.append(manner)
+        again(self, manner, since, until)
+
+    monkeypatch.setattr(Cooling, "again", noted)
+    Anneal(manners, tries=100).improve(_plain(), _plain().home, FEW, np.random.default_rng(1))
+    first = anneal.HOMING if any(m.close for m in manners) else anneal.AGAIN
+    assert walked == [first, anneal.HOMING]
 
 
 def _plain() -> Problem:
