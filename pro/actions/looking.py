@@ -182,7 +182,11 @@ def learnt_line(root: Path, now: datetime) -> str | None:
 
     found = trained(root, now)
     if found is None:
-        return "what was learned is of an older PRO and is not used: `pro train`" if outdated(root / MODELS) else None
+        return (
+            "what was learned is of an older PRO and is not used before `pro train` runs again"
+            if outdated(root / MODELS)
+            else None
+        )
     page = found[0]
     good = f"{sum(bool(row['used']) for row in page['heat'])} of {len(page['heat'])}"
     return f"learned from {page['days']:.1f} days up to {minute(page['until'])}: {good} heat classifiers beat every simple rule"

@@ -72,11 +72,9 @@ def learned(store: Path, now: datetime) -> str:
     from pro.actions.looking import learnt_line
 
     told = learnt_line(store, now)
-    return (
-        "Nothing learned yet. The command pro train says whether there is enough to learn from."
-        if told is None
-        else f"{told}."
-    )
+    if told is None:
+        return "Nothing learned yet. The command pro train says whether there is enough to learn from."
+    return f"{told[0].upper()}{told[1:]}.".replace("`", "")
 
 
 def downloads(report: Report) -> dict[str, tuple[bytes, str]]:
