@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pro.placement.engines.lean import AWAY, HOME, L_ROW, L_TABLE, N_LINEAR, H, V
+from pro.placement.engines.lean import AWAY, HOME, L_AT, L_TABLE, N_LINEAR, H
 from pro.placement.language import Soft
 from pro.placement.problem import Stop
 
@@ -250,15 +250,16 @@ class Walk:
     """
 
     def __init__(self, form: Lean, start: Ints, seed: NDArray[np.uint64]) -> None:
-        from pro.placement.engines.anneal_kernels import CLASSES, COST, probe
+        from pro.placement.engines.anneal_kernels import CLASSES, COST, WINDOW, probe
 
         self._form, self._seed = form, seed
         prices = form.weight.shape[1] + form.flight.shape[1] + 2
         self._prices = np.ones(prices)
         self._seen, self._looks = np.zeros(prices, np.int64), np.zeros(1, np.int64)
         self._tally, self.accepted = np.zeros((2, CLASSES), np.int64), np.zeros(CLASSES)
-        self.best = start.astype(np.int64)
+        self.best, self._manner = start.astype(np.int64), Manner(1.0)
         self._log = np.zeros(len(start) + 1, np.int64)
+        self._room = np.zeros(WINDOW), np.zeros(2, np.int64)
         self.settle(start)
         self.cost = int(self.arrays[1][COST])
         deltas = np.zeros(2_000)
@@ -268,7 +269,6 @@ class Walk:
         self.last = min(LAST, LEAST * self._away)
         self._mean = np.concatenate([_mean(form.weight), _mean(form.flight), [0.25, 0.25]])
         self._pick = _by_size(form)
-        self._manner = Manner(1.0)
         self._choose()
         self._won = (self.cost, self.best.copy())
         self.begin(start, self._manner)
@@ -305,7 +305,7 @@ class Walk:
             form.packed, state_of(form), dense, form.weight.astype(np.float64), -form.flight_upper.astype(np.float64),
             form.flight.astype(np.float64), np.zeros((len(form.upper), 3)), prices, np.zeros(len(prices) + 1, np.int64),
             np.zeros((len(form.upper), form.tabled.shape[1]), np.int64), form.tabled,
-            np.zeros((3 * form.weight.shape[1] + form.flight.shape[1] + 1, len(form.upper))),
+            np.zeros((3 * form.weight.shape[1] + form.flight.shape[1] + 1, len(form.upper) if self._manner.scan else 0)),
         )  # fmt: skip
         settle(*self.arrays, host_of.astype(np.int64))
         self._log[0] = len(self._log)
@@ -316,7 +316,7 @@ class Walk:
         from pro.placement.engines.anneal_kernels import BAD, HOST, adapt, anneal
 
         self.cost = anneal(
-            *self.arrays, self.best, self._log, self._seen, self._looks, self._tally, self._pick, self._seed,
+            *self.arrays, *self._room, self.best, self._log, self._seen, self._looks, self._tally, self._pick, self._seed,
             heat, self._manner.leash * heat, self.cost, tries, self._manner.homing,
         )  # fmt: skip
         manner = self._manner
@@ -368,7 +368,7 @@ def _away(form: Lean, seed: int) -> float:
     home = P[P[HOME] + vms]
     costs = np.where(hosts != home, P[P[AWAY] + vms], 0)
     for row in range(int(P[N_LINEAR])):
-        table = P[L_TABLE] + P[P[L_ROW] + row * P[V] + vms] * P[H]
+        table = P[L_TABLE] + P[P[L_AT] + vms * P[N_LINEAR] + row]
         costs += P[table + hosts] - P[table + home]
     return float(costs[costs > 0].mean()) if (costs > 0).any() else 0.0
 
@@ -381,7 +381,7 @@ def least_cost(form: Lean) -> float:
 
 def _by_size(form: Lean) -> Ints:
     """Room for a table of odds, where each class of size begins, movable VMs from the largest cost of use down, and the place of
-    each VM among them."""
+    each VM among them, its class, and which classes are scanned."""
     from pro.placement.engines.anneal_kernels import CLASSES, TABLE, movable
 
     free = movable(form)
@@ -390,5 +390,6 @@ def _by_size(form: Lean) -> Ints:
     place = np.zeros(len(form.weight), np.int64)
     place[order] = np.arange(len(order))
     first = np.arange(CLASSES + 1) * len(order) // CLASSES
+    kind = place * CLASSES // max(len(order), 1)
     scans = np.zeros(CLASSES, np.int64)
-    return np.concatenate([np.zeros(TABLE, np.int64), first, order, place, scans]).astype(np.int64)
+    return np.concatenate([np.zeros(TABLE, np.int64), first, order, place, kind, scans]).astype(np.int64)

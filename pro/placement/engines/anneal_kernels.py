@@ -13,7 +13,7 @@ capacity, slope. W (V, D) weights. F (H, E), FW (V, E): use less capacity in fli
 use, the same with the price of what is over capacity, the price of what is over in flight. G (D + E + 2): price of one unit over
 capacity, in flight, of one VM too many in a crowd, of BAD. OV (D + E + 2): on how many hosts each is over, VMs too many in crowds,
 and last how many of all these there are. TU (H, T), TW (V, T): use and weights of dimensions with many knots. R (3 D + E + 1, H): S and F
-turned, so that many hosts are priced at once, and the price of each host as it is.
+turned, so that many hosts are priced at once, and the price of each host as it is; without columns where nobody does so.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from math import exp, log
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import boolean, float64, int64, njit, uint64, void
+from numba import boolean, float64, int64, uint64, void
 
+from pro.placement.engines.compiled import entry, kernel, small
 from pro.placement.engines.flat import AT_LEAST, DURING, MOVED, NEAR, TOGETHER
 from pro.placement.engines.lean import (
     ALLOWED,
@@ -40,12 +41,12 @@ from pro.placement.engines.lean import (
     B_START,
     B_UPPER,
     B_WHEN,
-    C_CROWD,
+    C_AT,
     C_PTR,
     C_UPPER,
     CLS,
     HOME,
-    L_ROW,
+    L_AT,
     L_TABLE,
     MOVABLE,
     N_GROUP,
@@ -93,9 +94,8 @@ if TYPE_CHECKING:
 
 A, M, U64, F64, i, f, yes, none = int64[::1], int64[:, ::1], uint64[::1], float64[::1], int64, float64, boolean, void
 M2, M3 = float64[:, ::1], float64[:, :, ::1]
-entry = partial(njit, cache=True, error_model="numpy", nogil=True)
-kernel = partial(njit, cache=True, error_model="numpy", nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 dense = partial(kernel, fastmath={"reassoc", "nsz", "nnan", "ninf", "contract"})
+small_dense = partial(dense, forceinline=True)
 
 HOST, CROWD, COUNT, SPREAD, LONELY, USE, OPENED, MOVED_VMS, MOST, GONE, PLACE, N_GONE, BAD, COST = range(14)
 
@@ -118,7 +118,7 @@ def movable(lean: Lean) -> Ints:
     return P[P[MOVABLE] : P[MOVABLE] + P[N_MOVABLE]]
 
 
-@kernel(i(A, i, i))
+@small(i(A, i, i))
 def _item(P, scope, h):
     return P[P[SCOPE] + scope * P[H] + h]
 
@@ -140,7 +140,7 @@ def _table(P, d, h, u):
     return P[at + 3 * lo - 2] * u - P[at + 3 * lo - 1]
 
 
-@dense(f(M3, F64, M2, i, i, f))
+@small_dense(f(M3, F64, M2, i, i, f))
 def _with(S, G, W, h, v, sign):
     """Price of host h's use when v's weights are added (sign 1) or taken (-1)."""
     total = 0.0
@@ -150,7 +150,7 @@ def _with(S, G, W, h, v, sign):
     return total
 
 
-@dense(f(M3, F64, M2, i, i, i))
+@small_dense(f(M3, F64, M2, i, i, i))
 def _with_two(S, G, W, h, v, w):
     """Price of host h's use when v comes and w goes."""
     total = 0.0
@@ -160,7 +160,7 @@ def _with_two(S, G, W, h, v, w):
     return total
 
 
-@dense(f(M2, F64, M2, i, i, i, f, i, f))
+@small_dense(f(M2, F64, M2, i, i, i, f, i, f))
 def _flight(F, G, FW, first, h, v, a, w, b):
     """Price of host h in flight with `a` times v's weights and `b` times w's more; `first` is where its prices begin in G."""
     total = 0.0
@@ -189,7 +189,7 @@ def _tables_two(P, TU, TW, h, v, w):
     return total
 
 
-@kernel(none(A, M3, M2, M2, F64, M2, i))
+@small_dense(none(A, M3, M2, M2, F64, M2, i))
 def _reprice(P, S, F, HC, G, R, h):
     """The cached prices of host h."""
     cost, price, flight = 0.0, 0.0, 0.0
@@ -201,25 +201,27 @@ def _reprice(P, S, F, HC, G, R, h):
     for d in range(F.shape[1]):
         flight += G[n + d] * max(0.0, F[h, d])
     HC[h, 0], HC[h, 1], HC[h, 2] = cost, price, flight
-    R[len(R) - 1, h] = price + flight
+    if R.shape[1] > 0:
+        R[len(R) - 1, h] = price + flight
 
 
-@kernel(i(A, A, i, i))
-def _in_crowd(P, Q, v, c):
+@small(i(A, A, i, i))
+def _in_crowd(P, Q, v, at):
+    """Whether v belongs to the crowd whose counters begin there."""
     for m in range(P[P[C_PTR] + v], P[P[C_PTR] + v + 1]):
-        if P[P[C_CROWD] + m] == c:
+        if P[P[C_AT] + m] == at:
             return 1
     return 0
 
 
-@kernel(i(A, A, i, i, i, i, i))
+@small(i(A, A, i, i, i, i, i))
 def _crowding(P, Q, v, a, h, w, c):
     """By how many VMs crowds are fuller when v goes from a to h, w having gone from h to c before (w -1: nobody has)."""
     change = 0
     for m in range(P[P[C_PTR] + v], P[P[C_PTR] + v + 1]):
-        crowd = P[P[C_CROWD] + m]
-        at = Q[CROWD] + crowd * P[H]
-        upper, there, here = P[P[C_UPPER] + crowd], Q[at + h], Q[at + a]
+        crowd = P[P[C_AT] + m]
+        at, upper = Q[CROWD] + crowd, P[P[C_UPPER] + m]
+        there, here = Q[at + h], Q[at + a]
         if w >= 0 and _in_crowd(P, Q, w, crowd) == 1:
             there -= 1
             if c == a:
@@ -228,24 +230,24 @@ def _crowding(P, Q, v, a, h, w, c):
     return change
 
 
-@kernel(i(A, i, i))
+@small(i(A, i, i))
 def _where_cost(P, v, h):
     """Cost of v standing on h, whoever else does."""
     total = 0
     if h != P[P[HOME] + v]:
         total += P[P[AWAY] + v]
     for n in range(P[N_LINEAR]):
-        total += P[P[L_TABLE] + P[P[L_ROW] + n * P[V] + v] * P[H] + h]
+        total += P[P[L_TABLE] + P[P[L_AT] + v * P[N_LINEAR] + n] + h]
     return total
 
 
-@kernel(f(A, i, i, f))
+@small(f(A, i, i, f))
 def _stand(P, v, h, leash):
     """The same with `leash` for a VM that is not at home."""
     return _where_cost(P, v, h) + (0.0 if h == P[P[HOME] + v] else leash)
 
 
-@kernel(yes(A, i, i))
+@small(yes(A, i, i))
 def _may(P, v, h):
     return P[ANYWHERE] == 1 or P[P[ALLOWED] + P[P[CLS] + v] * P[H] + h] == 1
 
@@ -421,7 +423,7 @@ def _rarely(P, Q, v, a, h, w, c, bad_price, room):
     return False
 
 
-@kernel(uint64(U64))
+@small(uint64(U64))
 def _next(seed):
     x = seed[0]
     x ^= x << np.uint64(13)
@@ -431,17 +433,17 @@ def _next(seed):
     return x
 
 
-@kernel(i(U64, i))
+@small(i(U64, i))
 def _below(seed, n):
     return np.int64(((_next(seed) >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))
 
 
-@kernel(f(U64))
+@small(f(U64))
 def _chance(seed):
     return float(_next(seed) >> np.uint64(11)) * 1.1102230246251565e-16
 
 
-@kernel(none(A, A, A, A, i))
+@small(none(A, A, A, A, i))
 def _note(P, Q, best, log, v):
     """Remember that v has moved since `best` was written; log[0] counts, and passes V when too many did."""
     n = log[0]
@@ -467,7 +469,7 @@ def _go(P, Q, S, W, F, FW, HC, G, OV, TU, TW, R, v, a, h):
     """Move v from a (-1: nowhere) to h in all that is dense, crowds and HOST, and add to the cost what that changes."""
     home = P[P[HOME] + v]
     n, e = W.shape[1], FW.shape[1]
-    change = 0.0
+    change, over = 0.0, 0
     for host, sign in ((h, 1.0), (a, -1.0)):
         if host < 0:
             continue
@@ -480,29 +482,31 @@ def _go(P, Q, S, W, F, FW, HC, G, OV, TU, TW, R, v, a, h):
             was = int(S[1, host, d] > 0)
             S[0, host, d] += w
             S[1, host, d] += w
-            R[d, host] += w
-            R[n + d, host] += w
             by = int(S[1, host, d] > 0) - was
             OV[d] += by
-            OV[n + e + 2] += by
+            over += by
         if host != home:
             for d in range(e):
                 was = int(F[host, d] > 0)
                 F[host, d] += sign * FW[v, d]
-                R[3 * n + d, host] += sign * FW[v, d]
                 by = int(F[host, d] > 0) - was
                 OV[n + d] += by
-                OV[n + e + 2] += by
+                over += by
+        if R.shape[1] > 0:
+            for d in range(n):
+                R[d, host], R[n + d, host] = S[0, host, d], S[1, host, d]
+            for d in range(e):
+                R[3 * n + d, host] = F[host, d]
         _reprice(P, S, F, HC, G, R, host)
         change += HC[host, 0]
         for m in range(P[P[C_PTR] + v], P[P[C_PTR] + v + 1]):
-            crowd = P[P[C_CROWD] + m]
-            at = Q[CROWD] + crowd * P[H] + host
-            was = max(0, Q[at] - P[P[C_UPPER] + crowd])
+            at, upper = Q[CROWD] + P[P[C_AT] + m] + host, P[P[C_UPPER] + m]
+            was = max(0, Q[at] - upper)
             Q[at] += int(sign)
-            by = max(0, Q[at] - P[P[C_UPPER] + crowd]) - was
+            by = max(0, Q[at] - upper) - was
             OV[n + e] += by
-            OV[n + e + 2] += by
+            over += by
+    OV[n + e + 2] += over
     Q[COST] += np.int64(np.rint(change))
     Q[Q[HOST] + v] = h
     was_away, is_away = a >= 0 and a != home, h != home
@@ -541,10 +545,11 @@ def settle(P, Q, S, W, F, FW, HC, G, OV, TU, TW, R, host_of):
         for d in range(e_all):
             F[P[P[HOME] + v], d] += FW[v, d]
     for h in range(P[H]):
-        for d in range(d_all):
-            R[d, h], R[d_all + d, h], R[2 * d_all + d, h] = S[0, h, d], S[1, h, d], S[2, h, d]
-        for d in range(e_all):
-            R[3 * d_all + d, h] = F[h, d]
+        if R.shape[1] > 0:
+            for d in range(d_all):
+                R[d, h], R[d_all + d, h], R[2 * d_all + d, h] = S[0, h, d], S[1, h, d], S[2, h, d]
+            for d in range(e_all):
+                R[3 * d_all + d, h] = F[h, d]
         for d in range(d_all):
             by = int(S[1, h, d] > 0)
             OV[d] += by
@@ -566,7 +571,7 @@ CLASSES = 16
 TABLE = 1024
 
 
-@kernel(i(A, U64))
+@small(i(A, U64))
 def _pick(pick, seed):
     """A VM, by the odds of its class of size; see `anneal`."""
     c = pick[_below(seed, TABLE)]
@@ -576,7 +581,7 @@ def _pick(pick, seed):
     return pick[TABLE + CLASSES + 1 + first + _below(seed, n)]
 
 
-@kernel(i(A, U64, i, i))
+@small(i(A, U64, i, i))
 def _alike(pick, seed, v, free):
     """A VM of about the size of v."""
     order = TABLE + CLASSES + 1
@@ -631,17 +636,13 @@ def _coming(P, Q, F, W, FW, G, HC, R, TU, TW, leash, v, lo, hi, out):
     if lo <= home < hi:
         out[home - lo] += HC[home, 2] - away - _flight(F, G, FW, n, home, v, 1.0, v, 0.0)
     for k in range(P[N_LINEAR]):
-        at = P[L_TABLE] + P[P[L_ROW] + k * P[V] + v] * hosts
+        at = P[L_TABLE] + P[P[L_AT] + v * P[N_LINEAR] + k]
         row = P[at + lo : at + hi]
         for j in range(len(row)):
             out[j] += row[j]
     for m in range(P[P[C_PTR] + v], P[P[C_PTR] + v + 1]):
-        crowd = P[P[C_CROWD] + m]
-        there, upper, g = (
-            Q[Q[CROWD] + crowd * hosts + lo : Q[CROWD] + crowd * hosts + hi],
-            P[P[C_UPPER] + crowd],
-            G[n + e],
-        )
+        at, upper, g = Q[CROWD] + P[P[C_AT] + m], P[P[C_UPPER] + m], G[n + e]
+        there = Q[at + lo : at + hi]
         for j in range(len(there)):
             out[j] += g if there[j] >= upper else 0.0
     if TW.shape[1] > 0:
@@ -692,8 +693,7 @@ def _leaving(P, Q, S, W, F, FW, HC, G, TU, TW, leash, v, a):
     if TW.shape[1] > 0:
         delta += _tables(P, TU, TW, a, v, -1)
     for m in range(P[P[C_PTR] + v], P[P[C_PTR] + v + 1]):
-        crowd = P[P[C_CROWD] + m]
-        delta -= G[n + e] * int(Q[Q[CROWD] + crowd * P[H] + a] > P[P[C_UPPER] + crowd])
+        delta -= G[n + e] * int(Q[Q[CROWD] + P[P[C_AT] + m] + a] > P[P[C_UPPER] + m])
     return delta
 
 
@@ -712,8 +712,7 @@ def _ousting(P, Q, S, W, F, FW, HC, G, TU, TW, leash, v, a, w):
         delta += _tables(P, TU, TW, a, v, -1) + _tables_two(P, TU, TW, h, v, w)
     crowding = _crowding(P, Q, v, a, h, w, -1)
     for m in range(P[P[C_PTR] + w], P[P[C_PTR] + w + 1]):
-        crowd = P[P[C_CROWD] + m]
-        crowding -= int(Q[Q[CROWD] + crowd * P[H] + h] > P[P[C_UPPER] + crowd])
+        crowding -= int(Q[Q[CROWD] + P[P[C_AT] + m] + h] > P[P[C_UPPER] + m])
     return delta + G[n + e] * crowding
 
 
@@ -753,7 +752,7 @@ def _scan(P, Q, S, W, F, FW, HC, G, TU, TW, R, out, counts, seed, heat, leash, v
     return -1
 
 
-@entry(i(A, A, M3, M2, M2, M2, M2, F64, A, M, M, M2, A, A, A, A, M, A, U64, f, f, i, i, yes))
+@entry(i(A, A, M3, M2, M2, M2, M2, F64, A, M, M, M2, F64, A, A, A, A, A, M, A, U64, f, f, i, i, yes))
 def anneal(
     P,
     Q,
@@ -767,6 +766,8 @@ def anneal(
     TU,
     TW,
     R,
+    out,
+    priced,
     best,
     log_,
     seen,
@@ -784,46 +785,48 @@ def anneal(
 
     Of 16 proposals 6 shift a VM anywhere, 2 send one home, 3 exchange two, 3 put one in the place of another that goes home
     and 2 of another that goes anywhere. Going home is what frees room that is held at both ends of a move; where such room
-    is limited, small VMs that wander fill it; with `homing_often` more go home (4, 4, 2, 4, 2).
+    is limited, small VMs that wander fill it; with `homing_often` more go home (4, 4, 2, 4, 2). Kinds come in a fixed turn, which the
+    processor learns to foresee. `out` and `priced` are room for `_scan`.
     """
     free, hosts, rare, slack = P[N_MOVABLE], P[H], P[RARE] == 1, float(P[SLACK])
     n, e = W.shape[1], FW.shape[1]
     tabled = TW.shape[1] > 0
     shifts, homes, swaps, returns = (4, 8, 10, 14) if homing_often else (6, 8, 11, 14)
     crowd_price, bad_price, order = n + e, n + e + 1, TABLE + CLASSES + 1 + free
-    scans = pick[order + P[V] :]
-    out, priced = np.empty(WINDOW), np.empty(2, np.int64)
+    kinds, scans = pick[order + P[V] : order + 2 * P[V]], pick[order + 2 * P[V] :]
+    host_of, home_of = Q[Q[HOST] : Q[HOST] + P[V]], P[P[HOME] : P[HOME] + P[V]]
+    movable, gone = P[P[MOVABLE] : P[MOVABLE] + free], Q[Q[GONE] : Q[GONE] + P[V]]
     for t in range(tries):
         if t & 63 == 0:
             counts[0] += 1
             for d in range(n + e + 1):
                 seen[d] += int(OV[d] > 0)
             seen[bad_price] += int(Q[BAD] > 0)
-        what = _below(seed, 16)
+        what = t * 7 & 15
         homing = shifts <= what < homes or swaps <= what < returns
         if homing and Q[N_GONE] == 0:
             continue
-        x = Q[Q[GONE] + _below(seed, Q[N_GONE])] if homing else _pick(pick, seed)
+        x = gone[_below(seed, Q[N_GONE])] if homing else _pick(pick, seed)
         v, w, c = x, -1, -1
         if what >= homes:
-            v, w = _alike(pick, seed, x, free) if what < swaps - 1 else P[P[MOVABLE] + _below(seed, free)], x
-        a = Q[Q[HOST] + v]
-        home_v = P[P[HOME] + v]
+            v, w = _alike(pick, seed, x, free) if what < swaps - 1 else movable[_below(seed, free)], x
+        a = host_of[v]
+        home_v = home_of[v]
         away = 0.0 if a == home_v else 1.0
-        scan = (what < shifts or what >= returns) and scans[pick[order + x] * CLASSES // free] == 1
+        scan = (what < shifts or what >= returns) and scans[kinds[x]] == 1
         if scan:
             to = _scan(P, Q, S, W, F, FW, HC, G, TU, TW, R, out, priced, seed, heat, leash, v, w)
             if w < 0:
-                c = pick[order + v] * CLASSES // free
+                c = kinds[v]
                 tally[0, c] += priced[0]
                 tally[1, c] += priced[1]
             if to < 0:
                 continue
-            h, c = (to, -1) if w < 0 else (Q[Q[HOST] + w], to)
+            h, c = (to, -1) if w < 0 else (host_of[w], to)
         elif what < homes:
             h = home_v if homing else _below(seed, hosts)
             if what < shifts:
-                tally[0, pick[order + v] * CLASSES // free] += 1
+                tally[0, kinds[v]] += 1
             if h == a or not _may(P, v, h):
                 continue
             delta = _with(S, G, W, a, v, -1.0) + _with(S, G, W, h, v, 1.0) - HC[a, 1] - HC[h, 1]
@@ -835,8 +838,8 @@ def anneal(
                 delta += _tables(P, TU, TW, a, v, -1) + _tables(P, TU, TW, h, v, 1)
             crowding = _crowding(P, Q, v, a, h, -1, -1)
         else:
-            h = Q[Q[HOST] + w]
-            home_w = P[P[HOME] + w]
+            h = host_of[w]
+            home_w = home_of[w]
             c = a
             if what >= swaps:
                 c = home_w if homing else _below(seed, hosts)
@@ -875,7 +878,7 @@ def anneal(
             if most > accepted or (rare and not _rarely(P, Q, v, a, h, w, c, G[bad_price], accepted - delta)):
                 continue
         if what < shifts and not scan:
-            tally[1, pick[order + v] * CLASSES // free] += 1
+            tally[1, kinds[v]] += 1
         if w >= 0:
             _go(P, Q, S, W, F, FW, HC, G, OV, TU, TW, R, w, h, c)
             _note(P, Q, best, log_, w)

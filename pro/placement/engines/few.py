@@ -113,6 +113,8 @@ class _Walk:
         away = sum((t.away for t in rest if isinstance(t, Linear)), np.zeros(len(problem.home), np.int64))
         self._away = (away if plain else away[:0]).astype(np.float64)
         self._seed = rng.integers(1, 2**63, 1, dtype=np.uint64)
+        whole, real = np.zeros((2, 4), np.int64), np.zeros((4, 4))
+        self._room = *whole, *real, *np.zeros((2, len(problem.tiers)), np.int64)
         self.least, self.agreed = np.full(2, np.inf), 0
 
     def improve(self, start: Ints, steps: int, seconds: float, clock: Callable[[], float]) -> Ints:
@@ -140,7 +142,7 @@ class _Walk:
 
     def begin(self, start: Ints) -> None:
         """Go on from `start` (V,)."""
-        from pro.placement.engines.few_kernels import settle
+        from pro.placement.engines.few_kernels import WIDE, settle
         from pro.placement.engines.kernels import costs, new_state
 
         dense, items, vms = self._dense, len(self._dense.use), len(start)
@@ -150,7 +152,7 @@ class _Walk:
         self._arrays: tuple[Any, ...] = (
             self._flat, state, dense.use.copy(), np.zeros((items, self._most.shape[1])), dense.weight, self._most,
             dense.knots, dense.slopes, dense.scope, cost, np.zeros((items, vms)), np.zeros(items, np.int64),
-            np.zeros(vms + 1, np.int64), np.zeros(vms, np.int64),
+            np.zeros(vms + 1, np.int64), np.zeros(vms, np.int64), np.zeros(WIDE),
         )  # fmt: skip
         settle(*self._arrays, self._choices[0])
         now, rest = (costs(self._flat, s)[: GOAL + 1].astype(np.float64) for s in (state, new_state(self._flat, stay)))
@@ -163,7 +165,9 @@ class _Walk:
 
         heat = HOT * (COLD / HOT) ** cooled * self._unit
         repair = MILD * (STRICT / MILD) ** cooled * self._unit
-        anneal(*self._arrays, self._away, *self._choices, self._seed, self.best, self.least, heat, repair, TRIES)
+        anneal(
+            *self._arrays, *self._room, self._away, *self._choices, self._seed, self.best, self.least, heat, repair, TRIES
+        )  # fmt: skip
 
 
 def _spent(problem: Problem, host_of: Ints) -> bool:

@@ -10,9 +10,10 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-from numba import boolean, float64, njit, void
+from numba import boolean, float64, void
 
-from pro.placement.engines.flat import HOME, T
+from pro.placement.engines.compiled import entry, kernel
+from pro.placement.engines.flat import HOME
 from pro.placement.engines.kernels import (
     COST,
     HOST,
@@ -39,13 +40,10 @@ NOWHERE = 1e300
 
 f, none, yes = float64, void, boolean
 R, B, C = float64[::1], float64[:, ::1], float64[:, :, ::1]
-entry = partial(njit, cache=True, error_model="numpy", nogil=True, fastmath=True)
-kernel = partial(
-    njit, cache=True, error_model="numpy", nogil=True, fastmath=True, no_cpython_wrapper=True, no_cfunc_wrapper=True
-)
+fast_entry, fast = partial(entry, fastmath=True), partial(kernel, fastmath=True)
 
 
-@kernel(f(B, B, B, B, C, C, R, i, i, f, i, f))
+@fast(f(B, B, B, B, C, C, R, i, i, f, i, f))
 def _heat(use, top, weight, most, knots, slopes, over, s, v, sv, u, su):
     """What item s would cost with `sv` times VM v and `su` times VM u on top."""
     total = 0.0
@@ -77,7 +75,7 @@ def _heat(use, top, weight, most, knots, slopes, over, s, v, sv, u, su):
     return total
 
 
-@kernel(none(B, B, B, i, i, f))
+@fast(none(B, B, B, i, i, f))
 def _add(use, top, weight, s, v, sign):
     """Item s with `sign` times VM v more."""
     for b in range(top.shape[1]):
@@ -104,10 +102,9 @@ def _note(moved, place, v, there):
         place[v] = -1
 
 
-@entry(none(A, A, B, B, B, B, C, C, A, R, B, A, A, A, A))
-def settle(F, S, use, top, weight, most, knots, slopes, scope, cost, lean, stale, moved, place, free):
+@fast_entry(none(A, A, B, B, B, B, C, C, A, R, B, A, A, A, R, A))
+def settle(F, S, use, top, weight, most, knots, slopes, scope, cost, lean, stale, moved, place, over, free):
     """Uses, costs and the list of those of the `free` VMs that moved for the placement in S, from the bases that `use` holds."""
-    over = np.empty(WIDE)
     moved[len(moved) - 1] = 0
     for v in range(len(place)):
         place[v] = -1
@@ -120,11 +117,13 @@ def settle(F, S, use, top, weight, most, knots, slopes, scope, cost, lean, stale
     for s in range(use.shape[0]):
         stale[s] = PATIENCE
         for b in range(top.shape[1]):
-            top[s, b] = use[s, b * WIDE : (b + 1) * WIDE].max()
+            top[s, b] = -NOWHERE
+            for d in range(b * WIDE, (b + 1) * WIDE):
+                top[s, b] = max(top[s, b], use[s, d])
         cost[s] = _heat(use, top, weight, most, knots, slopes, over, s, 0, 0.0, 0, 0.0)
 
 
-@kernel(none(B, B, B, C, C, R, A, B, i))
+@fast(none(B, B, B, C, C, R, A, B, i))
 def _lean(use, top, weight, knots, slopes, over, free, lean, s):
     """How fast the cost of item s rises with each of the `free` VMs, into `lean` (S, V): what its tangent says."""
     lean[s] = 0.0
@@ -147,7 +146,7 @@ def _lean(use, top, weight, knots, slopes, over, free, lean, s):
             lean[s, v] += part
 
 
-@kernel(f(B, B, B, C, C, R, A, R, B, A, A, i, i, R, R, R))
+@fast(f(B, B, B, C, C, R, A, R, B, A, A, i, i, R, R, R))
 def _at_least(use, top, weight, knots, slopes, over, free, cost, lean, stale, item, v, u, sv, su, low):
     """What the items' costs change by at least, each into `low`: by tangents, which are renewed where they are asked for often."""
     total = 0.0
@@ -172,7 +171,7 @@ def _shift(F, S, v, h):
     put(F, S, v, h)
 
 
-@kernel(yes(A, A, A, A, A, A, A, U, A))
+@fast(yes(A, A, A, A, A, A, A, U, A))
 def _propose(F, S, moved, free, ptr, hosts, mates, seed, two):
     """A VM and where it goes into `two`, then another and where that goes, -1 for none. False: it came to nothing."""
     kind, count = random_below(seed, 100), moved[len(moved) - 1]
@@ -202,7 +201,7 @@ def _propose(F, S, moved, free, ptr, hosts, mates, seed, two):
     return two[1] != S[S[HOST] + v]
 
 
-@kernel(yes(A, A, A, A, A))
+@fast(yes(A, A, A, A, A))
 def _price_rest(F, S, two, leaving, out):
     """What the proposal changes beside costs of use, into `out` (T,). Where there are two VMs the first has moved afterwards.
     False: a row forbids it, and nothing has moved."""
@@ -223,7 +222,7 @@ def _price_rest(F, S, two, leaving, out):
     return True
 
 
-@kernel(f(A, A, R, A))
+@fast(f(A, A, R, A))
 def _steps_away(F, S, away, two):
     """What leaving home, or coming back, changes by `away` (V,)."""
     total = 0.0
@@ -252,18 +251,15 @@ def _touched(scope, two, a, c, item, sv, su):
                 item[k] = -1
 
 
-@entry(none(A, A, B, B, B, B, C, C, A, R, B, A, A, A, R, A, A, A, A, U, A, R, f, f, i))
+@fast_entry(none(A, A, B, B, B, B, C, C, A, R, B, A, A, A, R, A, A, R, R, R, R, A, A, R, A, A, A, A, U, A, R, f, f, i))
 def anneal(
-    F, S, use, top, weight, most, knots, slopes, scope, cost, lean, stale, moved, place, away, free, ptr, hosts, mates, seed, best, least,
-    heat, repair, tries,
+    F, S, use, top, weight, most, knots, slopes, scope, cost, lean, stale, moved, place, over, two, item, sv, su, fresh, low, leaving, out,
+    away, free, ptr, hosts, mates, seed, best, least, heat, repair, tries,
 ):  # fmt: skip
     """`tries` proposals at `heat`, where a unit of the first tier is worth `repair`. `free` VMs may move, each to
     `hosts[ptr[v] : ptr[v + 1]]`; `mates`: them by home, and where each home's begin. The best goes into `best` (V,), its costs into
     `least` (2,).
     """
-    over, leaving, out = np.empty(WIDE), np.empty(F[T], np.int64), np.empty(F[T], np.int64)
-    two, item, sv, su = np.empty(4, np.int64), np.empty(4, np.int64), np.empty(4), np.empty(4)
-    fresh, low = np.empty(4), np.empty(4)
     now = cost.sum()
     for _ in range(tries):
         if not _propose(F, S, moved, free, ptr, hosts, mates, seed, two):

@@ -7,13 +7,13 @@ somewhere, every hard block is within `upper` (checked by whoever puts) and no h
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import boolean, int64, njit, uint64, void
+from numba import boolean, int64, uint64, void
 from numba.types import UniTuple
 
+from pro.placement.engines.compiled import entry, kernel, making, making_entry
 from pro.placement.engines.flat import (
     ALLOWED,
     AT_LEAST,
@@ -86,8 +86,6 @@ if TYPE_CHECKING:
 AWAY = -1
 # Signatures are spelled out: left to itself, numba compiles a function anew for every constant it is called with.
 A, U, i, yes, none, pair = int64[::1], uint64[::1], int64, boolean, void, UniTuple(int64, 2)
-entry = partial(njit, cache=True, error_model="numpy", nogil=True)
-kernel = partial(njit, cache=True, error_model="numpy", nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 # The state is one int64 array as well: a header of offsets, then
@@ -456,12 +454,18 @@ def assign(into, source):
         into[i] = source[i]
 
 
-@kernel(A(A, A))
+@kernel(none(A, A, A))
+def note_cost(F, S, out):
+    """(T,) `out` becomes the cost of every tier."""
+    for t in range(F[T]):
+        out[t] = S[S[COST] + t]
+
+
+@making(A(A, A))
 def cost_now(F, S):
     """(T,) a copy of the cost of every tier."""
     out = np.empty(F[T], np.int64)
-    for t in range(F[T]):
-        out[t] = S[S[COST] + t]
+    note_cost(F, S, out)
     return out
 
 
@@ -502,7 +506,7 @@ def shuffle(order, seed):
         order[i], order[j] = order[j], order[i]
 
 
-@kernel(i(A, A, i, A))
+@making(i(A, A, i, A))
 def best_host(F, S, v, best):
     """(host or AWAY, `best` filled with its price): the cheapest destination of v that is cheaper than staying."""
     leaving = np.empty(F[T], np.int64)
@@ -517,7 +521,7 @@ def best_host(F, S, v, best):
     return where
 
 
-@entry(i(A, A, i))
+@making_entry(i(A, A, i))
 def steepest(F, S, limit):
     """Apply the single relocation that helps most, again and again. Returns how many were applied."""
     price = np.empty(F[T], np.int64)
@@ -538,7 +542,7 @@ def steepest(F, S, limit):
     return limit
 
 
-@entry(none(A, A, A, U))
+@making_entry(none(A, A, A, U))
 def descend(F, S, order, seed):
     """Relocate VMs in random order, each to its best host, until none gains."""
     price = np.empty(F[T], np.int64)
@@ -578,7 +582,7 @@ def costly_hosts(F, S, out):
                     break
 
 
-@kernel(yes(A, A, i, A))
+@making(yes(A, A, i, A))
 def best_swap(F, S, second, hot):
     """Exchange `second` with the VM on a costly host with which that gains most. True if one was applied."""
     tiers = F[T]
@@ -627,7 +631,7 @@ def best_swap(F, S, second, hot):
     return True
 
 
-@entry(i(A, A, A, U))
+@making_entry(i(A, A, A, U))
 def swaps(F, S, order, seed):
     """One pass of exchanges over all VMs in random order. Returns how many were applied."""
     hot = np.empty(F[H], np.int64)
@@ -641,7 +645,7 @@ def swaps(F, S, order, seed):
     return applied
 
 
-@kernel(yes(A, A, i, i))
+@making(yes(A, A, i, i))
 def move_group(F, S, g, h):
     """Move all members of group row g to host h if that is allowed and cheaper. True if applied."""
     lo, hi = F[F[GV_PTR] + g], F[F[GV_PTR] + g + 1]
@@ -666,7 +670,7 @@ def move_group(F, S, g, h):
     return False
 
 
-@kernel(i(A, A, i, i, A))
+@making(i(A, A, i, i, A))
 def best_landing(F, S, v, but, best):
     """The cheapest host but one for v, which is in the hand; `best` is filled with its price. AWAY if none has room."""
     none = np.zeros(F[T], np.int64)
@@ -682,7 +686,7 @@ def best_landing(F, S, v, but, best):
     return where
 
 
-@kernel(yes(A, A, i, A, i))
+@making(yes(A, A, i, A, i))
 def rehouse(F, S, h, gone, n):
     """Put the VMs gone[:n], all of host h, elsewhere, each where it costs least, if all together that is cheaper. True if applied."""
     start = cost_now(F, S)
@@ -705,7 +709,7 @@ def rehouse(F, S, h, gone, n):
     return False
 
 
-@kernel(yes(A, A, i))
+@making(yes(A, A, i))
 def empty_host(F, S, h):
     """`rehouse` for every VM of host h."""
     gone = np.empty(F[V], np.int64)
@@ -717,7 +721,7 @@ def empty_host(F, S, h):
     return rehouse(F, S, h, gone, n)
 
 
-@kernel(yes(A, A, i, i))
+@making(yes(A, A, i, i))
 def clear_of_group(F, S, g, h):
     """`rehouse` for the members of group row g on host h: what frees a licence, or brings a group together, is the last one."""
     lo, hi = F[F[GV_PTR] + g], F[F[GV_PTR] + g + 1]
@@ -730,7 +734,7 @@ def clear_of_group(F, S, g, h):
     return n > 0 and rehouse(F, S, h, gone, n)
 
 
-@entry(i(A, A))
+@making_entry(i(A, A))
 def empty_hosts(F, S):
     """Where an empty host is worth something, try to empty each, the one with the fewest VMs first. Returns how many."""
     if F[N_OPENED] == 0:
@@ -787,7 +791,7 @@ def _force(F, S, v, h, price, leaving):
         put(F, S, v, h)
 
 
-@kernel(none(A, A, i, A, U))
+@making(none(A, A, i, A, U))
 def kick(F, S, strength, hot, seed):
     """A few random steps: send a moved VM home, push a VM off a costly host, or move any VM anywhere."""
     price = np.empty(F[T], np.int64)
@@ -816,7 +820,7 @@ def _near(cost, best, r):
     return True
 
 
-@entry(none(A, A, A, A, A, U, i, i))
+@making_entry(none(A, A, A, A, A, U, i, i))
 def search(F, S, best, best_cost, order, seed, first_round, rounds):
     """Iterated local search: kick, descend, exchange now and then; a worse end is kept within a shrinking margin.
 

@@ -45,8 +45,8 @@ _WHEN = {"after": AFTER, "moved": 1, "during": DURING}
 SIZES = ("V", "H", "N_MOVABLE", "N_LINEAR", "N_MOST", "N_OPENED", "SLACK", "ANYWHERE", "RARE")
 ARRAYS = (
     "HOME", "MOVABLE", "CLS", "ALLOWED", "SCOPE",
-    "AWAY", "L_ROW", "L_TABLE",  # linear costs: (V,), (L, V), (rows, H)
-    "C_PTR", "C_CROWD", "C_UPPER",  # crowds of each VM; most of each crowd on a host
+    "AWAY", "L_AT", "L_TABLE",  # linear costs: (V,), (V, L) where the VM's row begins in (rows, H)
+    "C_PTR", "C_AT", "C_UPPER",  # crowds of each VM: where their counters begin, most on a host
     "SM_PTR", "SM_SET", "S_SCOPE", "S_OFF", "SR_PTR", "SR_ROW", "SR_ROLE",  # sets of each VM; group rows of each set
     "R_KIND", "R_SET", "R_OTHER", "R_BOUND", "R_PRICE",  # group rows; price 0: hard; R_OTHER where weights begin if WEIGHED
     "R_WEIGHT",  # what each scope item weighs, item -1 first
@@ -58,7 +58,7 @@ ARRAYS = (
 )  # fmt: skip
 (
     V, H, N_MOVABLE, N_LINEAR, N_MOST, N_OPENED, SLACK, ANYWHERE, RARE,
-    HOME, MOVABLE, CLS, ALLOWED, SCOPE, AWAY, L_ROW, L_TABLE, C_PTR, C_CROWD, C_UPPER,
+    HOME, MOVABLE, CLS, ALLOWED, SCOPE, AWAY, L_AT, L_TABLE, C_PTR, C_AT, C_UPPER,
     SM_PTR, SM_SET, S_SCOPE, S_OFF, SR_PTR, SR_ROW, SR_ROLE, R_KIND, R_SET, R_OTHER, R_BOUND, R_PRICE, R_WEIGHT,
     X_PTR, X_BLOCK, X_OFF, X_WEIGHT, B_SCOPE, B_DIMS, B_OFF, B_WHEN, B_KNOTS, B_KOFF, B_START, B_UPPER, B_KNOT, B_SLOPE,
     N_GROUP, N_OFF, N_PRICE, O_SCOPE, O_OFF, O_COST, T_KNOTS, T_OFF, T_TABLE, END,
@@ -267,7 +267,7 @@ def _finish(b: _Builder, movable: NDArray[np.bool_]) -> Lean:
     cls, allowed = _classes(b)
     arrays: dict[str, Any] = {
         "HOME": b.home, "MOVABLE": np.flatnonzero(movable), "CLS": cls, "ALLOWED": allowed, "AWAY": b.away,
-        "L_ROW": _join([r for r, _ in _stacked(b.tables)]), "L_TABLE": _join([t.ravel() for _, t in b.tables]),
+        "L_AT": _columns([r * b.h for r, _ in _stacked(b.tables)], b.v), "L_TABLE": _join([t.ravel() for _, t in b.tables]),
         **_crowds(b), **_sets(b), **_blocks(b), **_tables(many, b.h),
         "N_GROUP": _join([t.group for t in b.most]), "N_PRICE": np.array([t.cost for t in b.most], np.int64),
         "N_OFF": _starts([int(t.group.max(initial=-1)) + 1 for t in b.most]),
@@ -315,7 +315,8 @@ def _classes(b: _Builder) -> tuple[Ints, Ints]:
 def _crowds(b: _Builder) -> dict[str, Ints]:
     ptr, order = _by_vm([vms for vms, _ in b.crowds], b.v)
     owner = np.repeat(np.arange(len(b.crowds)), [len(vms) for vms, _ in b.crowds])
-    return {"C_PTR": ptr, "C_CROWD": owner[order], "C_UPPER": np.array([upper for _, upper in b.crowds], np.int64)}
+    upper = np.array([upper for _, upper in b.crowds], np.int64)
+    return {"C_PTR": ptr, "C_AT": owner[order] * b.h, "C_UPPER": upper[owner[order]]}
 
 
 def _sets(b: _Builder) -> dict[str, Ints]:

@@ -5,18 +5,16 @@ A *pattern* is a set of VMs that fit on one host of a kind together. `size` (n, 
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
-from numba import boolean, float64, int64, njit
+from numba import boolean, float64, int64
+
+from pro.placement.engines.compiled import kernel, making, making_entry
 
 DEEPEST = 64
 """A pattern holds no more VMs than this."""
 FULL = 1 << 60
 
 A, M, F, i, f, yes = int64[::1], int64[:, ::1], float64[::1], int64, float64, boolean
-entry = partial(njit, cache=True, error_model="numpy", nogil=True)
-kernel = partial(njit, cache=True, error_model="numpy", nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 @kernel(yes(M, i, A))
@@ -27,7 +25,7 @@ def _fits(size, v, left):
     return d == len(left)
 
 
-@entry(i(M, A, F, F, A))
+@making_entry(i(M, A, F, F, A))
 def fill(size, room, weight, liking, bin_of):
     """Fill one bin after the other, each time with the VM whose size points most into the room that is left (Panigrahy et
     al. 2011, "Heuristics for vector bin packing", dot product). `weight` (D,) of dimensions, `liking` (n,) of VMs: a factor on their score.
@@ -69,7 +67,7 @@ def fill(size, room, weight, liking, bin_of):
     return bins
 
 
-@kernel(M(M))
+@making(M(M))
 def _least_after(size):
     """(n + 1, D) the least size in each dimension among VMs k, k + 1, ..."""
     n, dims = size.shape
@@ -81,7 +79,7 @@ def _least_after(size):
     return least
 
 
-@entry(i(M, A, F, F, f, i, i, M, A, A))
+@making_entry(i(M, A, F, F, f, i, i, M, A, A))
 def price(size, room, value, share, need, most_looks, all_looks, out, lengths, cut):
     """Patterns worth more than `need`: for each VM the best that begins with it, found by depth-first search.
 
@@ -153,7 +151,7 @@ def price(size, room, value, share, need, most_looks, all_looks, out, lengths, c
     return found
 
 
-@entry(yes(M, A, A, i, M, A, A, M))
+@making_entry(yes(M, A, A, i, M, A, A, M))
 def tight(size, room, least, looks, out, lengths, state, left):
     """Patterns that use at least `least` (D,) of the room, each once, for about so many `looks` at VMs. VMs with a negative size
     come first. True when there are no more, or more than `out` holds.

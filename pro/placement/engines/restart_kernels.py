@@ -7,10 +7,10 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
-from numba import boolean, int64, njit, void
+from numba import boolean, int64, void
+
+from pro.placement.engines.compiled import kernel, making, making_entry
 
 SIZES = ("V", "H", "USE", "MARKS", "MAIN")
 ARRAYS = (
@@ -34,8 +34,6 @@ ARRAYS = (
 LIMIT, AT_LEAST, TOGETHER, NEAR = 0, 1, 2, 3
 
 A, i, yes, none = int64[::1], int64, boolean, void
-entry = partial(njit, cache=True, error_model="numpy", nogil=True)
-kernel = partial(njit, cache=True, error_model="numpy", nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 @kernel(i(A, i, i))
@@ -324,7 +322,7 @@ def _solve(F, at, before, use, was, mark, order, lost, hosts, n, key, best, out)
     out[0] = min(out[0], most)
 
 
-@kernel(none(A, A, A, A))
+@making(none(A, A, A, A))
 def _by_host(F, host_of, first, on):
     """VMs of host h are `on[first[h]:first[h + 1]]`, ascending."""
     for v in range(F[V]):
@@ -348,7 +346,7 @@ def _count_all(F, host_of, use):
         _count(F, use, v, host_of[v], 1)
 
 
-@kernel(i(A, A, A))
+@making(i(A, A, A))
 def _survivors(F, failed, hosts):
     """How many hosts of the cluster of `failed` would take restarts; `hosts[:n]` are these."""
     n = 0
@@ -388,7 +386,7 @@ def _recover(F, failed, first, on, at, before, use, was):
                 _count(F, was, v, h, 1)
 
 
-@entry(none(A, A, A, i, A, A))
+@making_entry(none(A, A, A, i, A, A))
 def drill(F, host_of, sets, width, out, stands):
     """Let each set of hosts fail on its own. `sets` (N x width), -1: none; all hosts of a set of one cluster.
 

@@ -11,7 +11,8 @@ import numpy as np
 from numba import int64
 from numba.types import UniTuple
 
-from pro.placement.engines.kernels import A, entry, i, kernel
+from pro.placement.engines.compiled import kernel, making_entry
+from pro.placement.engines.kernels import A, i
 
 A2 = int64[:, ::1]
 
@@ -73,7 +74,7 @@ def _least_below(use, weight, knots, slopes, price, first, now, saves, rest):
     return total
 
 
-@entry(UniTuple(int64, 2)(A, A2, A2, A2, A, i, A))
+@making_entry(UniTuple(int64, 2)(A, A2, A2, A2, A, i, A))
 def least_leaving(use, weight, knots, slopes, price, limit, leaves):
     """(least cost found, proven lower bound) over sets of items that leave: what `use` (D,) less their `weight` (n, D) costs, and
     their `price` (n,), each > 0. At most `limit` nodes; items are tried in the order given. `leaves` (n,): 1 for those of the set."""

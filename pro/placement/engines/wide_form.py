@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pro.placement.engines.flat import classes, flatten
+from pro.placement.engines.flat import T, classes, flatten
 from pro.placement.language import Allow, Limit, Steps, Term, Together
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 NEVER = 1 << 60
 MOST = 1 << 30
 MOST_SEGMENTS = 64
+MOST_TOGETHER = 16
+"""Larger groups that must stand together are not tried as a whole."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,8 @@ def stand(form: Form, host_of: Ints) -> tuple[Any, ...]:
     for i, (first, end, *_) in enumerate(form.segments.tolist()):
         tops[:, i] = form.weight[:, first:end].max(axis=1, initial=0)
     dense = (use, form.weight, form.knots, form.slopes, np.zeros((len(use), n), np.int64), tops, form.segments,
-             form.reach_from, form.reach, form.group_of)  # fmt: skip
+             form.reach_from, form.reach, form.group_of,
+             np.zeros((4, form.flat[T]), np.int64), np.zeros(MOST_TOGETHER, np.int64))  # fmt: skip
     return form.flat, new_state(form.flat, host_of), dense
 
 
@@ -143,7 +146,7 @@ def _groups(problem: Problem) -> Ints:
     group = np.full(len(problem.home), -1, np.int64)
     number = 0
     for row in problem.rows:
-        if isinstance(row, Together) and row.weight is None and 1 < len(row.vms) <= 16:
+        if isinstance(row, Together) and row.weight is None and 1 < len(row.vms) <= MOST_TOGETHER:
             group[row.vms] = number
         # Hard rows come first in the flat form, in this order.
         number += not isinstance(row, Allow | Limit)

@@ -2,7 +2,7 @@
 
 F and S are the problem and the state of kernels.py; costs of segments go into the same totals. X, the dense part, is
 (use, weight, knots, slopes, peak of each host and segment, greatest of each VM and segment, segments, reach_from, reach,
-group_of), see wide_form.py. A *front* keeps, for every number of migrations, the best placement seen with so many: its costs
+group_of, room for four costs (4, T), for hosts of a group), see wide_form.py. A *front* keeps, for every number of migrations, the best placement seen with so many: its costs
 (M, T) and hosts (M, V); with one row, the best of all. `price` is a charge per migration in tier `tier`, on top of its costs.
 """
 
@@ -12,6 +12,7 @@ import numpy as np
 from numba import float64, int32, int64
 from numba.types import Tuple
 
+from pro.placement.engines.compiled import entry, kernel, making
 from pro.placement.engines.flat import (
     CLS,
     G_TIER,
@@ -40,12 +41,11 @@ from pro.placement.engines.kernels import (
     assign,
     clear,
     cost_now,
-    entry,
     gain_of_leaving,
     i,
-    kernel,
     less,
     none,
+    note_cost,
     put,
     random_below,
     room,
@@ -55,7 +55,7 @@ from pro.placement.engines.kernels import (
 )
 
 A2, B2, A3, f = int64[:, ::1], int32[:, ::1], int64[:, :, ::1], float64
-DENSE = Tuple((B2, B2, A3, A3, A2, A2, A2, A, A, A))
+DENSE = Tuple((B2, B2, A3, A3, A2, A2, A2, A, A, A, A2, A))
 UNIT = 1 << 30
 AWAY_TRIES = 4
 
@@ -216,8 +216,7 @@ def _more(F, S, v, h):
 @kernel(i(A, A, DENSE, i, i, i, A))
 def _best_reach(F, S, X, v, tier, price, best):
     """(host or AWAY, `best` filled with its cost): the cheapest host in v's reach that is cheaper than staying."""
-    leaving = np.empty(F[T], np.int64)
-    out = np.empty(F[T], np.int64)
+    leaving, out = X[10][0], X[10][1]
     clear(best)
     _leave(F, S, X, v, leaving)
     where = AWAY
@@ -242,7 +241,7 @@ def _may_gain(F, S, X, v, tier, price):
     for m in range(F[F[GM_PTR] + v], F[F[GM_PTR] + v + 1]):
         if F[F[G_TIER] + F[F[GM_GROUP] + m]] != NO_TIER:
             return True
-    gain = np.zeros(F[T], np.int64)
+    gain = X[10][0]
     _leave(F, S, X, v, gain)
     a = S[S[HOST] + v]
     _linear_cost(F, v, a, gain, 0, -1)
@@ -260,8 +259,7 @@ def _may_gain(F, S, X, v, tier, price):
 def _spoil(F, S, X, v, a, state, best, where, tier, price):
     """v went from a to where it is: mark whose best host must be looked for again; who could gain looks at a."""
     h = S[S[HOST] + v]
-    leaving = np.empty(F[T], np.int64)
-    out = np.empty(F[T], np.int64)
+    leaving, out = X[10][0], X[10][1]
     for m in range(F[F[GM_PTR] + v], F[F[GM_PTR] + v + 1]):
         g = F[F[GM_GROUP] + m]
         for k in range(F[F[GV_PTR] + g], F[F[GV_PTR] + g + 1]):
@@ -286,8 +284,7 @@ def _steepest(F, S, X, costs, placements, state, best, where, given):
     `state` (V,): 0 cannot gain, 1 `best` and `where` are known, 2 to be looked at. `given`: tier, price, limit.
     """
     tier, price, limit = given[0], given[1], given[2]
-    leaving = np.empty(F[T], np.int64)
-    out = np.empty(F[T], np.int64)
+    leaving, out = X[10][2], X[10][3]
     moved = _moves(F, S)
     done, sure = 0, False
     while done < limit:
@@ -406,7 +403,7 @@ def _within_reach(F, S, X, v, seed):
 @kernel(i(A, A, DENSE, i, i, A, A, U))
 def _shift(F, S, X, v, h, given, out, seed):
     """Try v on h. Returns how many migrations more, or 9: not done."""
-    leaving = np.empty(F[T], np.int64)
+    leaving = X[10][0]
     _leave(F, S, X, v, leaving)
     by = _more(F, S, v, h)
     if _ask(F, S, X, v, h, leaving, out) and _accept(out, given[0], given[1], by, float(given[2]), seed):
@@ -420,18 +417,18 @@ def _shift(F, S, X, v, h, given, out, seed):
 def _instead(F, S, X, u, v, given, out, seed):
     """Send u home, and v to where u was or elsewhere instead. Returns how many migrations more, or 9: not done."""
     b, home = S[S[HOST] + u], F[F[HOME] + u]
-    none_ = np.zeros(F[T], np.int64)
-    before = cost_now(F, S)
-    _leave(F, S, X, u, none_)
-    if not _ask(F, S, X, u, home, none_, out):
+    leaving, before = X[10][0], X[10][1]
+    note_cost(F, S, before)
+    _leave(F, S, X, u, leaving)
+    if not _ask(F, S, X, u, home, leaving, out):
         return 9
     _lift(F, S, X, u)
     _drop(F, S, X, u, home)
     h = b if random_below(seed, 2) == 0 else _within_reach(F, S, X, v, seed)
     if h != AWAY and h != S[S[HOST] + v]:
-        _leave(F, S, X, v, none_)
+        _leave(F, S, X, v, leaving)
         by = _more(F, S, v, h) - 1
-        if _ask(F, S, X, v, h, none_, out):
+        if _ask(F, S, X, v, h, leaving, out):
             for t in range(F[T]):
                 out[t] += S[S[COST] + t] - before[t]
             if _accept(out, given[0], given[1], by, float(given[2]), seed):
@@ -447,8 +444,8 @@ def _instead(F, S, X, u, v, given, out, seed):
 def _exchange(F, S, X, v, u, given, out, seed):
     """Exchange the hosts of v and u. Returns how many migrations more, or 9: not done."""
     a, b = S[S[HOST] + v], S[S[HOST] + u]
-    by = _more(F, S, v, b) + _more(F, S, u, a)
-    before = cost_now(F, S)
+    by, before = _more(F, S, v, b) + _more(F, S, u, a), X[10][1]
+    note_cost(F, S, before)
     _lift(F, S, X, u)
     _lift(F, S, X, v)
     done = False
@@ -474,9 +471,8 @@ def _exchange(F, S, X, v, u, given, out, seed):
 def _together(F, S, X, g, h, given, out, seed):
     """Move all of group row g to h. Returns how many migrations more, or 99: not done."""
     low, high = F[F[GV_PTR] + g], F[F[GV_PTR] + g + 1]
-    old = np.empty(high - low, np.int64)
-    before = cost_now(F, S)
-    by = 0
+    by, before, old = 0, X[10][1], X[11]
+    note_cost(F, S, before)
     for k in range(low, high):
         v = F[F[GV_VM] + k]
         by += _more(F, S, v, h)
@@ -501,18 +497,10 @@ def _together(F, S, X, g, h, given, out, seed):
     return 99
 
 
-@kernel(none(A, A, DENSE, A2, B2, A, U))
-def _wander(F, S, X, costs, placements, given, seed):
-    """Many small tries, worse ones accepted while it is warm; what is best for its number of migrations goes to the front.
-
-    `given`: tier, price, warmth (in units of cost), tries.
-    """
-    hosts, vms = F[H], F[V]
-    hot = np.empty(hosts + 1, np.int64)
-    first = np.empty(hosts + 1, np.int64)
-    order = np.empty(vms, np.int64)
-    away = np.empty(vms, np.int64)
-    out = np.empty(F[T], np.int64)
+@kernel(none(A, A, DENSE, A2, B2, A, U, A, A, A, A))
+def _wander_with(F, S, X, costs, placements, given, seed, hot, first, order, away):
+    """The same with room for how hot hosts are, where each one's VMs begin in their order by host, and VMs that have moved."""
+    vms, out = F[V], X[10][3]
     moved, gone = _moves(F, S), 0
     for n in range(given[3]):
         if n & 1023 == 0:
@@ -578,10 +566,21 @@ def _wander(F, S, X, costs, placements, given, seed):
             _record(F, S, costs, placements, moved)
 
 
+@making(none(A, A, DENSE, A2, B2, A, U))
+def _wander(F, S, X, costs, placements, given, seed):
+    """Many small tries, worse ones accepted while it is warm; what is best for its number of migrations goes to the front.
+
+    `given`: tier, price, warmth (in units of cost), tries.
+    """
+    hot, first = np.empty(F[H] + 1, np.int64), np.empty(F[H] + 1, np.int64)
+    order, away = np.empty(F[V], np.int64), np.empty(F[V], np.int64)
+    _wander_with(F, S, X, costs, placements, given, seed, hot, first, order, away)
+
+
 @kernel(i(A, A, DENSE, A2, B2, A, U))
 def _gather(F, S, X, costs, placements, given, seed):
     """Try every group that must stand together as a whole on every host of the reach of its first. Returns how many moved."""
-    out = np.empty(F[T], np.int64)
+    out = X[10][3]
     moved, done, last = _moves(F, S), 0, -1
     for v in range(F[V]):
         g = X[9][v]
@@ -599,7 +598,7 @@ def _gather(F, S, X, costs, placements, given, seed):
     return done
 
 
-@kernel(i(A, A, DENSE, A2, B2, A))
+@making(i(A, A, DENSE, A2, B2, A))
 def _empty(F, S, X, costs, placements, given):
     """Where an empty host is worth something, try to empty each of them. Returns how many were."""
     if F[N_OPENED] == 0:
