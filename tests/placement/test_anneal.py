@@ -349,6 +349,36 @@ def test_where_there_is_time_for_more_than_one_pass_the_two_best_manners_take_tu
     assert problem.costs(found) < problem.costs(problem.home)
 
 
+@pytest.mark.parametrize(("long", "short"), [(89, False), (90, False), (91, True)])
+def test_where_a_long_pass_was_worse_than_a_short_one_many_short_ones_follow(
+    monkeypatch: pytest.MonkeyPatch, long: int, short: bool
+) -> None:
+    costs, taken, manners = [100, 90, 95, 300, 400, long], [], []
+
+    def walk_from(self: Cooling, start: Ints, manner: Manner, since: float, until: float) -> None:
+        self.done, self.walk.cost = round(until * self.stop.steps), costs.pop(0) if costs else 89
+        taken.append(until - since)
+        manners.append(manner)
+
+    def cool(self: Cooling, hot: float, cold: float, since: float, until: float, lax: float = 0.0) -> None:
+        self.done = round(until * self.stop.steps)
+
+    monkeypatch.setattr(Cooling, "walk_from", walk_from)
+    monkeypatch.setattr(Cooling, "cool", cool)
+    monkeypatch.setattr(anneal, "ENOUGH", 12_000)
+    monkeypatch.setattr(anneal, "least_cost", lambda form: 0.0)
+    engine, problem = Anneal(tries=100), _plain()
+    engine.improve(problem, problem.home, Stop(seconds=60, steps=2_000), np.random.default_rng(1))
+    passes = taken[len(anneal.MANNERS) :]
+    assert len(passes) > 1
+    if short:
+        assert passes[1:] == pytest.approx([passes[1]] * (len(passes) - 1))
+        assert engine.trial <= passes[1] < 2 * engine.trial < passes[0]
+        assert set(manners[len(anneal.MANNERS) :]) == {anneal.MANNERS[1]}
+    else:
+        assert passes == pytest.approx([passes[0]] * len(passes))
+
+
 def test_what_is_left_by_who_keeps_close_to_home_counts_more_and_who_is_stuck_comes_last() -> None:
     hot, leashed, near = Manner(4.0), Manner(1.0, leash=8.0), Manner(0.3, near=True)
     much, by = 1e6, anneal.HASTE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -160,9 +161,10 @@ class Anneal:
     It minimises one tier: the first that costs anything at the start. `tries` proposals are one step. A pass begins at the start and
     falls from hot to cold. Which manner of walking is best differs from problem to problem: each of `manners` gets a short pass of
     `trial` of the time (those close to home of `LOOK` tries for each VM at most), the one that came lowest a long one (or several
-    passes; `ENOUGH`), and a last part cools the best of all to no heat at all. How much of the time this gets, at least `end`, the
-    trials tell too: where only whether a VM moves at all is left to decide, nearly all is won when it is cold. With a limit of steps
-    the share is that of the steps. `clock` is what `Stop.seconds` is measured on.
+    passes; `ENOUGH`; short ones, once a long one was worse than a trial), and a last part cools the best of all to no heat at all.
+    How much of the time this gets, at least `end`, the trials tell too: where only whether a VM moves at all is left to decide,
+    nearly all is won when it is cold. With a limit of steps the share is that of the steps. `clock` is what `Stop.seconds` is
+    measured on.
 
     Hard rows may be broken on the way, at prices that adapt (strategic oscillation, Glover 1989); what is returned breaks none.
     """
@@ -196,17 +198,21 @@ class Anneal:
         crowded = form.flight.shape[1] > 0 and len(start) >= CROWDED * problem.hosts
         manners = [manner.at_home() if crowded else manner for manner in self.manners]
         cooling = Cooling(walk, stop, self.tries, self.clock, begun)
-        spent, end = 0.0, self.end if manners else 1.0
+        spent, end, lowest = 0.0, self.end if manners else 1.0, inf
         if len(manners) > 1:
-            spent, end, manners = self._trials(cooling, form, start, manners)
+            spent, end, manners, lowest = self._trials(cooling, form, start, manners)
         passes = 1
         if spent:
             tries = self.tries * cooling.done * (1 - end - spent) / spent
             passes = min(max(int(tries / (ENOUGH * problem.movable.sum())), 1), MOST_PASSES)
-        each, pair = (1 - end - spent) / passes, manners[:2]
-        for turn in range(passes if pair else 0):
-            since = spent + turn * each
-            cooling.walk_from(start, pair[turn % len(pair)], since, since + each)
+        pair, turn = manners[:2], 0
+        while pair and passes:
+            each = (1 - end - spent) / passes
+            cooling.walk_from(start, pair[turn % len(pair)], spent, spent + each)
+            spent, turn, passes = spent + each, turn + 1, passes - 1
+            if walk.cost > lowest:
+                # Worse than a short one: luck decides, not length. Many short ones, then, by the best manner.
+                passes, pair, lowest = int((1 - end - spent) / self.trial), pair[:1], inf
         # Who kept near home on the way is not to be sent far away in the end.
         close = bool(manners) and manners[0].close
         cooling.again(HOMING if close else AGAIN, 1 - end, 1 - end / 2)
@@ -215,8 +221,8 @@ class Anneal:
 
     def _trials(
         self, cooling: Cooling, form: Lean, start: Ints, manners: list[Manner]
-    ) -> tuple[float, float, list[Manner]]:
-        """(share of the time spent, share to keep for the end, manners, the one that came lowest first).
+    ) -> tuple[float, float, list[Manner], float]:
+        """(share of the time spent, share to keep for the end, manners, the one that came lowest first, how low a trial came).
 
         The end gets the square of what a trial won when it was cold over that and all that is left above a bound: the square, since a
         short pass has won little above.
@@ -234,11 +240,12 @@ class Anneal:
             cooling.cool(manner.cold * walk.unit, walk.last, turn, spent)
             trials.append(Trial(manner, walk.cost - least, before - walk.cost))
             if cooling.done < FEW:
-                return spent, self.end, manners
+                return spent, self.end, manners, inf
         trials.sort(key=lambda trial: trial.rank(first - least))
         best = trials[0]
         won = best.fall / max(best.fall + best.left, 1.0)
-        return spent, min(max(won**2, self.end), MOST_END), [trial.manner for trial in trials]
+        lowest = min(trial.left for trial in trials) + least
+        return spent, min(max(won**2, self.end), MOST_END), [trial.manner for trial in trials], lowest
 
 
 class Walk:
