@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -63,25 +64,40 @@ def left_down(question: Question, host_of: Ints) -> dict[int, int]:
     return {c: level.amount for c, level in fresh.levels(question.fleet, host_of).items()}
 
 
-@given(estates(), st.integers(1, 2), st.data())
-def test_whatever_an_engine_wants_what_is_kept_is_never_worse_than_today(
-    estate: tuple[Fleet, Demand], k: int, data: st.DataObject
+@given(estates(), st.integers(1, 2), st.sampled_from([1e9, 0.0, 5.0]), st.data())
+def test_whatever_an_engine_wants_and_however_little_time_is_left_what_is_kept_is_never_worse_than_today(
+    estate: tuple[Fleet, Demand], k: int, looks: float, data: st.DataObject
 ) -> None:
+    """Each look at the clock takes a second of `looks`."""
     found, demand = estate
     question = prepare(found, demand, Policy(failover=k, **QUICK))
     problem, home = question.problem, found.host_of
     wanted = data.draw(placements(found))
     if not problem.feasible(wanted) or problem.costs(wanted) > problem.costs(home):
         return
-    kept = hold(question, wanted, Wants(wanted))
+    kept = hold(question, wanted, Wants(wanted), left=count(looks, -1.0).__next__)
     assert problem.feasible(kept)
     assert problem.costs(kept) <= problem.costs(home)
     assert problem.costs(kept)[0] <= problem.costs(wanted)[0]
     today, then = left_down(question, home), left_down(question, kept)
     if problem.costs(home)[0] == 0:
         assert all(then[c] <= today[c] for c in today)
-    if all(x <= today[c] for c, x in left_down(question, wanted).items()):
+    if looks > 0 and all(x <= today[c] for c, x in left_down(question, wanted).items()):
         assert kept is wanted
+
+
+@given(estates(), st.integers(1, 2), st.data())
+def test_a_quick_look_is_never_too_hopeful(estate: tuple[Fleet, Demand], k: int, data: st.DataObject) -> None:
+    found, demand = estate
+    question = prepare(found, demand, Policy(failover=k, **QUICK))
+    wanted = data.draw(placements(found))
+    quick, full = Failover(k, question.constraints), Failover(k, question.constraints)
+    rough, sure = quick.levels(found, wanted, quick=True), full.levels(found, wanted)
+    assert all(rough[c].bar <= sure[c].amount <= rough[c].amount for c in sure)
+    assert set(full.worse(found, wanted)) <= set(quick.worse(found, wanted, quick=True))
+    # What is known better is not forgotten for a quick look, nor the other way round.
+    assert full.levels(found, wanted, quick=True) == sure
+    assert {c: level.amount for c, level in quick.levels(found, wanted).items()} == left_down(question, wanted)
 
 
 @settings(max_examples=25)

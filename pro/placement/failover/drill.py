@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from math import comb
 from typing import TYPE_CHECKING
@@ -47,11 +47,17 @@ class Found:
     sets: int
     checked: int
     losses: tuple[Loss, ...]
+    quick: bool = False
 
     @property
     def amount(self) -> int:
         """VMs without a place, over all sets."""
         return sum(loss.most for loss in self.losses)
+
+    @property
+    def bar(self) -> int:
+        """What another placement may leave without a place and be surely no worse: `amount`, but for a quick look, which may be too high, what is proven."""
+        return sum(loss.least for loss in self.losses) if self.quick else self.amount
 
 
 def binding(rules: Iterable[Constraint]) -> list[Constraint]:
@@ -92,8 +98,6 @@ class Drill:
         also_open: Bools | None = None,
         effort: float = EFFORT_IN_ALL,
     ) -> None:
-        from dataclasses import replace
-
         from pro.placement.engines.restart import Restarts, Site
 
         if also_open is not None:
@@ -108,6 +112,7 @@ class Drill:
         self.clusters: list[int] = np.unique(self.cluster[self.cluster >= 0]).tolist()
         self.tied = self._tie()
         self._known: dict[tuple[int, int, bytes], Found] = {}
+        self._quick: dict[tuple[int, int, bytes], Found] = {}
 
     def _tie(self) -> dict[int, Ints]:
         """For each cluster, the VMs elsewhere on whose place its restarts depend too, through a rule they share."""
@@ -129,20 +134,26 @@ class Drill:
         near = set(self.cluster[self.fleet.host_of[moved]].tolist()) | set(self.cluster[host_of[moved]].tolist())
         return [c for c in self.clusters if c in near or moved[self.tied[c]].any()]
 
-    def clusters_of(self, host_of: Ints, k: int, some: Sequence[int] | None = None) -> dict[int, Found]:
-        """For each cluster, or `some`, what happens when any `k` of its hosts, or fewer, fail while VMs stand at `host_of` (V,)."""
+    def clusters_of(
+        self, host_of: Ints, k: int, some: Sequence[int] | None = None, *, quick: bool = False
+    ) -> dict[int, Found]:
+        """For each cluster, or `some`, what happens when any `k` of its hosts, or fewer, fail while VMs stand at `host_of` (V,).
+
+        `quick`: by the quick packing and the quick proofs alone, unless it is known better: never fewer VMs without a place than there are.
+        """
         home = self.cluster[self.fleet.host_of]
         astray = bool((self.cluster[host_of] != home).any())
-        effort = self.effort
+        effort = 0.0 if quick else self.effort
         result = {}
         for c in self.clusters if some is None else some:
             inside = np.flatnonzero((home == c) | (self.cluster[host_of] == c)) if astray else np.flatnonzero(home == c)
             key = (k, c, host_of.tobytes() if astray else host_of[inside].tobytes() + host_of[self.tied[c]].tobytes())
-            if key not in self._known:
+            kept = self._quick if quick and key not in self._known else self._known
+            if key not in kept:
                 found, spent = self._find(c, host_of, k, effort)
                 effort = max(effort - spent, 0.0)
-                self._known[key] = found
-            result[c] = self._known[key]
+                kept[key] = replace(found, quick=quick)
+            result[c] = kept[key]
         return result
 
     def _find(self, c: int, host_of: Ints, k: int, effort: float) -> tuple[Found, float]:

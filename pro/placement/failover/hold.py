@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 ROUNDS = 3
 MANY = 1_000
 """VMs of a row or a term from which on it is worth cutting down."""
+AFTERWARDS = 2
+"""So many more placements are looked at when a choice has been made."""
 SHARE = 0.2
 """Share of the policy's seconds that one search for something else may take."""
 
@@ -53,10 +55,14 @@ def hold(
     no more rules than `host_of`.
 
     `engine` looks for other migrations instead of those that had to be undone. Where no seconds are `left`, all migrations of a
-    cluster are undone at once, and no others are looked for.
+    cluster are undone at once, if it might be worse, and no others are looked for.
     """
     rule = question.failover
-    if rule is None or np.array_equal(host_of, question.fleet.host_of) or not rule.worse(question.fleet, host_of):
+    if (
+        rule is None
+        or np.array_equal(host_of, question.fleet.host_of)
+        or not rule.worse(question.fleet, host_of, quick=left() <= 0)
+    ):
         return host_of
     tell(rule.name)
     kept, cuts = _retreat(question, rule, host_of, left)
@@ -75,7 +81,7 @@ def hold(
     if (
         not problem.feasible(kept)
         or problem.costs(kept) > problem.costs(home)
-        or (unbroken and rule.worse(question.fleet, kept))
+        or (unbroken and rule.worse(question.fleet, kept, quick=left() <= 0))
     ):
         raise RefereeError("failover is worse than today after migrations were undone: a bug")
     return host_of if np.array_equal(kept, host_of) else kept
@@ -116,9 +122,9 @@ def _retreat(question: Question, rule: Failover, host_of: Ints, left: Callable[[
     """
     fleet, problem = question.fleet, question.problem
     home, current, given_up = fleet.host_of, host_of.copy(), set[int]()
-    while worse := [c for c in rule.worse(fleet, current) if c not in given_up]:
-        undo = _Undo(question, rule, current, worse[0])
-        better = undo.one(left)
+    while worse := [c for c in rule.worse(fleet, current, quick=left() <= 0) if c not in given_up]:
+        undo = _Undo(question, rule, current, worse[0], left)
+        better = undo.one()
         if better is None:
             better = undo.all()
         if better is None:
@@ -135,19 +141,26 @@ def _retreat(question: Question, rule: Failover, host_of: Ints, left: Callable[[
 class _Undo:
     """Ways to undo migrations from `current` (V,) so that cluster `c` has fewer VMs without a place, and no repair is given up."""
 
-    def __init__(self, question: Question, rule: Failover, current: Ints, c: int) -> None:
+    def __init__(self, question: Question, rule: Failover, current: Ints, c: int, left: Callable[[], float]) -> None:
         self.question, self.rule, self.current, self.c = question, rule, current, c
-        self.home = question.fleet.host_of
+        self.home, self._left, self._took = question.fleet.host_of, left, 0.0
+        before = left()
         self.most = self._amount(current)
+        self._took = before - left() if before < inf else 0.0
         drill = rule.drill(question.fleet)
         touched = (drill.cluster[self.home] == c) | (drill.cluster[current] == c)
         touched[drill.tied[c]] = True
         self.near: list[int] = np.flatnonzero(touched & (current != self.home)).tolist()
         self.problem = _about(question.problem, current, touched)
-        self.repaired = self.problem.costs(current)[0]
+        self.repairs = replace(self.problem, tiers=self.problem.tiers[:1])
+        self.repaired = self.repairs.costs(current)[0]
+
+    def left(self) -> float:
+        """Seconds for looking at more placements: after the choice there are some to be looked at."""
+        return self._left() - AFTERWARDS * self._took
 
     def _amount(self, host_of: Ints) -> int:
-        return self.rule.levels(self.question.fleet, host_of, [self.c])[self.c].amount
+        return self.rule.levels(self.question.fleet, host_of, [self.c], quick=self.left() <= 0)[self.c].amount
 
     def without(self, vms: Sequence[int]) -> Ints:
         """`current` without the migrations of these VMs."""
@@ -155,39 +168,42 @@ class _Undo:
         trial[vms] = self.home[vms]
         return trial
 
-    def _costs(self, vms: Sequence[int]) -> tuple[int, ...] | None:
-        """Costs without the migrations of these VMs; None where a rule or a repair forbids that."""
-        trial, problem = self.without(vms), self.problem
-        if not vms or not problem.feasible(trial):
-            return None
-        costs = problem.costs(trial)
-        return None if costs[0] > self.repaired else costs
+    def _may(self, vms: Sequence[int]) -> bool:
+        """Whether no rule and no repair forbids to undo the migrations of these VMs."""
+        trial = self.without(vms)
+        return self.repairs.feasible(trial) and self.repairs.costs(trial)[0] <= self.repaired
 
-    def one(self, left: Callable[[], float]) -> Ints | None:
+    def one(self) -> Ints | None:
         """The best single migration undone; None where none helps, or where there is no time to tell."""
         amounts: dict[int, int] = {}
         for v in self.near:
-            if left() > 0:
+            if self.left() > 0:
                 amounts[v] = self._amount(self.without([v]))
         # Costs of a large fleet take long: only those of the best are asked for.
         for least in sorted({amount for amount in amounts.values() if amount < self.most}):
             ranks: list[tuple[tuple[int, ...], int]] = []
             for v, amount in amounts.items():
-                if amount == least and (left() > 0 or not ranks) and (costs := self._costs([v])) is not None:
-                    ranks.append((costs, v))
+                if amount == least and (self.left() > 0 or not ranks) and self._may([v]):
+                    ranks.append((self.problem.costs(self.without([v])), v))
             if ranks:
                 return self.without([min(ranks)[-1]])
         return None
 
     def all(self) -> Ints | None:
-        """All of them undone, or all that can be one by one; None where that does not help."""
-        if self._helps(self.near):
-            return self.without(self.near)
-        vms = [v for v in self.near if self._costs([v]) is not None]
-        return self.without(vms) if self._helps(vms) else None
+        """All of them undone that can be together; None where that does not help."""
+        undone: list[int] = []
 
-    def _helps(self, vms: Sequence[int]) -> bool:
-        return self._costs(vms) is not None and self._amount(self.without(vms)) < self.most
+        def undo(vms: Sequence[int]) -> None:
+            # By halves: few cannot be undone, and one look at a large fleet takes long.
+            if self._may([*undone, *vms]):
+                undone.extend(vms)
+            elif len(vms) > 1:
+                undo(vms[: len(vms) // 2])
+                undo(vms[len(vms) // 2 :])
+
+        undo(self.near)
+        trial = self.without(undone)
+        return trial if self._amount(trial) < self.most else None
 
 
 def _about(problem: Problem, current: Ints, vms: NDArray[np.bool_]) -> Problem:

@@ -54,9 +54,11 @@ class Failover:
         self._drills = [(fleet, drill), *self._drills][:KEPT]
         return drill
 
-    def levels(self, fleet: Fleet, host_of: Ints, some: Sequence[int] | None = None) -> dict[int, Found]:
-        """What happens in each cluster (code), or in `some` of them, when hosts fail."""
-        return self.drill(fleet).clusters_of(np.asarray(host_of, np.int64), self.k, some)
+    def levels(
+        self, fleet: Fleet, host_of: Ints, some: Sequence[int] | None = None, *, quick: bool = False
+    ) -> dict[int, Found]:
+        """What happens in each cluster (code), or in `some` of them, when hosts fail; `quick`: at most so bad."""
+        return self.drill(fleet).clusters_of(np.asarray(host_of, np.int64), self.k, some, quick=quick)
 
     def violations(self, fleet: Fleet, host_of: Ints) -> list[Violation]:
         """One for every set of hosts that cannot fail; `amount` is the number of VMs without a place."""
@@ -76,17 +78,20 @@ class Failover:
         """None."""
         yield from ()
 
-    def worse(self, fleet: Fleet, host_of: Ints, granted: Ints | None = None) -> list[int]:
-        """Clusters (codes) in which more VMs would be without a place than at `fleet.host_of`, and than at `granted`."""
+    def worse(self, fleet: Fleet, host_of: Ints, granted: Ints | None = None, *, quick: bool = False) -> list[int]:
+        """Clusters (codes) in which more VMs would be without a place than at `fleet.host_of`, and than at `granted`; `quick`: or might be."""
         # Where nothing moved, nothing is worse.
         some = self.drill(fleet).touched(np.asarray(host_of, np.int64))
-        allowed, then = self.allowed(fleet, granted, some), self.levels(fleet, host_of, some)
+        allowed = self.allowed(fleet, granted, some, quick=quick)
+        then = self.levels(fleet, host_of, some, quick=quick)
         return [c for c in then if then[c].amount > allowed[c]]
 
-    def allowed(self, fleet: Fleet, granted: Ints | None = None, some: Sequence[int] | None = None) -> dict[int, int]:
-        """For each cluster (code), as many VMs without a place as today, or as at `granted` (V,) if that is more."""
-        levels = [self.levels(fleet, x, some) for x in (fleet.host_of, granted) if x is not None]
-        return {c: max(level[c].amount for level in levels) for c in levels[0]}
+    def allowed(
+        self, fleet: Fleet, granted: Ints | None = None, some: Sequence[int] | None = None, *, quick: bool = False
+    ) -> dict[int, int]:
+        """For each cluster (code), as many VMs without a place as today, or as at `granted` (V,) if that is more; `quick`: or fewer."""
+        levels = [self.levels(fleet, x, some, quick=quick) for x in (fleet.host_of, granted) if x is not None]
+        return {c: max(level[c].bar for level in levels) for c in levels[0]}
 
     def between(self, fleet: Fleet, granted: Ints) -> list[tuple[Inside, int]]:
         """The rule in each cluster alone, with the amount by which it may be broken on the way to `granted` (V,)."""
