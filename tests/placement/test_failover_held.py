@@ -15,7 +15,8 @@ from pro.fleet import RuleSpec
 from pro.placement.constraints import build
 from pro.placement.engines.wide import Wide
 from pro.placement.failover import Failover, survives
-from pro.placement.failover.hold import hold
+from pro.placement.failover.drill import Found, Loss
+from pro.placement.failover.hold import _retreat, hold
 from pro.placement.place import place
 from pro.placement.policy import Policy
 from pro.placement.question import Question, prepare
@@ -255,3 +256,26 @@ def test_what_is_remembered_of_a_cluster_is_forgotten_when_a_tie_to_another_one_
     assert once == [("h1",), ("h4",)]
     assert again == [("h2",), ("h3",)]
     assert [v.hosts for v in rule.violations(found, stand(found, "h3: c"))] == []
+
+
+@pytest.mark.parametrize(("seconds", "undone"), [(60.0, "ab"), (0.0, "abc")])
+def test_where_no_migration_alone_is_to_blame_only_those_are_undone_that_are_together(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, undone: str
+) -> None:
+    """A VM is left down as long as a or b is away; c has nothing to do with it. Without time, all that moved go home."""
+    found = fleet("h1: a b c | h2:", clusters={"h1": "k", "h2": "k"})
+    question = prepare(found, demand_of(found, {"a": 900, "b": 900, "c": 900}), Policy(failover=1, **QUICK))
+    assert question.failover is not None
+    home, wanted = found.host_of, stand(found, "h2: a b c")
+
+    def levels(
+        self: Failover, fleet: Fleet, host_of: Ints, some: Any = None, *, quick: bool = False
+    ) -> dict[int, Found]:
+        away = bool((host_of != home)[[found.vms.index("a"), found.vms.index("b")]].any())
+        return {0: Found(1, 1, (Loss((0,), 1, 1),) if away else ())}
+
+    monkeypatch.setattr(Failover, "levels", levels)
+    monkeypatch.setattr(type(question.problem), "feasible", lambda self, host_of: True)
+    kept, cuts = _retreat(question, question.failover, wanted, lambda: seconds)
+    assert [v for v, a, b in zip(found.vms, kept, wanted, strict=True) if a != b] == list(undone)
+    assert len(cuts) == len(undone)

@@ -118,7 +118,7 @@ def _retreat(question: Question, rule: Failover, host_of: Ints, left: Callable[[
     """`host_of` with as few migrations undone as a greedy choice finds, and those migrations as rows that forbid them.
 
     Cluster by cluster: the one migration whose undoing helps most, again and again; where none helps alone, all of the cluster's but
-    those that repair a rule. What is worse after that, repairs cost.
+    those that repair a rule, less what turns out to be harmless. What is worse after that, repairs cost.
     """
     fleet, problem = question.fleet, question.problem
     home, current, given_up = fleet.host_of, host_of.copy(), set[int]()
@@ -190,7 +190,7 @@ class _Undo:
         return None
 
     def all(self) -> Ints | None:
-        """All of them undone that can be together; None where that does not help."""
+        """All of them undone that can be together, less those that need not be; None where that does not help."""
         undone: list[int] = []
 
         def undo(vms: Sequence[int]) -> None:
@@ -202,8 +202,21 @@ class _Undo:
                 undo(vms[len(vms) // 2 :])
 
         undo(self.near)
-        trial = self.without(undone)
-        return trial if self._amount(trial) < self.most else None
+        least = self._amount(self.without(undone))
+        if least >= self.most:
+            return None
+
+        def redo(vms: Sequence[int]) -> None:
+            rest = [v for v in undone if v not in vms]
+            if self.left() > 0 and self._may(rest) and self._amount(self.without(rest)) <= least:
+                undone[:] = rest
+            elif len(vms) > 1:
+                redo(vms[: len(vms) // 2])
+                redo(vms[len(vms) // 2 :])
+
+        for half in (undone[: len(undone) // 2], undone[len(undone) // 2 :]):
+            redo(half)
+        return self.without(undone)
 
 
 def _about(problem: Problem, current: Ints, vms: NDArray[np.bool_]) -> Problem:
