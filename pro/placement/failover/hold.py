@@ -67,7 +67,8 @@ def hold(
     tell(rule.name)
     kept, cuts = _retreat(question, rule, host_of, left)
     for _ in range(ROUNDS):
-        if left() <= 0:
+        # A search that has not the time it may take is not begun: it would end too late.
+        if left() < SHARE * question.policy.seconds:
             break
         found = _again(question, kept, cuts, engine, left)
         mended, more = _retreat(question, rule, found, left)
@@ -144,9 +145,7 @@ class _Undo:
     def __init__(self, question: Question, rule: Failover, current: Ints, c: int, left: Callable[[], float]) -> None:
         self.question, self.rule, self.current, self.c = question, rule, current, c
         self.home, self._left, self._took = question.fleet.host_of, left, 0.0
-        before = left()
         self.most = self._amount(current)
-        self._took = before - left() if before < inf else 0.0
         drill = rule.drill(question.fleet)
         touched = (drill.cluster[self.home] == c) | (drill.cluster[current] == c)
         touched[drill.tied[c]] = True
@@ -160,7 +159,11 @@ class _Undo:
         return self._left() - AFTERWARDS * self._took
 
     def _amount(self, host_of: Ints) -> int:
-        return self.rule.levels(self.question.fleet, host_of, [self.c], quick=self.left() <= 0)[self.c].amount
+        before = self._left()
+        found = self.rule.levels(self.question.fleet, host_of, [self.c], quick=self.left() <= 0)[self.c]
+        if before < inf:
+            self._took = max(self._took, before - self._left())
+        return found.amount
 
     def without(self, vms: Sequence[int]) -> Ints:
         """`current` without the migrations of these VMs."""
