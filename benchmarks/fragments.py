@@ -68,7 +68,7 @@ class Fleet:
 
 def make(seed: int, hosts: int = HOSTS, vms: int = VMS) -> Fleet:
     """VMs come, the large first, each to a place with room, a random one or (by `TIDY`) the fullest; then `CHURN` times over one
-    leaves and one like it comes."""
+    leaves and one like it comes. Raises ValueError where they do not fit; with as many hosts as VMs they always do."""
     rng = np.random.default_rng(seed)
     size = np.sort(rng.choice(SIZES, vms, p=SHARES))[::-1].astype(np.int64)
     used, place = np.zeros((hosts, 2), np.int64), np.full(vms, -1)
@@ -78,6 +78,10 @@ def make(seed: int, hosts: int = HOSTS, vms: int = VMS) -> Fleet:
         both = size[v] > CORES
         fits = (used + size[v] // 2 <= CORES).all(axis=1) if both else (used + size[v] <= CORES).ravel()
         where = np.flatnonzero(fits)
+        if not len(where):
+            raise ValueError(
+                f"{vms} VMs do not fit on {hosts} hosts of 2 x {CORES} cores: one of {size[v]} finds no place"
+            )
         tidy = rng.random() < TIDY and not both
         at = where[np.argmax(used.ravel()[where])] if tidy else rng.choice(where)
         place[v] = at + (2 * hosts if both else 0)

@@ -118,9 +118,14 @@ def test_a_sawtooth_is_what_is_left_of_the_free_cores(cores: int, unit: int):
         assert int((slopes * np.maximum(use - knots, 0)).sum()) == (cores - use) % unit
 
 
+def test_a_fleet_that_does_not_fit_is_refused_in_words() -> None:
+    with pytest.raises(ValueError, match="12 VMs do not fit on 4 hosts of 2 x 44 cores"):
+        benchmark.make(132, hosts=4, vms=12)
+
+
 @given(st.integers(0, 2**16), st.integers(0, 6), st.integers(0, 2**16))
 def test_no_placement_within_the_budget_passes_the_bound(seed: int, moves: int, other: int):
-    few = benchmark.make(seed, hosts=4, vms=12)
+    few = benchmark.make(seed, hosts=10, vms=10)
     problem = benchmark.compile_fleet(few, moves)
     assert problem.costs(few.place)[0] == ((44 - few.use(few.place)) % 16).sum()
     rng, place = np.random.default_rng(other), few.place.copy()
