@@ -116,6 +116,16 @@ class Trial:
         return stuck, self.left * (HASTE if self.manner.close else 1)
 
 
+@dataclass(frozen=True)
+class Tried:
+    """What trials say: `manners`, the best first, the share of the time `spent`, the share to keep for the `end`, the `lowest` cost of any."""
+
+    manners: list[Manner]
+    spent: float
+    end: float
+    lowest: float = inf
+
+
 @dataclass
 class Cooling:
     """A walk and its time: shares of `stop`'s steps where they are counted, else of its seconds since `begun`."""
@@ -198,31 +208,33 @@ class Anneal:
         crowded = form.flight.shape[1] > 0 and len(start) >= CROWDED * problem.hosts
         manners = [manner.at_home() if crowded else manner for manner in self.manners]
         cooling = Cooling(walk, stop, self.tries, self.clock, begun)
-        spent, end, lowest = 0.0, self.end if manners else 1.0, inf
+        tried = Tried(manners, 0.0, self.end if manners else 1.0)
         if len(manners) > 1:
-            spent, end, manners, lowest = self._trials(cooling, form, start, manners)
-        passes = 1
-        if spent:
-            tries = self.tries * cooling.done * (1 - end - spent) / spent
-            passes = min(max(int(tries / (ENOUGH * problem.movable.sum())), 1), MOST_PASSES)
-        pair, turn = manners[:2], 0
-        while pair and passes:
-            each = (1 - end - spent) / passes
-            cooling.walk_from(start, pair[turn % len(pair)], spent, spent + each)
-            spent, turn, passes = spent + each, turn + 1, passes - 1
-            if walk.cost > lowest:
-                # Worse than a short one: luck decides, not length. Many short ones, then, by the best manner.
-                passes, pair, lowest = int((1 - end - spent) / self.trial), pair[:1], inf
+            tried = self._trials(cooling, form, start, manners)
+        self._passes(cooling, start, tried, int(problem.movable.sum()))
         # Who kept near home on the way is not to be sent far away in the end.
-        close = bool(manners) and manners[0].close
-        cooling.again(HOMING if close else AGAIN, 1 - end, 1 - end / 2)
-        cooling.again(HOMING, 1 - end / 2, 1.0)
+        close = bool(manners) and tried.manners[0].close
+        cooling.again(HOMING if close else AGAIN, 1 - tried.end, 1 - tried.end / 2)
+        cooling.again(HOMING, 1 - tried.end / 2, 1.0)
         return walk.winner()
 
-    def _trials(
-        self, cooling: Cooling, form: Lean, start: Ints, manners: list[Manner]
-    ) -> tuple[float, float, list[Manner], float]:
-        """(share of the time spent, share to keep for the end, manners, the one that came lowest first, how low a trial came).
+    def _passes(self, cooling: Cooling, start: Ints, tried: Tried, movable: int) -> None:
+        """Passes from `start` between trials and end, by the two best manners in turn; by the best, and as short as a trial, once one
+        was worse than a trial: then luck decides, not length."""
+        passes, spent, turn, short = 1, tried.spent, 0, False
+        if spent:
+            tries = self.tries * cooling.done * (1 - tried.end - spent) / spent
+            passes = min(max(int(tries / (ENOUGH * movable)), 1), MOST_PASSES)
+        pair = tried.manners[:2]
+        while pair and passes:
+            each = (1 - tried.end - spent) / passes
+            cooling.walk_from(start, pair[turn % len(pair)], spent, spent + each)
+            spent, turn, passes = spent + each, turn + 1, passes - 1
+            if cooling.walk.cost > tried.lowest and not short:
+                passes, pair, short = int((1 - tried.end - spent) / self.trial), pair[:1], True
+
+    def _trials(self, cooling: Cooling, form: Lean, start: Ints, manners: list[Manner]) -> Tried:
+        """A short pass by each manner.
 
         The end gets the square of what a trial won when it was cold over that and all that is left above a bound: the square, since a
         short pass has won little above.
@@ -240,12 +252,12 @@ class Anneal:
             cooling.cool(manner.cold * walk.unit, walk.last, turn, spent)
             trials.append(Trial(manner, walk.cost - least, before - walk.cost))
             if cooling.done < FEW:
-                return spent, self.end, manners, inf
+                return Tried(manners, spent, self.end)
         trials.sort(key=lambda trial: trial.rank(first - least))
         best = trials[0]
         won = best.fall / max(best.fall + best.left, 1.0)
         lowest = min(trial.left for trial in trials) + least
-        return spent, min(max(won**2, self.end), MOST_END), [trial.manner for trial in trials], lowest
+        return Tried([trial.manner for trial in trials], spent, min(max(won**2, self.end), MOST_END), lowest)
 
 
 class Walk:
@@ -307,12 +319,13 @@ class Walk:
         from pro.placement.engines.anneal_kernels import settle, state_of
 
         form, prices = self._form, self._prices
+        turned = len(form.upper) if self._manner.scan else 0
         dense = np.stack([-form.knot, -form.upper, form.slope]).astype(np.float64)
         self.arrays: tuple[Any, ...] = (
             form.packed, state_of(form), dense, form.weight.astype(np.float64), -form.flight_upper.astype(np.float64),
             form.flight.astype(np.float64), np.zeros((len(form.upper), 3)), prices, np.zeros(len(prices) + 1, np.int64),
             np.zeros((len(form.upper), form.tabled.shape[1]), np.int64), form.tabled,
-            np.zeros((3 * form.weight.shape[1] + form.flight.shape[1] + 1, len(form.upper) if self._manner.scan else 0)),
+            np.zeros((3 * form.weight.shape[1] + form.flight.shape[1] + 1, turned)),
         )  # fmt: skip
         settle(*self.arrays, host_of.astype(np.int64))
         self._log[0] = len(self._log)
