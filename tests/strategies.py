@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 from pro.fleet import Demand, Fleet, RuleSpec
 from pro.fleet.rule_kinds import KINDS
 from pro.placement import constraints as rules_room
-from pro.placement.language import Opened, Soft, Steps, Together
+from pro.placement.language import (
+    AtLeast,
+    Limit,
+    Linear,
+    MostMoved,
+    Near,
+    Opened,
+    Soft,
+    Steps,
+    Together,
+)
 from pro.placement.objectives import (
     Balance,
     Contention,
@@ -259,6 +269,54 @@ def language(draw: st.DrawFn, home: Ints, hosts: int) -> tuple[list[Row], list[T
         Soft(licence, 2, "licence"),
     ]  # fmt: skip
     return [r for r in rows if draw(st.booleans())], [t for t in terms if draw(st.booleans())]
+
+
+@st.composite
+def one_tier(draw: st.DrawFn) -> Problem:
+    """Every kind of row and term over few VMs, all in one tier."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**16)))
+    v, h = draw(st.integers(1, 5)), draw(st.integers(2, 4))
+    home, hosts, racks = rng.integers(0, h, v), np.arange(h), rng.integers(-1, 2, h)
+    some, other = rng.permutation(v)[: rng.integers(1, v + 1)], rng.permutation(v)[: rng.integers(1, v + 1)]
+    weight = rng.integers(-3, 9, (v, 2))
+    use = np.zeros((h, 2), np.int64)
+    np.add.at(use, home, np.abs(weight))
+    zero, crowd = np.zeros((h, 2), np.int64), np.bincount(home[some], minlength=h).max()
+    ones, column = np.ones((len(some), 1), np.int64), np.zeros((h, 1), np.int64)
+    rows = [
+        Limit(np.arange(v), np.abs(weight), hosts, zero, use + 5, "after", "room"),
+        Limit(np.arange(v), np.abs(weight)[:, :1], hosts, column, use[:, :1] + 6, "during", "flight"),
+        Limit(some, ones, hosts, column, column + crowd, "after", "crowd"),
+        Limit(np.arange(v), np.ones((v, 1)), np.zeros(h, int), [[0]], [[3]], "moved", "budget"),
+        AtLeast(some, racks, len(set(racks[home[some]].tolist()) - {-1}), "spread"),
+        Together(other, racks, "together", len(set(racks[home[other]].tolist()))),
+        Together(some, hosts, "licence", int((1 + hosts)[np.unique(home[some])].sum()), 1 + hosts),
+        Near(
+            some, other, racks, "near", len(set(racks[home[some]].tolist()) - set(racks[home[other]].tolist()) - {-1})
+        ),
+    ]
+    kept = [row for row in rows if draw(st.booleans())]
+    priced = [Soft(row, int(rng.integers(1, 4)), "soft") for row in (
+        AtLeast(other, hosts, 2, "spread"), Together(some, hosts, "together"),
+        Together(other, racks, "cores", 1, [2, 3]), Near(other, some, racks, "near"),
+        Limit(other, np.ones((len(other), 1)), racks, np.zeros((2, 1)), np.zeros((2, 1)), "during", "racks"))]  # fmt: skip
+    terms = [
+        Steps(
+            np.arange(v), weight, hosts, zero, rng.integers(-5, 9, (3, h, 2)), rng.integers(-3, 4, (3, h, 2)), "bends"
+        ),
+        Steps(np.arange(v), np.abs(weight), hosts, zero, rng.integers(0, 9, (1, h, 2)), 1 + zero[None], "bend"),
+        Linear(rng.integers(0, 4, v), rng.integers(0, 4, (v, h)), np.arange(v), "where"),
+        MostMoved(rng.integers(-1, 2, v), 3, "most"),
+        Steps(
+            np.arange(v), weight[:, :1] - 2 * weight[:, 1:], hosts, column + 3, column[None], 1 + column[None], "ratio"
+        ),
+        Steps(some, ones, racks, [[0], [1]], [[[1], [1]], [[2], [2]]], [[[4], [2]], [[-4], [-1]]], "teeth"),
+        Opened(racks, [2, 3], "opened"),
+        Opened(hosts, 1 + hosts, "licence cost", other),
+        *priced,
+    ]
+    goal = tuple(term for term in terms if draw(st.booleans()))
+    return Problem(home, h, np.ones(v, bool), tuple(kept), (Tier("goal", goal),))
 
 
 @st.composite

@@ -17,20 +17,15 @@ from hypothesis import strategies as st
 
 from pro.placement.engines import anneal
 from pro.placement.engines.anneal import Anneal, Cooling, Manner, Trial, Walk, least_cost
+from pro.placement.engines.neighbourhood import Neighbourhoods
 from pro.placement.language import (
-    AtLeast,
     Limit,
     Linear,
-    MostMoved,
-    Near,
-    Opened,
-    Soft,
     Steps,
-    Together,
 )
 from pro.placement.problem import Problem, Stop, Tier
 from tests import oracles
-from tests.strategies import problems
+from tests.strategies import one_tier, problems
 from tests.suites import engine_suite
 
 if TYPE_CHECKING:
@@ -44,54 +39,6 @@ def quick() -> Anneal:
 
 
 TestAnneal = engine_suite(quick, FEW)
-
-
-@st.composite
-def one_tier(draw: st.DrawFn) -> Problem:
-    """Every kind of row and term over few VMs, all in one tier."""
-    rng = np.random.default_rng(draw(st.integers(0, 2**16)))
-    v, h = draw(st.integers(1, 5)), draw(st.integers(2, 4))
-    home, hosts, racks = rng.integers(0, h, v), np.arange(h), rng.integers(-1, 2, h)
-    some, other = rng.permutation(v)[: rng.integers(1, v + 1)], rng.permutation(v)[: rng.integers(1, v + 1)]
-    weight = rng.integers(-3, 9, (v, 2))
-    use = np.zeros((h, 2), np.int64)
-    np.add.at(use, home, np.abs(weight))
-    zero, crowd = np.zeros((h, 2), np.int64), np.bincount(home[some], minlength=h).max()
-    ones, column = np.ones((len(some), 1), np.int64), np.zeros((h, 1), np.int64)
-    rows = [
-        Limit(np.arange(v), np.abs(weight), hosts, zero, use + 5, "after", "room"),
-        Limit(np.arange(v), np.abs(weight)[:, :1], hosts, column, use[:, :1] + 6, "during", "flight"),
-        Limit(some, ones, hosts, column, column + crowd, "after", "crowd"),
-        Limit(np.arange(v), np.ones((v, 1)), np.zeros(h, int), [[0]], [[3]], "moved", "budget"),
-        AtLeast(some, racks, len(set(racks[home[some]].tolist()) - {-1}), "spread"),
-        Together(other, racks, "together", len(set(racks[home[other]].tolist()))),
-        Together(some, hosts, "licence", int((1 + hosts)[np.unique(home[some])].sum()), 1 + hosts),
-        Near(
-            some, other, racks, "near", len(set(racks[home[some]].tolist()) - set(racks[home[other]].tolist()) - {-1})
-        ),
-    ]
-    kept = [row for row in rows if draw(st.booleans())]
-    priced = [Soft(row, int(rng.integers(1, 4)), "soft") for row in (
-        AtLeast(other, hosts, 2, "spread"), Together(some, hosts, "together"),
-        Together(other, racks, "cores", 1, [2, 3]), Near(other, some, racks, "near"),
-        Limit(other, np.ones((len(other), 1)), racks, np.zeros((2, 1)), np.zeros((2, 1)), "during", "racks"))]  # fmt: skip
-    terms = [
-        Steps(
-            np.arange(v), weight, hosts, zero, rng.integers(-5, 9, (3, h, 2)), rng.integers(-3, 4, (3, h, 2)), "bends"
-        ),
-        Steps(np.arange(v), np.abs(weight), hosts, zero, rng.integers(0, 9, (1, h, 2)), 1 + zero[None], "bend"),
-        Linear(rng.integers(0, 4, v), rng.integers(0, 4, (v, h)), np.arange(v), "where"),
-        MostMoved(rng.integers(-1, 2, v), 3, "most"),
-        Steps(
-            np.arange(v), weight[:, :1] - 2 * weight[:, 1:], hosts, column + 3, column[None], 1 + column[None], "ratio"
-        ),
-        Steps(some, ones, racks, [[0], [1]], [[[1], [1]], [[2], [2]]], [[[4], [2]], [[-4], [-1]]], "teeth"),
-        Opened(racks, [2, 3], "opened"),
-        Opened(hosts, 1 + hosts, "licence cost", other),
-        *priced,
-    ]
-    goal = tuple(term for term in terms if draw(st.booleans()))
-    return Problem(home, h, np.ones(v, bool), tuple(kept), (Tier("goal", goal),))
 
 
 @given(one_tier(), st.integers(0, 2**16), st.sampled_from([0.0, 1.0]), st.sampled_from([0.0, 2.0]))
@@ -408,8 +355,37 @@ def test_it_ends_at_the_heat_of_one_migration(monkeypatch: pytest.MonkeyPatch, m
     assert walked == [first, anneal.HOMING]
 
 
-def _plain() -> Problem:
+@pytest.mark.parametrize(("vms", "left", "share"), [(25, 0.5, 0.12), (25, 0.0, 0.72), (26, 0.0, 0.0)])
+def test_where_hosts_hold_few_vms_neighbourhoods_end_the_search_and_the_more_where_all_else_is_settled(
+    monkeypatch: pytest.MonkeyPatch, vms: int, left: float, share: float
+) -> None:
+    """`left`: what passes leave of all that could be won."""
+    rests: list[int] = []
+    problem, steps = _plain(vms), 2_000
+
+    def improve(self: Neighbourhoods, problem: Problem, start: Ints, stop: Stop, rng: np.random.Generator) -> Ints:
+        rests.append(stop.steps)
+        return start
+
+    def walk_from(self: Cooling, start: Ints, manner: Manner, since: float, until: float) -> None:
+        self.done, self.walk.cost = round(until * self.stop.steps), int(left * problem.costs(problem.home)[0])
+
+    def cool(self: Cooling, hot: float, cold: float, since: float, until: float, lax: float = 0.0) -> None:
+        self.done = round(until * self.stop.steps)
+
+    monkeypatch.setattr(Neighbourhoods, "improve", improve)
+    monkeypatch.setattr(Cooling, "walk_from", walk_from)
+    monkeypatch.setattr(Cooling, "cool", cool)
+    monkeypatch.setattr(anneal, "least_cost", lambda form: 0.0)
+    monkeypatch.setattr(anneal, "ENOUGH", 1_000)
+    Anneal(tries=100).improve(problem, problem.home, Stop(60, steps), np.random.default_rng(1))
+    assert bool(rests) == (share > 0)
+    for rest in rests:
+        assert rest == pytest.approx(share * steps / anneal.BATCHES, rel=0.2)
+
+
+def _plain(vms: int = 4) -> Problem:
     return Problem(
-        np.zeros(4, np.int64), 2, np.ones(4, bool), (),
-        (Tier("goal", (Linear(np.zeros(4), np.array([[3, 1]]), np.zeros(4, np.int64), "where"),)),),
+        np.zeros(vms, np.int64), 2, np.ones(vms, bool), (),
+        (Tier("goal", (Linear(np.zeros(vms), np.array([[3, 1]]), np.zeros(vms, np.int64), "where"),)),),
     )  # fmt: skip

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pro.placement.engines.lean import AWAY, HOME, L_AT, L_TABLE, N_LINEAR, H
+from pro.placement.engines.neighbourhood import Neighbourhoods
 from pro.placement.language import Soft
 from pro.placement.problem import Stop
 
@@ -82,6 +83,11 @@ TAIL, MOST_END = 0.25, 0.7
 ENOUGH, MOST_PASSES = 100_000, 8
 """So many tries for each VM are enough for one pass: where there is time for more, passes follow each other, by the two best manners
 in turn; at most so many."""
+SETTLED, SETTLED_END = 5e-3, 0.15
+"""Where a trial or a pass has left less than this share of all that could be won, another would not win much: where there are
+neighbourhoods none follows, and what time is left goes to the end by this share, to them by the rest."""
+BATCHES = 25
+"""One neighbourhood takes about as long as so many batches of tries."""
 FEW = 4
 """Where a trial is over after fewer batches of tries than this, it tells nothing: there is no time for trials."""
 HASTE = 3.0
@@ -118,12 +124,14 @@ class Trial:
 
 @dataclass(frozen=True)
 class Tried:
-    """What trials say: `manners`, the best first, the share of the time `spent`, the share to keep for the `end`, the `lowest` cost of any."""
+    """What trials say: `manners`, the best first, the share of the time `spent`, the share to keep for the `end`, the `lowest` cost of any,
+    the cost below which all is `settled` but who moves."""
 
     manners: list[Manner]
     spent: float
     end: float
     lowest: float = inf
+    settled: float = -inf
 
 
 @dataclass
@@ -142,6 +150,13 @@ class Cooling:
         if self.stop.steps < Stop().steps:
             return self.done / self.stop.steps
         return (self.clock() - self.begun) / self.stop.seconds
+
+    def rest(self) -> Stop:
+        """What is left of it, for neighbourhoods."""
+        left = self.stop.seconds - (self.clock() - self.begun)
+        if self.stop.steps < Stop().steps:
+            return Stop(left, max((self.stop.steps - self.done) // BATCHES, 1))
+        return Stop(left)
 
     def cool(self, hot: float, cold: float, since: float, until: float, lax: float = 0.0) -> None:
         """From `hot` to `cold`, evenly in the logarithm, between two shares of the time."""
@@ -173,8 +188,8 @@ class Anneal:
     `trial` of the time (those close to home of `LOOK` tries for each VM at most), the one that came lowest a long one (or several
     passes; `ENOUGH`; short ones, once a long one was worse than a trial), and a last part cools the best of all to no heat at all.
     How much of the time this gets, at least `end`, the trials tell too: where only whether a VM moves at all is left to decide,
-    nearly all is won when it is cold. With a limit of steps the share is that of the steps. `clock` is what `Stop.seconds` is
-    measured on.
+    nearly all is won when it is cold. With a limit of steps the share is that of the steps. Where hosts hold few VMs the last `polish` of
+    the time, or more, goes to neighbourhoods. `clock` is what `Stop.seconds` is measured on.
 
     Hard rows may be broken on the way, at prices that adapt (strategic oscillation, Glover 1989); what is returned breaks none.
     """
@@ -184,6 +199,7 @@ class Anneal:
     tries: int = 20_000
     trial: float = 0.035
     end: float = 0.1
+    polish: float = 0.12
     clock: Callable[[], float] = time.monotonic
 
     def tier(self, problem: Problem, start: Ints) -> int | None:
@@ -205,33 +221,45 @@ class Anneal:
             return start.copy()
         form = lean(problem, tier)
         walk = Walk(form, start, rng.integers(1, 2**63, 1, dtype=np.uint64))
+        polish = Neighbourhoods(clock=self.clock)
+        until = 1 - self.polish if polish.fits(problem) else 1.0
         crowded = form.flight.shape[1] > 0 and len(start) >= CROWDED * problem.hosts
         manners = [manner.at_home() if crowded else manner for manner in self.manners]
         cooling = Cooling(walk, stop, self.tries, self.clock, begun)
-        tried = Tried(manners, 0.0, self.end if manners else 1.0)
+        tried = Tried(manners, 0.0, self.end if manners else until)
         if len(manners) > 1:
             tried = self._trials(cooling, form, start, manners)
-        self._passes(cooling, start, tried, int(problem.movable.sum()))
+        since = self._passes(cooling, start, tried, int(problem.movable.sum()), until)
+        if until < 1 and walk.winning() < tried.settled:
+            until = since + SETTLED_END * (1 - since)
         # Who kept near home on the way is not to be sent far away in the end.
         close = bool(manners) and tried.manners[0].close
-        cooling.again(HOMING if close else AGAIN, 1 - tried.end, 1 - tried.end / 2)
-        cooling.again(HOMING, 1 - tried.end / 2, 1.0)
-        return walk.winner()
+        turn = (since + until) / 2
+        cooling.again(HOMING if close else AGAIN, since, turn)
+        cooling.again(HOMING, turn, until)
+        return walk.winner() if until == 1 else polish.improve(problem, walk.winner(), cooling.rest(), rng)
 
-    def _passes(self, cooling: Cooling, start: Ints, tried: Tried, movable: int) -> None:
+    def _passes(self, cooling: Cooling, start: Ints, tried: Tried, movable: int, until: float) -> float:
         """Passes from `start` between trials and end, by the two best manners in turn; by the best, and as short as a trial, once one
-        was worse than a trial: then luck decides, not length."""
+        was worse than a trial: then luck decides, not length. The share of the time at which they end: what the end needs before
+        `until`, where neighbourhoods begin, or earlier where all is settled."""
+        last = until - tried.end
         passes, spent, turn, short = 1, tried.spent, 0, False
         if spent:
-            tries = self.tries * cooling.done * (1 - tried.end - spent) / spent
+            tries = self.tries * cooling.done * (last - spent) / spent
             passes = min(max(int(tries / (ENOUGH * movable)), 1), MOST_PASSES)
         pair = tried.manners[:2]
+        if until < 1 and tried.lowest < tried.settled:
+            return spent
         while pair and passes:
-            each = (1 - tried.end - spent) / passes
+            each = (last - spent) / passes
             cooling.walk_from(start, pair[turn % len(pair)], spent, spent + each)
             spent, turn, passes = spent + each, turn + 1, passes - 1
+            if until < 1 and cooling.walk.cost < tried.settled:
+                return spent
             if cooling.walk.cost > tried.lowest and not short:
-                passes, pair, short = int((1 - tried.end - spent) / self.trial), pair[:1], True
+                passes, pair, short = max(int((last - spent) / self.trial), 0), pair[:1], True
+        return last
 
     def _trials(self, cooling: Cooling, form: Lean, start: Ints, manners: list[Manner]) -> Tried:
         """A short pass by each manner.
@@ -256,8 +284,8 @@ class Anneal:
         trials.sort(key=lambda trial: trial.rank(first - least))
         best = trials[0]
         won = best.fall / max(best.fall + best.left, 1.0)
-        lowest = min(trial.left for trial in trials) + least
-        return Tried([trial.manner for trial in trials], spent, min(max(won**2, self.end), MOST_END), lowest)
+        lowest, settled = min(trial.left for trial in trials) + least, least + SETTLED * (first - least)
+        return Tried([trial.manner for trial in trials], spent, min(max(won**2, self.end), MOST_END), lowest, settled)
 
 
 class Walk:
@@ -304,6 +332,11 @@ class Walk:
         self.settle(host_of)
         self.best[:] = host_of
         self.cost = int(self.arrays[1][COST])
+
+    def winning(self) -> int:
+        """What the best placement of all passes costs."""
+        self._end()
+        return self._won[0]
 
     def winner(self) -> Ints:
         """(V,) the best placement of all passes."""

@@ -1,7 +1,7 @@
 """CP-SAT on the whole problem: for small fleets an answer with a proof, for all others at least a bound.
 
 Tiers are solved in order; each is then held at what was found. The start is given as a hint, so the answer is never worse.
-Two workers, interleaved and with a deterministic limit: the same seed and limit give the same answer, unless the machine is so
+Workers are interleaved and have a deterministic limit: the same seed and limit give the same answer, unless the machine is so
 slow or busy that the seconds are over first. Where steps are counted they set that limit, and the seconds can be many.
 """
 
@@ -38,8 +38,16 @@ if TYPE_CHECKING:
     from pro.placement.problem import Problem, Stop
 
 
-STEP = 0.25
-"""Deterministic seconds that one step stands for."""
+@dataclass(frozen=True)
+class Effort:
+    """How CP-SAT searches: with how many `workers`, interleaved; with a linear relaxation that is the stronger the higher `linear` is (0:
+    with none); how many deterministic seconds one `step` stands for; and, `capped`, told from the beginning that nothing may cost
+    more than the start, which leaves less to what may be over."""
+
+    workers: int = 2
+    linear: int = 1
+    step: float = 0.25
+    capped: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,8 +67,8 @@ class Exact:
 
     name = "CP-SAT"
 
-    def __init__(self, most_entries: int = 400_000) -> None:
-        self.most_entries = most_entries
+    def __init__(self, most_entries: int = 400_000, effort: Effort | None = None) -> None:
+        self.most_entries, self.effort = most_entries, effort or Effort()
 
     def improve(self, problem: Problem, start: Ints, stop: Stop, rng: np.random.Generator) -> Ints:
         """(V,) a placement at least as good as `start`."""
@@ -83,11 +91,13 @@ class Exact:
             return Proof(start, (None,) * tiers, (False,) * tiers)
         from ortools.sat.python import cp_model
 
-        model = Model(problem, start)
+        model = Model(problem, start, self.effort)
         best, bounds, optimal = start, [], []
         proven = True
         for tier in range(tiers):
-            found = model.minimise(tier, _share(stop, tiers), seed)
+            if self.effort.capped:
+                model.hold(tier, problem.costs(best)[tier], best)
+            found = model.minimise(tier, _share(stop, tiers, self.effort.step), seed)
             if found.status == cp_model.INFEASIBLE:
                 raise RuntimeError("CP-SAT refuses a placement that every row allows: the model is wrong")
             if found.host_of is not None and problem.costs(found.host_of) <= problem.costs(best):
@@ -126,10 +136,10 @@ class Exact:
         return Settled(model.minimise(1, _share(stop, 2), seed).bound, fewer)
 
 
-def _share(stop: Stop, parts: int) -> tuple[float, float]:
-    """One of `parts` of the time: seconds, and deterministic seconds."""
+def _share(stop: Stop, parts: int, step: float = Effort.step) -> tuple[float, float]:
+    """One of `parts` of the time: seconds, and deterministic seconds, so many for each `step`."""
     seconds = max(stop.seconds, 0.05) / parts
-    return seconds, min(seconds / 2, STEP * stop.steps / parts)
+    return seconds, min(seconds / 2, step * stop.steps / parts)
 
 
 @dataclass(frozen=True)
@@ -204,10 +214,10 @@ class Sum:
 class Model:
     """The problem as a CP-SAT model: one 0/1 variable per VM and host that it may stand on."""
 
-    def __init__(self, problem: Problem, start: Ints) -> None:
+    def __init__(self, problem: Problem, start: Ints, effort: Effort | None = None) -> None:
         from ortools.sat.python import cp_model
 
-        self.cp, self.model, self.problem = cp_model, cp_model.CpModel(), problem
+        self.cp, self.model, self.problem, self._effort = cp_model, cp_model.CpModel(), problem, effort or Effort()
         self.on: list[dict[int, Any]] = []
         for v, hosts in enumerate(domains(problem)):
             if len(hosts) == 1:
@@ -261,10 +271,11 @@ class Model:
         return self._solver(limits, seed).solve(self.model)
 
     def _solver(self, limits: tuple[float, float], seed: int) -> Any:
-        """Two workers, interleaved; the deterministic limit comes first unless the machine is slow or busy."""
+        """Workers interleaved; the deterministic limit comes first unless the machine is slow or busy."""
         solver = self.cp.CpSolver()
-        solver.parameters.num_workers = 2
-        solver.parameters.interleave_search = True
+        solver.parameters.num_workers = self._effort.workers
+        solver.parameters.interleave_search = self._effort.workers > 1
+        solver.parameters.linearization_level = self._effort.linear
         solver.parameters.random_seed = seed
         solver.parameters.max_time_in_seconds, solver.parameters.max_deterministic_time = limits
         return solver
