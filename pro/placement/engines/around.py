@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Cut:
     """`problem`: VM i of the first `len(vms)` is VM `vms[i]` of the whole, host k of the first `len(hosts)` is host `hosts[k]`; what comes
-    behind is only there to be counted. `start` is where they stand now."""
+    behind is only there to be counted. `start` is where they stand now; there all rows hold, but, unlike in other problems, perhaps not at
+    home: that may be taken by those who stay."""
 
     vms: Ints
     hosts: Ints
