@@ -182,6 +182,7 @@ def _small(question: Question, pace: Pace, *, prove: bool) -> tuple[Answer, Sett
         pace.tell(engine.name)
         host_of = engine.improve(problem, host_of, within(share, steps), rng)
         names.append(engine.name)
+    host_of = _repaired(problem, host_of, rng)
     settled = Settled(None, None)
     if tree:
         pace.tell(cuts.name)
@@ -196,6 +197,17 @@ def _small(question: Question, pace: Pace, *, prove: bool) -> tuple[Answer, Sett
         else:
             settled = exact.coarse(problem, host_of, rest, policy.seed)
     return Answer(host_of, " + ".join(names)), settled
+
+
+def _repaired(problem: Problem, found: Ints, rng: np.random.Generator) -> Ints:
+    """`found`, or where greedy repair ends if that mends more: engines begin before its end, for what it does last may be in their way, and a
+    budget they have spent on heat is not there for rules."""
+    from pro.placement.engines import Greedy
+
+    if problem.costs(found)[0] == 0:
+        return found
+    mended = Greedy().improve(problem, problem.home, Stop(), rng)
+    return min(found, mended, key=problem.costs)
 
 
 def _searches(question: Question, kept: float) -> Sequence[tuple[Engine, float, int]]:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pro.core.errors import InputError
+from pro.placement import chain
 from pro.placement.engines import Cuts, Exact, Few, Local
 from pro.placement.engines.exact import Proof, Settled
 from pro.placement.moments import fewer_moments
@@ -22,6 +23,7 @@ from tests.builders import demand_of, fleet
 from tests.strategies import demands, fleets, placements
 
 if TYPE_CHECKING:
+    from pro.core.arrays import Ints
     from pro.fleet import Demand, Fleet
     from pro.placement.problem import Problem, Stop
 
@@ -95,6 +97,29 @@ def test_an_unknown_cluster_is_an_error_that_names_those_there_are() -> None:
 
 def test_the_default_budget_is_a_tenth_of_the_vms_between_two_and_twenty() -> None:
     assert [default_moves(n) for n in (1, 20, 120, 1_000)] == [2, 2, 12, 20]
+
+
+@pytest.mark.parametrize(("wasted", "moves"), [(0, 4), (1, 4), (3, 4), (0, 2), (2, 2)])
+def test_a_budget_that_engines_spent_on_something_else_is_spent_on_rules(
+    monkeypatch: pytest.MonkeyPatch, wasted: int, moves: int
+) -> None:
+    """Four VMs are to leave h1; an engine moves VMs of h2 for nothing, and then as many of h1 as the budget leaves."""
+
+    class Spendthrift:
+        name = "spendthrift"
+
+        def improve(self, problem: Problem, start: Ints, stop: Stop, rng: np.random.Generator) -> Ints:
+            found = start.copy()
+            found[4 : 4 + wasted] = 2
+            found[: moves - wasted] = 2
+            return found
+
+    monkeypatch.setattr(chain, "_searches", lambda question, kept: [(Spendthrift(), 1.0, 1)])
+    asked = fleet("h1: a b c d | h2: e f g | h3:", leaving=["h1"])
+    policy = Policy(seconds=5, max_moves=moves, memory_reserve_mib=0)
+    placement, _ = place(asked, demand_of(asked), policy, prove=False)
+    assert sum(v.amount for v in placement.violations) == 4 - moves
+    assert (placement.host_of[4:] == 1).all()
 
 
 def test_an_evacuation_is_not_held_up_by_the_default_budget() -> None:
