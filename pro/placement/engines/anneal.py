@@ -125,7 +125,7 @@ class Trial:
 @dataclass(frozen=True)
 class Tried:
     """What trials say: `manners`, the best first, the share of the time `spent`, the share to keep for the `end`, the `lowest` cost of any,
-    the cost below which all is `settled` but who moves."""
+    the cost below which all is `settled` but what neighbourhoods do better."""
 
     manners: list[Manner]
     spent: float
@@ -136,13 +136,15 @@ class Tried:
 
 @dataclass
 class Cooling:
-    """A walk and its time: shares of `stop`'s steps where they are counted, else of its seconds since `begun`."""
+    """A walk and its time: shares of `stop`'s steps where they are counted, else of its seconds since `begun`. Neighbourhoods have what
+    comes after `until`."""
 
     walk: Walk
     stop: Stop
     tries: int
     clock: Callable[[], float]
     begun: float
+    until: float = 1.0
     done: int = 0
 
     def share(self) -> float:
@@ -152,7 +154,7 @@ class Cooling:
         return (self.clock() - self.begun) / self.stop.seconds
 
     def rest(self) -> Stop:
-        """What is left of it, for neighbourhoods."""
+        """What is left, in neighbourhoods where steps are counted."""
         left = self.stop.seconds - (self.clock() - self.begun)
         if self.stop.steps < Stop().steps:
             return Stop(left, max((self.stop.steps - self.done) // BATCHES, 1))
@@ -225,41 +227,45 @@ class Anneal:
         until = 1 - self.polish if polish.fits(problem) else 1.0
         crowded = form.flight.shape[1] > 0 and len(start) >= CROWDED * problem.hosts
         manners = [manner.at_home() if crowded else manner for manner in self.manners]
-        cooling = Cooling(walk, stop, self.tries, self.clock, begun)
+        cooling = Cooling(walk, stop, self.tries, self.clock, begun, until)
         tried = Tried(manners, 0.0, self.end if manners else until)
         if len(manners) > 1:
             tried = self._trials(cooling, form, start, manners)
-        since = self._passes(cooling, start, tried, int(problem.movable.sum()), until)
-        if until < 1 and walk.winning() < tried.settled:
-            until = since + SETTLED_END * (1 - since)
-        # Who kept near home on the way is not to be sent far away in the end.
-        close = bool(manners) and tried.manners[0].close
-        turn = (since + until) / 2
-        cooling.again(HOMING if close else AGAIN, since, turn)
-        cooling.again(HOMING, turn, until)
+        since = self._passes(cooling, start, tried, int(problem.movable.sum()))
+        self._end(cooling, tried, since)
         return walk.winner() if until == 1 else polish.improve(problem, walk.winner(), cooling.rest(), rng)
 
-    def _passes(self, cooling: Cooling, start: Ints, tried: Tried, movable: int, until: float) -> float:
+    def _passes(self, cooling: Cooling, start: Ints, tried: Tried, movable: int) -> float:
         """Passes from `start` between trials and end, by the two best manners in turn; by the best, and as short as a trial, once one
-        was worse than a trial: then luck decides, not length. The share of the time at which they end: what the end needs before
-        `until`, where neighbourhoods begin, or earlier where all is settled."""
-        last = until - tried.end
+        was worse than a trial: then luck decides, not length. The share of the time at which they end, early where all is settled."""
+        if tried.lowest < tried.settled:
+            return tried.spent
+        last = cooling.until - tried.end
         passes, spent, turn, short = 1, tried.spent, 0, False
         if spent:
             tries = self.tries * cooling.done * (last - spent) / spent
             passes = min(max(int(tries / (ENOUGH * movable)), 1), MOST_PASSES)
         pair = tried.manners[:2]
-        if until < 1 and tried.lowest < tried.settled:
-            return spent
         while pair and passes:
             each = (last - spent) / passes
             cooling.walk_from(start, pair[turn % len(pair)], spent, spent + each)
             spent, turn, passes = spent + each, turn + 1, passes - 1
-            if until < 1 and cooling.walk.cost < tried.settled:
+            if cooling.walk.cost < tried.settled:
                 return spent
             if cooling.walk.cost > tried.lowest and not short:
                 passes, pair, short = max(int((last - spent) / self.trial), 0), pair[:1], True
         return last
+
+    def _end(self, cooling: Cooling, tried: Tried, since: float) -> None:
+        """From the best, cooled to no heat at all, in what neighbourhoods leave of the time from `since` on."""
+        until = cooling.until
+        if cooling.walk.winning() < tried.settled:
+            until = since + SETTLED_END * (1 - since)
+        # Who kept near home on the way is not to be sent far away in the end.
+        close = bool(tried.manners) and tried.manners[0].close
+        turn = (since + until) / 2
+        cooling.again(HOMING if close else AGAIN, since, turn)
+        cooling.again(HOMING, turn, until)
 
     def _trials(self, cooling: Cooling, form: Lean, start: Ints, manners: list[Manner]) -> Tried:
         """A short pass by each manner.
@@ -284,7 +290,8 @@ class Anneal:
         trials.sort(key=lambda trial: trial.rank(first - least))
         best = trials[0]
         won = best.fall / max(best.fall + best.left, 1.0)
-        lowest, settled = min(trial.left for trial in trials) + least, least + SETTLED * (first - least)
+        lowest = min(trial.left for trial in trials) + least
+        settled = least + SETTLED * (first - least) if cooling.until < 1 else -inf
         return Tried([trial.manner for trial in trials], spent, min(max(won**2, self.end), MOST_END), lowest, settled)
 
 

@@ -25,6 +25,7 @@ from pro.placement.language import (
     Steps,
     Term,
     Together,
+    add_by_item,
     counted,
 )
 from pro.placement.problem import Problem, Tier, members
@@ -360,9 +361,10 @@ def _count(part: Row | Term, home: Ints, host_of: Ints) -> Ints:
         case Limit():
             return counted(part, home, host_of)
         case Steps():
-            return counted(
-                Limit(part.vms, part.weight, part.scope, part.base, part.base, "after", part.label), home, host_of
-            )
+            use = part.base.copy()
+            use.flags.writeable = True
+            add_by_item(use, part.scope[host_of[part.vms]], part.weight)
+            return use
         case MostMoved():
             moved = part.group[(host_of != home) & (part.group >= 0)]
             return np.bincount(moved, minlength=int(part.group.max(initial=-1)) + 1)
