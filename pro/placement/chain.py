@@ -34,7 +34,7 @@ BOUND_SHARE = 0.2
 """Share of the time that is kept for a lower bound of a large problem."""
 
 HOLD_SHARE, FINISH_SHARE = 0.25, 0.05
-"""Share that is kept for undoing migrations of a large fleet that failover forbids, and for what was begun to finish."""
+"""Share that is kept for undoing migrations that failover forbids, and for what was begun to finish."""
 
 READINGS = 2
 """A bound gets its share of the time beyond so many readings of the fleet."""
@@ -100,9 +100,7 @@ def run(question: Question, seen: Question, together: int, pace: Pace, *, prove:
     """What the engines find, and what they prove about it. `seen` has so many slots `together`; see `searched`."""
     if large(question.problem):
         return _large(question, seen.problem, together, pace, prove=prove)
-    from pro.placement.engines import Local
-
-    return _held(question, *_small(question, pace, prove=prove), Local(), pace.tell)
+    return _small(question, pace, prove=prove)
 
 
 def _large(question: Question, seen: Problem, together: int, pace: Pace, *, prove: bool) -> tuple[Answer, Settled]:
@@ -132,7 +130,7 @@ def _large(question: Question, seen: Problem, together: int, pace: Pace, *, prov
         # What was begun takes a while to finish.
         return left() - FINISH_SHARE * policy.seconds
 
-    answer, _ = _held(question, answer, Settled(None, None), engine, tell, in_time)
+    answer = _held(question, answer, engine, tell, in_time)
     bound = None
     if prove and goal_tier(problem) == 1 and left() > 0:
         tell("lower bound")
@@ -165,38 +163,58 @@ def _said(name: str, found: Found, *, late: bool) -> str:
 
 
 def _small(question: Question, pace: Pace, *, prove: bool) -> tuple[Answer, Settled]:
-    """Searches one after the other, each from where the last one ended, then a proof or at least a bound."""
-    from pro.placement.engines import Cuts, Exact
+    """Searches one after the other, each from where the last one ended; failover; then a proof or at least a bound.
+
+    The proof begins where the searches ended, whatever failover makes of that, and what it finds beyond counts if failover lets it.
+    """
+    from pro.placement.engines import Cuts, Exact, Local
     from pro.placement.engines.exact import Settled
 
-    problem, policy = question.problem, question.policy
-    rng, host_of, names = np.random.default_rng(policy.seed), problem.home, []
-    exact, cuts = Exact(), Cuts()
+    problem, policy, rng = question.problem, question.policy, np.random.default_rng(question.policy.seed)
+    exact, cuts, proof = Exact(), Cuts(), Settled(None, None)
     whole = exact.entries(problem) <= exact.most_entries
     tree = prove and not whole and cuts.fits(problem)
 
-    def within(share: float, steps: int | None) -> Stop:
-        return Stop(max(min(share * policy.seconds, pace.left()), 0), Stop().steps if steps is None else steps)
+    def held(answer: Answer, share: float) -> Answer:
+        kept = max(pace.left() - share * policy.seconds, 0)
+        # Where steps are counted nothing goes by the clock.
+        left = (lambda: pace.left() - kept) if policy.steps is None else (lambda: inf)
+        return _held(question, answer, Local(), pace.tell, left)
 
-    for engine, share, steps in _searches(question, TREE_SHARE if tree else EXACT_SHARE):
-        pace.tell(engine.name)
-        host_of = engine.improve(problem, host_of, within(share, steps), rng)
-        names.append(engine.name)
-    host_of = _repaired(problem, host_of, rng)
-    settled = Settled(None, None)
+    found = _searched(question, TREE_SHARE if tree else EXACT_SHARE, pace, rng)
+    kept = held(found, HOLD_SHARE if prove else 1.0)
+    if not prove:
+        return kept, proof
+    after = FINISH_SHARE * policy.seconds if question.failover else 0.0
+    rest = Stop(max(pace.left() - after, 0), Stop().steps if policy.steps is None else policy.steps)
+    some = replace(rest, seconds=min(rest.seconds, EXACT_SHARE * policy.seconds))
+    pace.tell(cuts.name if tree else exact.name)
+    better = found.host_of
     if tree:
-        pace.tell(cuts.name)
-        names.append(cuts.name)
-        host_of, settled = cuts.prove(problem, host_of, within(1.0, policy.steps), rng)
-    elif prove:
-        pace.tell(exact.name)
-        rest = within(EXACT_SHARE, policy.steps)
-        if whole:
-            names.append(exact.name)
-            host_of, settled = exact.settle(problem, host_of, rest, policy.seed)
-        else:
-            settled = exact.coarse(problem, host_of, rest, policy.seed)
-    return Answer(host_of, " + ".join(names)), settled
+        better, proof = cuts.prove(problem, better, rest, rng)
+    elif whole:
+        better, proof = exact.settle(problem, better, some, policy.seed)
+    else:
+        proof = exact.coarse(problem, better, some, policy.seed)
+    prover = f" + {cuts.name}" if tree else f" + {exact.name}" if whole else ""
+    answer = Answer(kept.host_of, kept.engine + prover)
+    if not np.array_equal(better, found.host_of):
+        answer = min(held(Answer(better, found.engine + prover), 1.0), answer, key=lambda x: problem.costs(x.host_of))
+    if np.array_equal(answer.host_of, better):
+        return answer, proof
+    moved = bool((answer.host_of != problem.home).any())
+    return answer, replace(proof, minimal_moves=None if moved else True)
+
+
+def _searched(question: Question, kept: float, pace: Pace, rng: np.random.Generator) -> Answer:
+    """What the searches of a small fleet find; so much of the time is `kept` for a proof."""
+    policy, host_of, names = question.policy, question.problem.home, []
+    for engine, share, steps in _searches(question, kept):
+        pace.tell(engine.name)
+        stop = Stop(max(min(share * policy.seconds, pace.left()), 0), steps)
+        host_of = engine.improve(question.problem, host_of, stop, rng)
+        names.append(engine.name)
+    return Answer(_repaired(question.problem, host_of, rng), " + ".join(names))
 
 
 def _repaired(problem: Problem, found: Ints, rng: np.random.Generator) -> Ints:
@@ -224,12 +242,8 @@ def _searches(question: Question, kept: float) -> Sequence[tuple[Engine, float, 
 
 
 def _held(
-    question: Question, found: Answer, proof: Settled, engine: Engine,
-    tell: Callable[[str], None], left: Callable[[], float] = lambda: inf,
-) -> tuple[Answer, Settled]:  # fmt: skip
+    question: Question, found: Answer, engine: Engine, tell: Callable[[str], None], left: Callable[[], float]
+) -> Answer:
     """The answer without what would make it worse in failover than today."""
     kept = hold(question, found.host_of, engine, tell, left)
-    if kept is found.host_of:
-        return found, proof
-    moved = bool((kept != question.fleet.host_of).any())
-    return Answer(kept, f"{found.engine} + failover"), replace(proof, minimal_moves=None if moved else True)
+    return found if kept is found.host_of else Answer(kept, f"{found.engine} + failover")

@@ -39,7 +39,7 @@ def place(
     Engines run one after the other, each from where the last one ended: greedy repair, annealing and local search, and CP-SAT where the
     problem is small enough to prove something; for large fleets the wide search. In smaller ones, what cools little and keeps hosts hot
     for longer is taken back (`worthwhile`). Compiling rules and kernels is not part of `policy.seconds`, everything after it is.
-    `tell` hears what is going on; without `prove` nothing is proven or bounded; `clock` counts the seconds of large fleets. Raises
+    `tell` hears what is going on; without `prove` nothing is proven or bounded; `clock` counts the seconds. Raises
     RefereeError if an engine's answer breaks a rule worse than today, which is a bug and is never passed on.
     """
     question = prepare(fleet, demand, policy)
