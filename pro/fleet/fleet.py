@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def frozen(array: NDArray[Any], dtype: type | None = None) -> NDArray[Any]:
-    """A read-only, contiguous copy of `array`."""
+    """`array` itself where it is read-only, contiguous and owns its memory, as all that came from here; else a copy that is."""
+    flags = array.flags
+    if flags.c_contiguous and flags.owndata and not flags.writeable and (dtype is None or array.dtype == dtype):
+        return array
     copy = np.array(array, dtype=dtype, copy=True, order="C")
     copy.flags.writeable = False
     return copy
@@ -160,7 +163,24 @@ class Fleet:
         """Indices, ascending, each once, of those of these ids that the fleet holds. O(n log n) in the number asked for."""
         return sorted({self._vm_lookup[vm] for vm in vms if vm in self._vm_lookup})
 
+    def present_hosts(self, hosts: Iterable[str]) -> list[int]:
+        """The same of hosts."""
+        return sorted({self._host_lookup[host] for host in hosts if host in self._host_lookup})
+
+    def scope_codes(self, scope: str) -> tuple[Ints, int]:
+        """(H,) the scope item ("host", or a host group) of every host, and how many there are; hosts of no known item have their own.
+
+        Always the same array, for there may be a rule for every service.
+        """
+        if scope not in self._scopes:
+            groups, own = None if scope == "host" else self.host_groups.get(scope), np.arange(self.n_hosts)
+            code = own if groups is None else np.where(groups.code >= 0, groups.code, len(groups.names) + own)
+            items = self.n_hosts + (0 if groups is None else len(groups.names))
+            self._scopes[scope] = frozen(code, np.int64), items
+        return self._scopes[scope]
+
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_scopes", {})
         object.__setattr__(self, "_host_lookup", {h: i for i, h in enumerate(self.hosts)})
         object.__setattr__(self, "_vm_lookup", {v: i for i, v in enumerate(self.vms)})
         h, v, r = len(self.hosts), len(self.vms), len(self.resources)
@@ -199,6 +219,7 @@ class Fleet:
 
     _host_lookup: dict[str, int] = field(init=False, repr=False, compare=False, default_factory=dict)
     _vm_lookup: dict[str, int] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _scopes: dict[str, tuple[Ints, int]] = field(init=False, repr=False, compare=False, default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,8 @@ def _large(question: Question, seen: Problem, together: int, pace: Pace, *, prov
 
     answer = _held(question, answer, engine, tell, in_time)
     bound = None
-    if prove and goal_tier(problem) == 1 and left() > 0:
+    # Where there was no time for all parts a bound would be far off.
+    if prove and goal_tier(problem) == 1 and left() > 0 and found.finished == found.parts:
         tell("lower bound")
         low = priced_bound(seen, answer.host_of, 1, found.price, left)
         # Prices of migrations and hosts are rounded, by less than 1 each.

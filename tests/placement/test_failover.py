@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pro.fleet import RuleSpec
 from pro.placement import constraints as room
-from pro.placement.constraints.common import scope_codes, vm_indices
+from pro.placement.constraints.common import vm_indices
 from pro.placement.engines.restart_exact import solve
 from pro.placement.failover import survives
 from pro.placement.failover.drill import Drill
@@ -48,7 +48,7 @@ class Close:
         raise NotImplementedError
 
     def rows(self, fleet: Fleet) -> Iterator[Row]:
-        yield Near(vm_indices(fleet, self.a), vm_indices(fleet, self.b), scope_codes(fleet, self.scope)[0], self.name)
+        yield Near(vm_indices(fleet, self.a), vm_indices(fleet, self.b), fleet.scope_codes(self.scope)[0], self.name)
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class TwoThings:
         raise NotImplementedError
 
     def rows(self, fleet: Fleet) -> Iterator[Row]:
-        vms, (scope, items) = vm_indices(fleet, self.members), scope_codes(fleet, self.scope)
+        vms, (scope, items) = vm_indices(fleet, self.members), fleet.scope_codes(self.scope)
         weight = np.stack([np.ones(len(vms), np.int64), fleet.memory_mib[vms]], axis=1)
         upper = np.tile([[self.upper, 10 * self.upper]], (items, 1))
         yield Limit(vms, weight, scope, 0 * upper + np.arange(items)[:, None] % 2, upper, "after", self.name)
@@ -83,7 +83,7 @@ class Licensed:
         raise NotImplementedError
 
     def rows(self, fleet: Fleet) -> Iterator[Row]:
-        scope, items = scope_codes(fleet, self.scope)
+        scope, items = fleet.scope_codes(self.scope)
         yield Together(vm_indices(fleet, self.members), scope, self.name, self.most, np.arange(items) % 3)
 
 

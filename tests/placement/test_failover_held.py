@@ -124,7 +124,9 @@ def test_a_slow_look_at_failover_keeps_to_the_limit(prove: bool, monkeypatch: py
     hot = fleet("h1: a b c d e f g h i | h2: | h3: | h4:", clusters=dict.fromkeys(["h1", "h2", "h3", "h4"], "c"))
     demand = demand_of(hot, 3_000)
 
-    def slow(self: Failover, a_fleet: Fleet, host_of: Ints, some: Any = None, *, quick: bool = False) -> dict[int, Found]:
+    def slow(
+        self: Failover, a_fleet: Fleet, host_of: Ints, some: Any = None, *, quick: bool = False
+    ) -> dict[int, Found]:
         now[0] += 0.0 if quick else 1.0
         looks.append(quick)
         away = int((host_of != a_fleet.host_of).sum())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pro.core.text import plain
+from pro.fleet.fleet import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -66,18 +68,14 @@ def vm_indices(fleet: Fleet, members: Iterable[str]) -> Ints:
 def host_mask(fleet: Fleet, hosts: Iterable[str]) -> Bools:
     """(H,) which hosts are named; names the fleet does not hold are ignored."""
     mask = np.zeros(fleet.n_hosts, np.bool_)
-    mask[[fleet.host_index(h) for h in set(hosts).intersection(fleet.hosts)]] = True
+    mask[fleet.present_hosts(hosts)] = True
     return mask
 
 
-def scope_codes(fleet: Fleet, scope: str) -> tuple[Ints, int]:
-    """(H,) the scope item of every host, and how many items there are. Hosts of no known item have their own."""
-    own = np.arange(fleet.n_hosts, dtype=np.int64)
-    groups = None if scope == "host" else fleet.host_groups.get(scope)
-    if groups is None:
-        return own, fleet.n_hosts
-    codes = np.where(groups.code >= 0, groups.code, len(groups.names) + own)
-    return codes.astype(np.int64), len(groups.names) + fleet.n_hosts
+@lru_cache(maxsize=64)
+def each(items: int, value: int) -> Ints:
+    """(items, 1) `value` for every scope item: always the same array, for there may be a rule for every service."""
+    return frozen(np.full((items, 1), value, np.int64))
 
 
 def group_codes(fleet: Fleet, group: str) -> Ints:

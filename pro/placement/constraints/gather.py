@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pro.placement.constraints.common import present, say_item, say_vms, scope_codes, scope_item, vm_ids, vm_indices
+from pro.placement.constraints.common import present, say_item, say_vms, scope_item, vm_ids, vm_indices
 from pro.placement.language import Together
 from pro.placement.rules import Violation
 
@@ -49,4 +49,4 @@ class Gather:
         """One row."""
         vms = vm_indices(fleet, self.members)
         if len(vms):
-            yield Together(vms, scope_codes(fleet, self.scope)[0], self.name)
+            yield Together(vms, fleet.scope_codes(self.scope)[0], self.name)

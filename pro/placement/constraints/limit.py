@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pro.placement.constraints.common import (
+    each,
     host_mask,
     present,
     say_item,
     say_vms,
-    scope_codes,
     scope_item,
     vm_ids,
     vm_indices,
@@ -64,8 +64,7 @@ class VmLimit:
     def rows(self, fleet: Fleet) -> Iterator[Limit]:
         """One limit."""
         vms = vm_indices(fleet, self.among) if self.among else np.arange(fleet.n_vms)
-        scope, items = scope_codes(fleet, self.scope)
+        scope, items = fleet.scope_codes(self.scope)
         if self.hosts:
             scope = np.where(host_mask(fleet, self.hosts), scope, -1)
-        one = np.ones((items, 1), np.int64)
-        yield Limit(vms, np.ones((len(vms), 1), np.int64), scope, 0 * one, self.most * one, "after", self.name)
+        yield Limit(vms, each(len(vms), 1), scope, each(items, 0), each(items, self.most), "after", self.name)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from pro.placement.constraints.common import present, say_item, say_vms, scope_codes, scope_item, vm_ids, vm_indices
+from pro.placement.constraints.common import each, present, say_item, say_vms, scope_item, vm_ids, vm_indices
 from pro.placement.language import AtLeast, Limit
 from pro.placement.rules import Violation
 
@@ -68,9 +66,8 @@ class Spread:
     def rows(self, fleet: Fleet) -> Iterator[Limit | AtLeast]:
         """A limit of one member in each scope item, or a number of scope items."""
         vms = vm_indices(fleet, self.members)
-        scope, items = scope_codes(fleet, self.scope)
+        scope, items = fleet.scope_codes(self.scope)
         if self.least:
             yield AtLeast(vms, scope, min(self.least, len(vms)), self.name)
         else:
-            one = np.ones((items, 1), np.int64)
-            yield Limit(vms, np.ones((len(vms), 1), np.int64), scope, 0 * one, one, "after", self.name)
+            yield Limit(vms, each(len(vms), 1), scope, each(items, 0), each(items, 1), "after", self.name)

@@ -97,7 +97,12 @@ class Restarts:
 
 
 def _members(row: Limit | AtLeast | Together | Near) -> Ints:
-    return np.unique(np.concatenate([row.a, row.b]) if isinstance(row, Near) else row.vms)
+    return each_once(np.concatenate([row.a, row.b]) if isinstance(row, Near) else row.vms)
+
+
+def each_once(vms: Ints) -> Ints:
+    """`vms` ascending, each once: most are so already, and there may be a rule for every service."""
+    return vms if bool((vms[1:] > vms[:-1]).all()) else np.unique(vms)
 
 
 def _slices(members: Sequence[Ints], vms: int) -> tuple[Ints, Ints]:
@@ -110,9 +115,11 @@ def _slices(members: Sequence[Ints], vms: int) -> tuple[Ints, Ints]:
 
 def summed(row: Limit) -> tuple[Ints, Ints]:
     """Members of a Limit, each once and ascending, with their weights (n, D)."""
-    vms, inverse = np.unique(row.vms, return_inverse=True)
-    weight = np.zeros((len(vms), row.weight.shape[1]), np.int64)
-    np.add.at(weight, inverse, row.weight)
+    vms, weight = each_once(row.vms), row.weight
+    if vms is not row.vms:
+        vms, inverse = np.unique(row.vms, return_inverse=True)
+        weight = np.zeros((len(vms), row.weight.shape[1]), np.int64)
+        np.add.at(weight, inverse, row.weight)
     if len(weight) and weight.min() < 0:
         raise ValueError(f"Limit {row.label!r}: restarts cannot be judged by a limit with negative weights")
     return vms, weight
@@ -147,14 +154,14 @@ class _Rows:
             case Limit():
                 self._limit(row)
             case AtLeast(vms, scope, count, _):
-                self._group(AT_LEAST, scope, count, np.unique(vms))
+                self._group(AT_LEAST, scope, count, each_once(vms))
             case Together():
-                self._group(TOGETHER, row.scope, row.most, np.unique(row.vms))
+                self._group(TOGETHER, row.scope, row.most, each_once(row.vms))
                 if row.weight is not None:
                     self.heavy.append(row.weighed())
                     self.sizes[3] += len(self.heavy[-1])
             case Near(a, b, scope, _, missing):
-                self._group(NEAR, scope, missing, np.unique(a), np.unique(b))
+                self._group(NEAR, scope, missing, each_once(a), each_once(b))
             case _:
                 assert_never(row)
 
@@ -237,7 +244,7 @@ def _pack(ready: Restarts) -> Ints:
     for i, name in enumerate(ARRAYS, start=len(SIZES)):
         header[i] = at
         at += arrays[name].size
-    return np.concatenate([header, *(arrays[name].ravel() for name in ARRAYS)]).astype(np.int64)
+    return np.concatenate([header, *(arrays[name].ravel() for name in ARRAYS)]).astype(np.int64, copy=False)
 
 
 def _join(parts: Sequence[Ints]) -> Ints:
