@@ -15,7 +15,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pro.placement.engines import anneal
+from pro.placement.engines import anneal, lean
 from pro.placement.engines.anneal import Anneal, Cooling, Manner, Trial, Walk, least_cost
 from pro.placement.engines.neighbourhood import Neighbourhoods
 from pro.placement.language import (
@@ -287,7 +287,7 @@ def test_where_there_is_time_for_more_than_one_pass_the_two_best_manners_take_tu
     monkeypatch.setattr(anneal, "ENOUGH", enough)
     monkeypatch.setattr(Cooling, "walk_from", noted)
     problem, stop = _plain(), Stop(seconds=60, steps=200)
-    found = Anneal(tries=100).improve(problem, problem.home, stop, np.random.default_rng(1))
+    found = Anneal(anneal.MANNERS, tries=100).improve(problem, problem.home, stop, np.random.default_rng(1))
     tried, then = walked[: len(anneal.MANNERS)], walked[len(anneal.MANNERS) :]
     assert tried == list(anneal.MANNERS)
     assert len(then) == passes
@@ -304,17 +304,19 @@ def test_where_a_long_pass_was_worse_than_a_short_one_many_short_ones_follow(
 
     def walk_from(self: Cooling, start: Ints, manner: Manner, since: float, until: float) -> None:
         self.done, self.walk.cost = round(until * self.stop.steps), costs.pop(0) if costs else 89
+        self.tried = self.done * self.tries
         taken.append(until - since)
         manners.append(manner)
 
     def cool(self: Cooling, hot: float, cold: float, since: float, until: float, lax: float = 0.0) -> None:
         self.done = round(until * self.stop.steps)
+        self.tried = self.done * self.tries
 
     monkeypatch.setattr(Cooling, "walk_from", walk_from)
     monkeypatch.setattr(Cooling, "cool", cool)
     monkeypatch.setattr(anneal, "ENOUGH", 12_000)
     monkeypatch.setattr(anneal, "least_cost", lambda form: 0.0)
-    engine, problem = Anneal(tries=100), _plain()
+    engine, problem = Anneal(anneal.MANNERS, tries=100), _plain()
     engine.improve(problem, problem.home, Stop(seconds=60, steps=2_000), np.random.default_rng(1))
     passes = taken[len(anneal.MANNERS) :]
     assert len(passes) > 1
@@ -330,14 +332,60 @@ def test_what_is_left_by_who_keeps_close_to_home_counts_more_and_who_is_stuck_co
     hot, leashed, near = Manner(4.0), Manner(1.0, leash=8.0), Manner(0.3, near=True)
     much, by = 1e6, anneal.HASTE
 
-    def order(*trials: Trial) -> list[Manner]:
+    def order(*left: tuple[Manner, float]) -> list[Manner]:
+        trials = [Trial(manner, x, 0, 0.0) for manner, x in left]
         return [trial.manner for trial in sorted(trials, key=lambda trial: trial.rank(much))]
 
-    assert order(Trial(hot, 100, 0), Trial(leashed, 101 / by, 0)) == [hot, leashed]
-    assert order(Trial(hot, 100, 0), Trial(leashed, 99 / by, 0)) == [leashed, hot]
+    assert order((hot, 100), (leashed, 101 / by)) == [hot, leashed]
+    assert order((hot, 100), (leashed, 99 / by)) == [leashed, hot]
     left = anneal.UNDONE * much
-    assert order(Trial(hot, 10 * by * left, 0), Trial(near, left, 0)) == [near, hot]
-    assert order(Trial(hot, 10 * by * left, 0), Trial(near, left + 1, 0)) == [hot, near]
+    assert order((hot, 10 * by * left), (near, left)) == [near, hot]
+    assert order((hot, 10 * by * left), (near, left + 1)) == [hot, near]
+
+
+@pytest.mark.parametrize(("vms", "manners"), [(50, anneal.SPARSE_MANNERS), (51, anneal.MANNERS)])
+def test_where_hosts_hold_few_vms_one_manner_prices_all_hosts_from_the_beginning(
+    monkeypatch: pytest.MonkeyPatch, vms: int, manners: tuple[Manner, ...]
+) -> None:
+    walked: list[Manner] = []
+    walk_from = Cooling.walk_from
+
+    def noted(self: Cooling, start: Ints, manner: Manner, since: float, until: float) -> None:
+        walked.append(manner)
+        walk_from(self, start, manner, since, until)
+
+    monkeypatch.setattr(Cooling, "walk_from", noted)
+    problem = _plain(vms)
+    found = Anneal(tries=50).improve(problem, problem.home, Stop(seconds=60, steps=300), np.random.default_rng(1))
+    assert tuple(walked[: len(manners)]) == manners
+    assert any(manner.thorough for manner in manners) == (vms == 50)
+    assert problem.feasible(found)
+    assert problem.costs(found) < problem.costs(problem.home)
+
+
+def test_reading_a_problem_for_long_leaves_time_for_trials_and_the_limit_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, walked = [0.0], []
+    problem, read, walk_from = _plain(), lean.lean, Cooling.walk_from
+
+    def slowly(problem: Problem, tier: int) -> lean.Lean:
+        now[0] += 0.5
+        return read(problem, tier)
+
+    def noted(self: Cooling, start: Ints, manner: Manner, since: float, until: float) -> None:
+        walked.append(manner)
+        walk_from(self, start, manner, since, until)
+
+    def clock() -> float:
+        now[0] += 1e-4
+        return now[0]
+
+    monkeypatch.setattr(lean, "lean", slowly)
+    monkeypatch.setattr(Cooling, "walk_from", noted)
+    Anneal(anneal.MANNERS, tries=1, clock=clock).improve(problem, problem.home, Stop(1.0), np.random.default_rng(1))
+    assert walked[: len(anneal.MANNERS)] == list(anneal.MANNERS)
+    assert now[0] == pytest.approx(1.0, abs=0.03)
 
 
 @pytest.mark.parametrize("manners", [(Manner(1.0),), (Manner(1.0, leash=8.0),), ()])
@@ -372,6 +420,7 @@ def test_where_hosts_hold_few_vms_neighbourhoods_end_the_search_and_the_more_whe
 
     def cool(self: Cooling, hot: float, cold: float, since: float, until: float, lax: float = 0.0) -> None:
         self.done = round(until * self.stop.steps)
+        self.tried = self.done * self.tries
 
     monkeypatch.setattr(Neighbourhoods, "improve", improve)
     monkeypatch.setattr(Cooling, "walk_from", walk_from)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -222,10 +223,10 @@ def test_a_host_whose_use_costs_something_is_looked_at_though_nobody_is_away(see
     assert over in Neighbourhoods()._hosts(around, 9.0, np.random.default_rng(seed))
 
 
-def test_it_fits_where_hosts_hold_few_vms() -> None:
-    for vms, fits in ((25, True), (26, False)):
-        problem = Problem(np.zeros(vms, np.int64), 2, np.ones(vms, bool), (), ())
-        assert Neighbourhoods().fits(problem) is fits
+@pytest.mark.parametrize(("vms", "seconds", "fits"), [(25, 1.0, True), (26, 1.0, False), (25, 0.03, False)])
+def test_it_fits_where_hosts_hold_few_vms_and_there_is_time_for_all(vms: int, seconds: float, fits: bool) -> None:
+    problem = Problem(np.zeros(vms, np.int64), 2, np.ones(vms, bool), (), ())
+    assert Neighbourhoods().fits(problem, seconds) is fits
 
 
 def test_its_time_limit_is_kept() -> None:

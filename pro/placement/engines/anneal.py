@@ -68,6 +68,11 @@ class Manner:
         """Whether few VMs are ever away from home."""
         return self.near or self.leash > 0
 
+    @property
+    def thorough(self) -> bool:
+        """Whether all hosts are always priced."""
+        return self.scan >= 1
+
     def at_home(self) -> Manner:
         """The same for problems where many small VMs share a host whose room in flight is limited: while it is hot they wander,
         and what they hold in flight leaves no room for large ones. Who is never hot does not wander."""
@@ -86,6 +91,9 @@ in turn; at most so many."""
 SETTLED, SETTLED_END = 5e-3, 0.15
 """Where a trial or a pass has left less than this share of all that could be won, another would not win much: where there are
 neighbourhoods none follows, and what time is left goes to the end by this share, to them by the rest."""
+SHORT = 5
+"""Prices follow after each batch of tries, and a try that prices all hosts takes several times as long as another: of these a batch has at
+most so many for each VM."""
 BATCHES = 25
 """One neighbourhood takes about as long as so many batches of tries."""
 FEW = 4
@@ -106,15 +114,19 @@ MANNERS = (
     Manner(1.0, mild=0.016, cold=0.0001, leash=8.0),
     Manner(0.3, mild=0.03, cold=0.003, scan=0.05, near=True),
 )
+SPARSE, SPARSE_MANNERS = 25, (*MANNERS, Manner(1.0, mild=0.016, cold=0.001, scan=1.0))
+"""Where hosts hold so many VMs on the mean, or fewer, one manner more is tried, which prices all hosts from the beginning."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What a short pass left above the bound, and how much it won when it was cold."""
+    """What a short pass left above the bound (where nothing that breaks no row was better than the start: where it ended), how much it won
+    when it was cold, and how many tries there would be in all the time."""
 
     manner: Manner
     left: float
     fall: int
+    tries: float
 
     def rank(self, much: float) -> tuple[bool, float]:
         """To sort by, the best first. `much`: what there was to win."""
@@ -124,12 +136,13 @@ class Trial:
 
 @dataclass(frozen=True)
 class Tried:
-    """What trials say: `manners`, the best first, the share of the time `spent`, the share to keep for the `end`, the `lowest` cost of any,
-    the cost below which all is `settled` but what neighbourhoods do better."""
+    """What trials say: `manners`, the best first, the share of the time `spent`, the share to keep for the `end`, how many `tries` the best makes in
+    all the time, the `lowest` cost of any, the cost below which all is `settled` but what neighbourhoods do better."""
 
     manners: list[Manner]
     spent: float
     end: float
+    tries: float = 0.0
     lowest: float = inf
     settled: float = -inf
 
@@ -146,6 +159,7 @@ class Cooling:
     begun: float
     until: float = 1.0
     done: int = 0
+    tried: int = 0
 
     def share(self) -> float:
         """How much of the time has gone."""
@@ -162,10 +176,12 @@ class Cooling:
 
     def cool(self, hot: float, cold: float, since: float, until: float, lax: float = 0.0) -> None:
         """From `hot` to `cold`, evenly in the logarithm, between two shares of the time."""
+        tries = min(self.tries, SHORT * len(self.walk.best)) if self.walk.manner.thorough else self.tries
         while self.share() < until and self.done < self.stop.steps:
             cooled = (self.share() - since) / (until - since)
-            self.walk.run(hot * (min(cold, hot) / hot) ** cooled, self.tries, max(lax or 1 - cooled, SELDOM))
+            self.walk.run(hot * (min(cold, hot) / hot) ** cooled, tries, max(lax or 1 - cooled, SELDOM))
             self.done += 1
+            self.tried += tries
 
     def walk_from(self, start: Ints, manner: Manner, since: float, until: float) -> None:
         """A pass from `start`."""
@@ -186,8 +202,8 @@ class Anneal:
     """Simulated annealing over shifts and exchanges of VMs (kernels in anneal_kernels.py).
 
     It minimises one tier: the first that costs anything at the start. `tries` proposals are one step. A pass begins at the start and
-    falls from hot to cold. Which manner of walking is best differs from problem to problem: each of `manners` gets a short pass of
-    `trial` of the time (those close to home of `LOOK` tries for each VM at most), the one that came lowest a long one (or several
+    falls from hot to cold. Which manner of walking is best differs from problem to problem: each of `manners` (None: `MANNERS`, or
+    `SPARSE_MANNERS`) gets a short pass of `trial` of the time (those close to home of `LOOK` tries for each VM at most), the one that came lowest a long one (or several
     passes; `ENOUGH`; short ones, once a long one was worse than a trial), and a last part cools the best of all to no heat at all.
     How much of the time this gets, at least `end`, the trials tell too: where only whether a VM moves at all is left to decide,
     nearly all is won when it is cold. With a limit of steps the share is that of the steps. Where hosts hold few VMs the last `polish` of
@@ -196,7 +212,7 @@ class Anneal:
     Hard rows may be broken on the way, at prices that adapt (strategic oscillation, Glover 1989); what is returned breaks none.
     """
 
-    manners: tuple[Manner, ...] = MANNERS
+    manners: tuple[Manner, ...] | None = None
     name: str = "annealing"
     tries: int = 20_000
     trial: float = 0.035
@@ -217,16 +233,19 @@ class Anneal:
         """(V,) a placement at least as good as `start`."""
         from pro.placement.engines.lean import lean
 
-        begun = self.clock()
+        called, given = self.clock(), stop.seconds
         tier = self.tier(problem, start)
         if tier is None or not problem.movable.any():
             return start.copy()
         form = lean(problem, tier)
         walk = Walk(form, start, rng.integers(1, 2**63, 1, dtype=np.uint64))
+        # Reading the problem may take long; shares are of what is left.
+        begun = self.clock()
+        stop = replace(stop, seconds=max(given - (begun - called), 1e-6))
         polish = Neighbourhoods(clock=self.clock)
-        until = 1 - self.polish if polish.fits(problem) else 1.0
+        until = 1 - self.polish if polish.fits(problem, self.polish * given) else 1.0
         crowded = form.flight.shape[1] > 0 and len(start) >= CROWDED * problem.hosts
-        manners = [manner.at_home() if crowded else manner for manner in self.manners]
+        manners = [manner.at_home() if crowded else manner for manner in self._by_crowd(problem)]
         cooling = Cooling(walk, stop, self.tries, self.clock, begun, until)
         tried = Tried(manners, 0.0, self.end if manners else until)
         if len(manners) > 1:
@@ -234,6 +253,11 @@ class Anneal:
         since = self._passes(cooling, start, tried, int(problem.movable.sum()))
         self._end(cooling, tried, since)
         return walk.winner() if until == 1 else polish.improve(problem, walk.winner(), cooling.rest(), rng)
+
+    def _by_crowd(self, problem: Problem) -> tuple[Manner, ...]:
+        if self.manners is not None:
+            return self.manners
+        return SPARSE_MANNERS if problem.movable.sum() <= SPARSE * problem.hosts else MANNERS
 
     def _passes(self, cooling: Cooling, start: Ints, tried: Tried, movable: int) -> float:
         """Passes from `start` between trials and end, by the two best manners in turn; by the best, and as short as a trial, once one
@@ -243,8 +267,7 @@ class Anneal:
         last = cooling.until - tried.end
         passes, spent, turn, short = 1, tried.spent, 0, False
         if spent:
-            tries = self.tries * cooling.done * (last - spent) / spent
-            passes = min(max(int(tries / (ENOUGH * movable)), 1), MOST_PASSES)
+            passes = min(max(int(tried.tries * (last - spent) / (ENOUGH * movable)), 1), MOST_PASSES)
         pair = tried.manners[:2]
         while pair and passes:
             each = (last - spent) / passes
@@ -278,21 +301,23 @@ class Anneal:
         for manner in manners:
             share = self.trial
             if manner.close and spent:
-                share = min(share, spent * LOOK * len(start) / (cooling.done * self.tries))
-            turn = spent + share * (1 - TAIL)
+                share = min(share, spent * LOOK * len(start) / max(cooling.tried, 1))
+            turn, tried = spent + share * (1 - TAIL), cooling.tried
             cooling.walk_from(start, manner, spent, turn)
             spent += share
             before = walk.cost
             cooling.cool(manner.cold * walk.unit, walk.last, turn, spent)
-            trials.append(Trial(manner, walk.cost - least, before - walk.cost))
+            tries = (cooling.tried - tried) / max(share, 1e-9)
+            left = walk.cost if walk.cost < first else walk.standing()
+            trials.append(Trial(manner, left - least, before - walk.cost, tries))
             if cooling.done < FEW:
                 return Tried(manners, spent, self.end)
         trials.sort(key=lambda trial: trial.rank(first - least))
         best = trials[0]
         won = best.fall / max(best.fall + best.left, 1.0)
-        lowest = min(trial.left for trial in trials) + least
         settled = least + SETTLED * (first - least) if cooling.until < 1 else -inf
-        return Tried([trial.manner for trial in trials], spent, min(max(won**2, self.end), MOST_END), lowest, settled)
+        end = min(max(won**2, self.end), MOST_END)
+        return Tried([trial.manner for trial in trials], spent, end, best.tries, walk.winning(), settled)
 
 
 class Walk:
@@ -304,18 +329,18 @@ class Walk:
     """
 
     def __init__(self, form: Lean, start: Ints, seed: NDArray[np.uint64]) -> None:
-        from pro.placement.engines.anneal_kernels import CLASSES, COST, WINDOW, probe
+        from pro.placement.engines.anneal_kernels import CLASSES, WINDOW, probe
 
         self._form, self._seed = form, seed
         prices = form.weight.shape[1] + form.flight.shape[1] + 2
         self._prices = np.ones(prices)
         self._seen, self._looks = np.zeros(prices, np.int64), np.zeros(1, np.int64)
         self._tally, self.accepted = np.zeros((2, CLASSES), np.int64), np.zeros(CLASSES)
-        self.best, self._manner = start.astype(np.int64), Manner(1.0)
+        self.best, self.manner = start.astype(np.int64), Manner(1.0)
         self._log = np.zeros(len(start) + 1, np.int64)
         self._room = np.zeros(WINDOW), np.zeros(2, np.int64)
         self.settle(start)
-        self.cost = int(self.arrays[1][COST])
+        self.cost = self.standing()
         deltas = np.zeros(2_000)
         deltas = deltas[: probe(*self.arrays, seed, deltas)]
         self.scale = float(deltas[deltas > 0].mean()) if (deltas > 0).any() else 1.0
@@ -325,20 +350,24 @@ class Walk:
         self._pick = _by_size(form)
         self._choose()
         self._won = (self.cost, self.best.copy())
-        self.begin(start, self._manner)
+        self.begin(start, self.manner)
 
     def begin(self, host_of: Ints, manner: Manner) -> None:
         """Begin a pass at `host_of`."""
-        from pro.placement.engines.anneal_kernels import COST
-
         self._end()
-        self._manner, self.unit = manner, self._away if manner.near else self.scale
+        self.manner, self.unit = manner, self._away if manner.near else self.scale
         self._choose()
         self._prices[:] = self.scale / self._mean
         self._prices[-2:] = self.scale
         self.settle(host_of)
         self.best[:] = host_of
-        self.cost = int(self.arrays[1][COST])
+        self.cost = self.standing()
+
+    def standing(self) -> int:
+        """What it costs as it stands, rows broken or not; rows themselves not counted."""
+        from pro.placement.engines.anneal_kernels import COST
+
+        return int(self.arrays[1][COST])
 
     def winning(self) -> int:
         """What the best placement of all passes costs."""
@@ -359,7 +388,7 @@ class Walk:
         from pro.placement.engines.anneal_kernels import settle, state_of
 
         form, prices = self._form, self._prices
-        turned = len(form.upper) if self._manner.scan else 0
+        turned = len(form.upper) if self.manner.scan else 0
         dense = np.stack([-form.knot, -form.upper, form.slope]).astype(np.float64)
         self.arrays: tuple[Any, ...] = (
             form.packed, state_of(form), dense, form.weight.astype(np.float64), -form.flight_upper.astype(np.float64),
@@ -377,9 +406,9 @@ class Walk:
 
         self.cost = anneal(
             *self.arrays, *self._room, self.best, self._log, self._seen, self._looks, self._tally, self._pick, self._seed,
-            heat, self._manner.leash * heat, self.cost, tries, self._manner.homing,
+            heat, self.manner.leash * heat, self.cost, tries, self.manner.homing,
         )  # fmt: skip
-        manner = self._manner
+        manner = self.manner
         least, most = manner.least * heat, max(manner.most * self.scale / lax**2, manner.least * heat)
         np.clip(self._prices, least / self._mean, most / self._mean, out=self._prices)
         packed, _, dense, _, flight, _, cached, prices, *_, turned = self.arrays
@@ -405,7 +434,7 @@ class Walk:
         odds = 1 / (FROZEN + self.accepted)
         odds = EVEN / CLASSES + (1 - EVEN) * odds / odds.sum()
         until = np.rint(np.cumsum(odds) * TABLE).astype(np.int64)
-        self._pick[-CLASSES:] = self.accepted < self._manner.scan
+        self._pick[-CLASSES:] = self.accepted < self.manner.scan
         self._pick[:TABLE] = np.searchsorted(until, np.arange(TABLE), side="right")
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 CROWD = 12.5
 """With so many VMs on a host, on the mean, four hosts at a time are solved in a fraction of a second."""
+PACE = 60
+"""So many hosts are looked at in a second."""
 DEAR = 0.3
 """The share of neighbourhoods that begin at a host drawn by what its use costs, where any costs something; the others begin at the two of a VM that is
 not at home."""
@@ -47,9 +49,9 @@ class Neighbourhoods:
     effort: float = 0.05
     clock: Callable[[], float] = time.monotonic
 
-    def fits(self, problem: Problem) -> bool:
-        """Whether hosts hold few enough VMs."""
-        return int(problem.movable.sum()) <= CROWD * problem.hosts
+    def fits(self, problem: Problem, seconds: float) -> bool:
+        """Whether hosts hold few enough VMs, and `seconds` suffice for a look at most of them."""
+        return int(problem.movable.sum()) <= CROWD * problem.hosts <= CROWD * PACE * seconds
 
     def improve(self, problem: Problem, start: Ints, stop: Stop, rng: np.random.Generator) -> Ints:
         """(V,) a placement at least as good as `start`."""
