@@ -304,7 +304,7 @@ def test_where_a_long_pass_was_worse_than_a_short_one_many_short_ones_follow(
 
     def walk_from(self: Cooling, start: Ints, manner: Manner, since: float, until: float) -> None:
         self.done, self.walk.cost = round(until * self.stop.steps), costs.pop(0) if costs else 89
-        self.tried = self.done * self.tries
+        self.tried, _ = self.done * self.tries, self.walk.winning()
         taken.append(until - since)
         manners.append(manner)
 
@@ -314,6 +314,7 @@ def test_where_a_long_pass_was_worse_than_a_short_one_many_short_ones_follow(
 
     monkeypatch.setattr(Cooling, "walk_from", walk_from)
     monkeypatch.setattr(Cooling, "cool", cool)
+    monkeypatch.setattr(Walk, "standing", lambda self: 1_000)
     monkeypatch.setattr(anneal, "ENOUGH", 12_000)
     monkeypatch.setattr(anneal, "least_cost", lambda form: 0.0)
     engine, problem = Anneal(anneal.MANNERS, tries=100), _plain()
