@@ -359,9 +359,40 @@ def test_where_hosts_hold_few_vms_one_manner_prices_all_hosts_from_the_beginning
     problem = _plain(vms)
     found = Anneal(tries=50).improve(problem, problem.home, Stop(seconds=60, steps=300), np.random.default_rng(1))
     assert tuple(walked[: len(manners)]) == manners
-    assert any(manner.thorough for manner in manners) == (vms == 50)
+    assert any(manner.thorough for manner in walked) == (vms == 50)
     assert problem.feasible(found)
     assert problem.costs(found) < problem.costs(problem.home)
+
+
+def test_where_nothing_was_better_than_the_start_a_trial_is_judged_by_where_it_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ends, walked = [12, 12, 700, 300, 500, 12], []  # the first two and the last are what it costs at the start
+
+    def walk_from(self: Cooling, start: Ints, manner: Manner, since: float, until: float) -> None:
+        self.done = round(until * self.stop.steps)
+        walked.append(manner)
+
+    monkeypatch.setattr(Cooling, "walk_from", walk_from)
+    monkeypatch.setattr(Cooling, "cool", lambda *_: None)
+    monkeypatch.setattr(Walk, "standing", lambda self: ends.pop(0) if len(ends) > 1 else ends[0])
+    manners = (Manner(0.2), Manner(1.0), Manner(4.0))
+    Anneal(manners, tries=100).improve(_plain(), _plain().home, Stop(60, 2_000), np.random.default_rng(1))
+    assert walked == [*manners, manners[1]]
+
+
+def test_a_batch_of_tries_that_price_all_hosts_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: dict[bool, set[int]] = {True: set(), False: set()}
+    run = Walk.run
+
+    def noted(self: Walk, heat: float, tries: int, lax: float = anneal.SELDOM) -> None:
+        tried[self.manner.thorough].add(tries)
+        run(self, heat, tries, lax)
+
+    monkeypatch.setattr(Walk, "run", noted)
+    problem, manners = _plain(30), (Manner(1.0), Manner(1.0, scan=1.0))
+    Anneal(manners, tries=200).improve(problem, problem.home, Stop(60, 200), np.random.default_rng(1))
+    assert tried == {True: {30 * anneal.SHORT}, False: {200}}
 
 
 def test_reading_a_problem_for_long_leaves_time_for_trials_and_the_limit_is_kept(
