@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -179,8 +180,11 @@ class Fleet:
             self._scopes[scope] = frozen(code, np.int64), items
         return self._scopes[scope]
 
+    @cached_property
+    def _scopes(self) -> dict[str, tuple[Ints, int]]:
+        return {}
+
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_scopes", {})
         object.__setattr__(self, "_host_lookup", {h: i for i, h in enumerate(self.hosts)})
         object.__setattr__(self, "_vm_lookup", {v: i for i, v in enumerate(self.vms)})
         h, v, r = len(self.hosts), len(self.vms), len(self.resources)
@@ -219,7 +223,6 @@ class Fleet:
 
     _host_lookup: dict[str, int] = field(init=False, repr=False, compare=False, default_factory=dict)
     _vm_lookup: dict[str, int] = field(init=False, repr=False, compare=False, default_factory=dict)
-    _scopes: dict[str, tuple[Ints, int]] = field(init=False, repr=False, compare=False, default_factory=dict)
 
 
 @dataclass(frozen=True)
