@@ -126,6 +126,8 @@ def main() -> None:
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--record", action="store_true", help="append to RESULTS.md")
     given = options.parse_args()
+    if len(given.sizes.split(",")) != len(given.seconds.split(",")):
+        options.error(f"as many --seconds as --sizes: got {given.seconds} for {given.sizes}")
     generator = load(given.peers / "gen_balance.py")
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
