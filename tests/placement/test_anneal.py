@@ -273,10 +273,8 @@ def test_the_time_limit_is_kept() -> None:
     assert next(ticks) == pytest.approx(1.05, abs=0.06)
 
 
-@pytest.mark.parametrize(("enough", "passes"), [(10**9, 1), (1, 8)])
-def test_where_there_is_time_for_more_than_one_pass_the_two_best_manners_take_turns(
-    monkeypatch: pytest.MonkeyPatch, enough: int, passes: int
-) -> None:
+def _walks(monkeypatch: pytest.MonkeyPatch) -> list[Manner]:
+    """The manners of passes from the start, as they come."""
     walked: list[Manner] = []
     walk_from = Cooling.walk_from
 
@@ -284,8 +282,16 @@ def test_where_there_is_time_for_more_than_one_pass_the_two_best_manners_take_tu
         walked.append(manner)
         walk_from(self, start, manner, since, until)
 
-    monkeypatch.setattr(anneal, "ENOUGH", enough)
     monkeypatch.setattr(Cooling, "walk_from", noted)
+    return walked
+
+
+@pytest.mark.parametrize(("enough", "passes"), [(10**9, 1), (1, 8)])
+def test_where_there_is_time_for_more_than_one_pass_the_two_best_manners_take_turns(
+    monkeypatch: pytest.MonkeyPatch, enough: int, passes: int
+) -> None:
+    walked = _walks(monkeypatch)
+    monkeypatch.setattr(anneal, "ENOUGH", enough)
     problem, stop = _plain(), Stop(seconds=60, steps=200)
     found = Anneal(anneal.MANNERS, tries=100).improve(problem, problem.home, stop, np.random.default_rng(1))
     tried, then = walked[: len(anneal.MANNERS)], walked[len(anneal.MANNERS) :]
@@ -348,14 +354,7 @@ def test_what_is_left_by_who_keeps_close_to_home_counts_more_and_who_is_stuck_co
 def test_where_hosts_hold_few_vms_one_manner_prices_all_hosts_from_the_beginning(
     monkeypatch: pytest.MonkeyPatch, vms: int, manners: tuple[Manner, ...]
 ) -> None:
-    walked: list[Manner] = []
-    walk_from = Cooling.walk_from
-
-    def noted(self: Cooling, start: Ints, manner: Manner, since: float, until: float) -> None:
-        walked.append(manner)
-        walk_from(self, start, manner, since, until)
-
-    monkeypatch.setattr(Cooling, "walk_from", noted)
+    walked = _walks(monkeypatch)
     problem = _plain(vms)
     found = Anneal(tries=50).improve(problem, problem.home, Stop(seconds=60, steps=300), np.random.default_rng(1))
     assert tuple(walked[: len(manners)]) == manners
@@ -398,23 +397,18 @@ def test_a_batch_of_tries_that_price_all_hosts_is_short(monkeypatch: pytest.Monk
 def test_reading_a_problem_for_long_leaves_time_for_trials_and_the_limit_is_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    now, walked = [0.0], []
-    problem, read, walk_from = _plain(), lean.lean, Cooling.walk_from
+    now, walked = [0.0], _walks(monkeypatch)
+    problem, read = _plain(), lean.lean
 
     def slowly(problem: Problem, tier: int) -> lean.Lean:
         now[0] += 0.5
         return read(problem, tier)
-
-    def noted(self: Cooling, start: Ints, manner: Manner, since: float, until: float) -> None:
-        walked.append(manner)
-        walk_from(self, start, manner, since, until)
 
     def clock() -> float:
         now[0] += 1e-4
         return now[0]
 
     monkeypatch.setattr(lean, "lean", slowly)
-    monkeypatch.setattr(Cooling, "walk_from", noted)
     Anneal(anneal.MANNERS, tries=1, clock=clock).improve(problem, problem.home, Stop(1.0), np.random.default_rng(1))
     assert walked[: len(anneal.MANNERS)] == list(anneal.MANNERS)
     assert now[0] == pytest.approx(1.0, abs=0.03)
