@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -172,39 +172,50 @@ def _small(question: Question, pace: Pace, *, prove: bool) -> tuple[Answer, Sett
     from pro.placement.engines.exact import Settled
 
     problem, policy, rng = question.problem, question.policy, np.random.default_rng(question.policy.seed)
-    exact, cuts, proof = Exact(), Cuts(), Settled(None, None)
+    exact = Exact()
     whole = exact.entries(problem) <= exact.most_entries
-    tree = prove and not whole and cuts.fits(problem)
+    tree = prove and not whole and Cuts().fits(problem)
 
     def held(answer: Answer, share: float) -> Answer:
-        kept = max(pace.left() - share * policy.seconds, 0)
+        rest = max(pace.left() - share * policy.seconds, 0)
         # Where steps are counted nothing goes by the clock.
-        left = (lambda: pace.left() - kept) if policy.steps is None else (lambda: inf)
+        left = (lambda: pace.left() - rest) if policy.steps is None else (lambda: inf)
         return _held(question, answer, Local(), pace.tell, left)
 
     found = _searched(question, TREE_SHARE if tree else EXACT_SHARE, pace, rng)
-    kept = held(found, HOLD_SHARE if prove else 1.0)
+    answer = held(found, HOLD_SHARE if prove else 1.0)
     if not prove:
-        return kept, proof
-    after = FINISH_SHARE * policy.seconds if question.failover else 0.0
-    rest = Stop(max(pace.left() - after, 0), Stop().steps if policy.steps is None else policy.steps)
-    some = replace(rest, seconds=min(rest.seconds, EXACT_SHARE * policy.seconds))
-    pace.tell(cuts.name if tree else exact.name)
-    better = found.host_of
-    if tree:
-        better, proof = cuts.prove(problem, better, rest, rng)
-    elif whole:
-        better, proof = exact.settle(problem, better, some, policy.seed)
-    else:
-        proof = exact.coarse(problem, better, some, policy.seed)
-    prover = f" + {cuts.name}" if tree else f" + {exact.name}" if whole else ""
-    answer = Answer(kept.host_of, kept.engine + prover)
+        return answer, Settled(None, None)
+    better, proof, prover = _proven(
+        question, found.host_of, pace, rng, "tree" if tree else "whole" if whole else "coarse"
+    )
+    answer = replace(answer, engine=answer.engine + prover)
     if not np.array_equal(better, found.host_of):
         answer = min(held(Answer(better, found.engine + prover), 1.0), answer, key=lambda x: problem.costs(x.host_of))
     if np.array_equal(answer.host_of, better):
         return answer, proof
     moved = bool((answer.host_of != problem.home).any())
     return answer, replace(proof, minimal_moves=None if moved else True)
+
+
+def _proven(
+    question: Question, found: Ints, pace: Pace, rng: np.random.Generator, how: Literal["tree", "whole", "coarse"]
+) -> tuple[Ints, Settled, str]:
+    """A placement at least as good as `found`, what is known about it, and who looked for it: tangents in one tree, or CP-SAT; nobody where
+    CP-SAT sees a coarser problem."""
+    from pro.placement.engines import Cuts, Exact
+
+    problem, policy, exact, cuts = question.problem, question.policy, Exact(), Cuts()
+    pace.tell(cuts.name if how == "tree" else exact.name)
+    # Failover has a look at the end.
+    seconds = max(pace.left() - (FINISH_SHARE * policy.seconds if question.failover else 0.0), 0)
+    rest = Stop(seconds, Stop().steps if policy.steps is None else policy.steps)
+    if how == "tree":
+        return *cuts.prove(problem, found, rest, rng), f" + {cuts.name}"
+    rest = replace(rest, seconds=min(seconds, EXACT_SHARE * policy.seconds))
+    if how == "whole":
+        return *exact.settle(problem, found, rest, policy.seed), f" + {exact.name}"
+    return found, exact.coarse(problem, found, rest, policy.seed), ""
 
 
 def _searched(question: Question, kept: float, pace: Pace, rng: np.random.Generator) -> Answer:

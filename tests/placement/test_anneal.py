@@ -310,13 +310,13 @@ def test_where_a_long_pass_was_worse_than_a_short_one_many_short_ones_follow(
 
     def walk_from(self: Cooling, start: Ints, manner: Manner, since: float, until: float) -> None:
         self.done, self.walk.cost = round(until * self.stop.steps), costs.pop(0) if costs else 89
-        self.tried, _ = self.done * self.tries, self.walk.winning()
+        self.made, _ = self.done * self.tries, self.walk.winning()
         taken.append(until - since)
         manners.append(manner)
 
     def cool(self: Cooling, hot: float, cold: float, since: float, until: float, lax: float = 0.0) -> None:
         self.done = round(until * self.stop.steps)
-        self.tried = self.done * self.tries
+        self.made = self.done * self.tries
 
     monkeypatch.setattr(Cooling, "walk_from", walk_from)
     monkeypatch.setattr(Cooling, "cool", cool)
@@ -446,7 +446,7 @@ def test_where_hosts_hold_few_vms_neighbourhoods_end_the_search_and_the_more_whe
 
     def cool(self: Cooling, hot: float, cold: float, since: float, until: float, lax: float = 0.0) -> None:
         self.done = round(until * self.stop.steps)
-        self.tried = self.done * self.tries
+        self.made = self.done * self.tries
 
     monkeypatch.setattr(Neighbourhoods, "improve", improve)
     monkeypatch.setattr(Cooling, "walk_from", walk_from)

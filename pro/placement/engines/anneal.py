@@ -121,12 +121,12 @@ SPARSE, SPARSE_MANNERS = 25, (*MANNERS, Manner(1.0, mild=0.016, cold=0.001, scan
 @dataclass(frozen=True)
 class Trial:
     """What a short pass left above the bound (where nothing that breaks no row was better than the start: where it ended), how much it won
-    when it was cold, and how many tries there would be in all the time."""
+    when it was cold, and its `pace`: how many tries there would be in all the time."""
 
     manner: Manner
     left: float
     fall: int
-    tries: float
+    pace: float
 
     def rank(self, much: float) -> tuple[bool, float]:
         """To sort by, the best first. `much`: what there was to win."""
@@ -136,13 +136,12 @@ class Trial:
 
 @dataclass(frozen=True)
 class Tried:
-    """What trials say: `manners`, the best first, the share of the time `spent`, the share to keep for the `end`, how many `tries` the best makes in
-    all the time, the `lowest` cost of any, the cost below which all is `settled` but what neighbourhoods do better."""
+    """What trials say: `manners`, the best first, the share of the time `spent`, the share to keep for the `end`, the `pace` of the best, the `lowest` cost of any, the cost below which all is `settled` but what neighbourhoods do better."""
 
     manners: list[Manner]
     spent: float
     end: float
-    tries: float = 0.0
+    pace: float = 0.0
     lowest: float = inf
     settled: float = -inf
 
@@ -150,7 +149,7 @@ class Tried:
 @dataclass
 class Cooling:
     """A walk and its time: shares of `stop`'s steps where they are counted, else of its seconds since `begun`. Neighbourhoods have what
-    comes after `until`."""
+    comes after `until`. So far `done` batches, and in them `made` tries."""
 
     walk: Walk
     stop: Stop
@@ -159,7 +158,7 @@ class Cooling:
     begun: float
     until: float = 1.0
     done: int = 0
-    tried: int = 0
+    made: int = 0
 
     def share(self) -> float:
         """How much of the time has gone."""
@@ -181,7 +180,7 @@ class Cooling:
             cooled = (self.share() - since) / (until - since)
             self.walk.run(hot * (min(cold, hot) / hot) ** cooled, tries, max(lax or 1 - cooled, SELDOM))
             self.done += 1
-            self.tried += tries
+            self.made += tries
 
     def walk_from(self, start: Ints, manner: Manner, since: float, until: float) -> None:
         """A pass from `start`."""
@@ -267,7 +266,7 @@ class Anneal:
         last = cooling.until - tried.end
         passes, spent, turn, short = 1, tried.spent, 0, False
         if spent:
-            passes = min(max(int(tried.tries * (last - spent) / (ENOUGH * movable)), 1), MOST_PASSES)
+            passes = min(max(int(tried.pace * (last - spent) / (ENOUGH * movable)), 1), MOST_PASSES)
         pair = tried.manners[:2]
         while pair and passes:
             each = (last - spent) / passes
@@ -301,15 +300,15 @@ class Anneal:
         for manner in manners:
             share = self.trial
             if manner.close and spent:
-                share = min(share, spent * LOOK * len(start) / max(cooling.tried, 1))
-            turn, tried = spent + share * (1 - TAIL), cooling.tried
+                share = min(share, spent * LOOK * len(start) / max(cooling.made, 1))
+            turn, made = spent + share * (1 - TAIL), cooling.made
             cooling.walk_from(start, manner, spent, turn)
             spent += share
             before = walk.cost
             cooling.cool(manner.cold * walk.unit, walk.last, turn, spent)
-            tries = (cooling.tried - tried) / max(share, 1e-9)
+            pace = (cooling.made - made) / max(share, 1e-9)
             left = walk.cost if walk.cost < first else walk.standing()
-            trials.append(Trial(manner, left - least, before - walk.cost, tries))
+            trials.append(Trial(manner, left - least, before - walk.cost, pace))
             if cooling.done < FEW:
                 return Tried(manners, spent, self.end)
         trials.sort(key=lambda trial: trial.rank(first - least))
@@ -317,7 +316,7 @@ class Anneal:
         won = best.fall / max(best.fall + best.left, 1.0)
         settled = least + SETTLED * (first - least) if cooling.until < 1 else -inf
         end = min(max(won**2, self.end), MOST_END)
-        return Tried([trial.manner for trial in trials], spent, end, best.tries, walk.winning(), settled)
+        return Tried([trial.manner for trial in trials], spent, end, best.pace, walk.winning(), settled)
 
 
 class Walk:
