@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from pro.fleet import RuleSpec
 from pro.placement.constraints import build
+from pro.placement.engines import Exact, Few, Greedy, Local
+from pro.placement.engines.exact import Settled
 from pro.placement.engines.wide import Wide
 from pro.placement.failover import Failover, survives
 from pro.placement.failover.drill import Drill, Found, Loss
@@ -115,6 +117,21 @@ def test_however_fast_the_clock_runs_an_answer_is_no_worse_than_today(
     if problem.costs(home)[0] == 0:
         today, then = left_down(question, home), left_down(question, answer.host_of)
         assert all(then[c] <= today[c] for c in today)
+
+
+def test_what_a_proof_finds_beyond_counts_only_if_failover_lets_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, demand = crowded()
+    policy = Policy(memory_reserve_mib=0, seconds=5.0, steps=20)
+    careless, _ = place(found, demand, replace(policy, failover=0))
+    assert (careless.host_of != found.host_of).any()
+    for engine in (Greedy, Few, Local):
+        monkeypatch.setattr(engine, "improve", lambda self, problem, start, *_: start)
+    monkeypatch.setattr(Exact, "settle", lambda *_: (careless.host_of, Settled(0, True)))
+    careful, question = place(found, demand, policy)
+    assert left_down(question, careful.host_of) == left_down(question, found.host_of)
+    assert not np.array_equal(careful.host_of, careless.host_of)
+    free, _ = place(found, demand, replace(policy, failover=0))
+    assert np.array_equal(free.host_of, careless.host_of)
 
 
 @pytest.mark.parametrize("prove", [True, False])

@@ -13,6 +13,7 @@ from pro.core.errors import InputError
 from pro.placement import chain
 from pro.placement.engines import Cuts, Exact, Few, Local
 from pro.placement.engines.exact import Proof, Settled
+from pro.placement.engines.wide import Found, Wide
 from pro.placement.moments import fewer_moments
 from pro.placement.objectives import Heat
 from pro.placement.place import place
@@ -159,6 +160,17 @@ def test_an_answer_at_some_moments_is_judged_at_all(estate: tuple[Fleet, Demand]
     problem = question.problem
     assert problem.costs(placement.host_of) <= problem.costs(found.host_of)
     assert placement.bound is None or placement.bound <= problem.costs(placement.host_of)[1]
+
+
+@pytest.mark.parametrize(("finished", "bounded"), [(3, True), (2, False)])
+def test_no_bound_is_looked_for_where_the_wide_search_had_no_time_for_all_parts(
+    finished: int, bounded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hot = fleet("h1: a b c d e f | h2: g | h3:")
+    monkeypatch.setattr("pro.placement.chain.LARGE", 0)
+    monkeypatch.setattr(Wide, "search", lambda self, problem, start, *_: Found(start, 0, 3, finished))
+    answer, _ = place(hot, demand_of(hot, 2_000), Policy(seconds=60.0, memory_reserve_mib=0))
+    assert (answer.bound is not None) == bounded
 
 
 @pytest.mark.parametrize("whole", [True, False])
