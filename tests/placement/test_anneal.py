@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,7 @@ from pro.placement.language import (
     Limit,
     Linear,
     Steps,
+    cost,
 )
 from pro.placement.problem import Problem, Stop, Tier
 from tests import oracles
@@ -29,6 +32,8 @@ from tests.strategies import one_tier, problems
 from tests.suites import engine_suite
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pro.core.arrays import Ints
 
 FEW = Stop(seconds=60, steps=8)
@@ -41,78 +46,129 @@ def quick() -> Anneal:
 TestAnneal = engine_suite(quick, FEW)
 
 
-@given(one_tier(), st.integers(0, 2**16), st.sampled_from([0.0, 1.0]), st.sampled_from([0.0, 2.0]))
+@given(one_tier(), st.integers(0, 2**16), st.sampled_from([0.0, 1.0]), st.sampled_from([0.0, inf]))
 def test_the_running_cost_and_what_is_broken_are_what_the_language_says(
-    problem: Problem, seed: int, scan: float, leash: float
+    problem: Problem, seed: int, scan: float, dear: float
 ) -> None:
-    from pro.placement.engines.anneal_kernels import BAD, COST, HOST
+    from pro.placement.engines.anneal_kernels import BAD, COST
     from pro.placement.engines.lean import lean
 
     assert problem.feasible(problem.home)
     walk = Walk(lean(problem, 0), problem.home, np.array([seed + 1], np.uint64))
     assert walk.cost == problem.costs(problem.home)[0]
-    walk.begin(problem.home, Manner(1.0, scan=scan, leash=leash))
+    walk.begin(problem.home, Manner(1.0, scan=scan, dear=dear))
     for heat in (50.0, 5.0, 0.5):
         walk.run(heat, 200)
         state, over = walk.arrays[1], walk.arrays[8]
-        here = state[state[HOST] : state[HOST] + len(problem.home)]
+        here = _here(walk)
         assert state[COST] == problem.costs(here)[0]
         assert (state[BAD] == 0 and over[-1] == 0) == problem.feasible(here)
         assert problem.feasible(walk.best)
         assert walk.cost == problem.costs(walk.best)[0]
 
 
-@given(one_tier(), st.integers(0, 2**16), st.sampled_from([0.0, 1.0]), st.sampled_from([0, 7]))
+def _here(walk: Walk) -> Ints:
+    from pro.placement.engines.anneal_kernels import HOST
+
+    state = walk.arrays[1]
+    where: Ints = state[state[HOST] : state[HOST] + len(walk.best)]
+    return where
+
+
+@contextlib.contextmanager
+def _counting(times: float) -> Iterator[None]:
+    """Where VMs stand counts so many times, at any heat."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Walk, "times", lambda *_: times)
+        yield
+
+
+@given(one_tier(), st.integers(0, 2**16), st.sampled_from([0.0, 1.0]), st.sampled_from([1, 7]))
 def test_where_nothing_worse_is_accepted_the_cost_never_rises(
-    problem: Problem, seed: int, scan: float, leash: int
+    problem: Problem, seed: int, scan: float, times: int
 ) -> None:
-    """So what a shift, an exchange and a host drawn from many are said to cost is what they cost; on a leash, each VM away counts."""
-    from pro.placement.engines.anneal_kernels import BAD, COST, N_GONE
+    """So what a shift, an exchange and a host drawn from many are said to cost is what they cost; where VMs stand counts `times`."""
+    from pro.placement.engines.anneal_kernels import BAD, COST
     from pro.placement.engines.lean import lean
 
+    linear = [term for term in problem.tiers[0].terms if isinstance(term, Linear)]
+
     def counted() -> int:
-        state = walk.arrays[1]
-        return int(state[COST]) + leash * int(state[N_GONE])
+        more = sum(cost(term, problem.home, _here(walk)) for term in linear)
+        return int(walk.arrays[1][COST]) + (times - 1) * more
 
     walk = Walk(lean(problem, 0), problem.home, np.array([seed + 1], np.uint64))
-    walk.begin(problem.home, Manner(0.0, least=1e12, scan=scan, leash=leash * 1e6))
-    walk.run(1e-6, 1)  # after it prices are so high that no row is broken
-    assume(walk.arrays[1][BAD] == 0 and walk.arrays[8][-1] == 0)
-    cost = counted()
-    for _ in range(6):
-        walk.run(1e-6, 50)
-        assert counted() <= cost
-        cost = counted()
+    walk.begin(problem.home, Manner(0.0, least=1e12, scan=scan))
+    with _counting(times):
+        walk.run(1e-6, 1)  # after it prices are so high that no row is broken
+        assume(walk.arrays[1][BAD] == 0 and walk.arrays[8][-1] == 0)
+        before = counted()
+        for _ in range(6):
+            walk.run(1e-6, 50)
+            assert counted() <= before
+            before = counted()
 
 
-LEASHED = {
-    "nobody leaves home for nothing": ([[0, 0, 0]], [0], [0], [0]),
-    "who is away pays for it once, wherever that is": ([[20, 5, 0]], [0], [1], [2]),
-    "who makes way for another that is away as well": ([[50, 9, 0, 50], [50, 50, 0, 3]], [0, 0], [1, 2], [2, 3]),
-}
-"""What VMs cost on hosts of one slot (all but the first), where they are at home, where they stand, and where they are to end."""
+DEAR = {
+    "who is at home stays, though its host costs more": ([0], [[0, 1, 1]], [5, 0, 0], [0], [0], [0]),
+    "who is away goes home, though its host costs more": ([0], [[0, 1, 1]], [5, 0, 0], [0], [1], [0]),
+    "who is away pays for that, wherever it is": ([1], [[0, 0, 0]], [5, 0, 0], [0], [1], [0]),
+    "who makes way for another stands where that costs little": (
+        [0, 0], [[50, 9, 0, 50], [50, 50, 0, 3]], [0, 0, 0, 30], [0, 0], [1, 2], [2, 3],
+    ),
+}  # fmt: skip
+"""What being away costs; what VMs cost on hosts of one slot (all but the first); what hosts cost for each VM on them; where VMs are at home, where they stand,
+and where they are to end."""
 
 
 @given(st.integers(1, 2**16))
-@pytest.mark.parametrize("case", LEASHED)
-def test_hosts_that_are_priced_at_once_know_of_the_leash(case: str, seed: int) -> None:
-    """Where nothing worse is accepted, being away costs 7, and no shift is priced alone."""
-    from pro.placement.engines.anneal_kernels import HOST
+@pytest.mark.parametrize("case", DEAR)
+def test_hosts_that_are_priced_at_once_know_how_dear_standing_is(case: str, seed: int) -> None:
+    """Where nothing worse is accepted, where VMs stand counts seven times, and no shift is priced alone."""
     from pro.placement.engines.lean import lean
 
-    table, home, begin, end = (np.array(part) for part in LEASHED[case])
+    away, table, price, home, begin, end = (np.array(part) for part in DEAR[case])
     vms, hosts = table.shape
     slots = np.where(np.arange(hosts) == 0, vms, 1)[:, None]
     room = Limit(np.arange(vms), np.ones((vms, 1)), np.arange(hosts), 0 * slots, slots, "after", "slots")
-    goal = Tier("goal", (Linear(np.zeros(vms), table, np.arange(vms), "where"),))
+    use = Steps(
+        np.arange(vms), np.ones((vms, 1)), np.arange(hosts), 0 * slots, 0 * slots[None], price[None, :, None], "use"
+    )
+    goal = Tier("goal", (use, Linear(away, table, np.arange(vms), "where")))
     walk = Walk(lean(Problem(home, hosts, np.ones(vms, bool), (room,), (goal,)), 0), home, np.array([seed], np.uint64))
-    walk.begin(begin, Manner(0.0, least=1e12, scan=2.0, leash=7e6))
-    for _ in range(8):
-        walk.run(1e-6, 200)
-        state = walk.arrays[1]
-        here = state[state[HOST] : state[HOST] + vms]
-        assert begin.tolist() != end.tolist() or here.tolist() == end.tolist()
-    assert here.tolist() == end.tolist()
+    walk.begin(begin, Manner(0.0, least=1e12, scan=2.0))
+    with _counting(7):
+        for _ in range(8):
+            walk.run(1e-6, 200)
+            assert begin.tolist() != end.tolist() or _here(walk).tolist() == end.tolist()
+    assert _here(walk).tolist() == end.tolist()
+
+
+@given(st.integers(2, 400), st.floats(1, 1e4))
+def test_held_dear_vms_would_pay_a_quarter_of_what_being_away_costs(hosts: int, spread: float) -> None:
+    """At that many heats, by the odds of heat alone: of hosts that all cost the same, and of half of them that cost next to nothing."""
+    for costs in (np.ones(hosts - 1), np.where(np.arange(hosts - 1) % 2 == 0, 1, 1 / spread)):
+        firm = anneal._firm(costs, hosts)
+        odds = np.exp(-firm * costs)
+        paid = (odds * costs).sum() / (1 + odds.sum())
+        assert paid == pytest.approx(anneal.KEPT, rel=1e-3) or (firm < 1e-6 and paid < anneal.KEPT)
+
+
+def test_standing_away_counts_for_more_while_it_is_hot_and_for_what_it_costs_in_the_end() -> None:
+    from pro.placement.engines.lean import lean
+
+    goal = Tier("goal", (Linear(np.full(4, 2), np.zeros((1, 9)), np.zeros(4, np.int64), "moves"),))
+    problem = Problem(np.zeros(4, np.int64), 9, np.ones(4, bool), (), (goal,))
+    walk = Walk(lean(problem, 0), problem.home, np.array([1], np.uint64))
+    heats = np.geomspace(100 * walk.scale, 1e-3, 40)
+    for dear in (0.0, 0.1, inf):
+        walk.begin(problem.home, Manner(1.0, dear=dear))
+        times = [walk.times(heat) for heat in heats]
+        assert times == sorted(times, reverse=True)
+        assert times[-1] == 1 <= min(times)
+        assert times[0] <= max(1.0, dear * walk.scale / walk._away)
+    assert times[0] > 100, "with no limit it counts for as much as the heat asks for"
+    assert walk.times(1e-9) == 1
 
 
 @given(st.integers(1, 2**16))
@@ -306,7 +362,7 @@ def test_where_there_is_time_for_more_than_one_pass_the_two_best_manners_take_tu
 def test_where_a_long_pass_was_worse_than_a_short_one_many_short_ones_follow(
     monkeypatch: pytest.MonkeyPatch, long: int, short: bool
 ) -> None:
-    costs, taken, manners = [100, 90, 95, 300, 400, long], [], []
+    costs, taken, manners = [100, 90, 300, 400, long], [], []
 
     def walk_from(self: Cooling, start: Ints, manner: Manner, since: float, until: float) -> None:
         self.done, self.walk.cost = round(until * self.stop.steps), costs.pop(0) if costs else 89
@@ -336,15 +392,15 @@ def test_where_a_long_pass_was_worse_than_a_short_one_many_short_ones_follow(
 
 
 def test_what_is_left_by_who_keeps_close_to_home_counts_more_and_who_is_stuck_comes_last() -> None:
-    hot, leashed, near = Manner(4.0), Manner(1.0, leash=8.0), Manner(0.3, near=True)
+    hot, homely, near = Manner(4.0), Manner(1.0, dear=inf), Manner(0.3, near=True)
     much, by = 1e6, anneal.HASTE
 
     def order(*left: tuple[Manner, float]) -> list[Manner]:
         trials = [Trial(manner, x, 0, 0.0) for manner, x in left]
         return [trial.manner for trial in sorted(trials, key=lambda trial: trial.rank(much))]
 
-    assert order((hot, 100), (leashed, 101 / by)) == [hot, leashed]
-    assert order((hot, 100), (leashed, 99 / by)) == [leashed, hot]
+    assert order((hot, 100), (homely, 101 / by)) == [hot, homely]
+    assert order((hot, 100), (homely, 99 / by)) == [homely, hot]
     left = anneal.UNDONE * much
     assert order((hot, 10 * by * left), (near, left)) == [near, hot]
     assert order((hot, 10 * by * left), (near, left + 1)) == [hot, near]
@@ -414,7 +470,7 @@ def test_reading_a_problem_for_long_leaves_time_for_trials_and_the_limit_is_kept
     assert now[0] == pytest.approx(1.0, abs=0.03)
 
 
-@pytest.mark.parametrize("manners", [(Manner(1.0),), (Manner(1.0, leash=8.0),), ()])
+@pytest.mark.parametrize("manners", [(Manner(1.0),), (Manner(1.0, dear=inf),), (Manner(0.3, near=True),), ()])
 def test_it_ends_at_the_heat_of_one_migration(monkeypatch: pytest.MonkeyPatch, manners: tuple[Manner, ...]) -> None:
     walked: list[Manner] = []
     again = Cooling.again
@@ -425,7 +481,7 @@ def test_it_ends_at_the_heat_of_one_migration(monkeypatch: pytest.MonkeyPatch, m
 
     monkeypatch.setattr(Cooling, "again", noted)
     Anneal(manners, tries=100).improve(_plain(), _plain().home, FEW, np.random.default_rng(1))
-    first = anneal.HOMING if any(m.close for m in manners) else anneal.AGAIN
+    first = anneal.HOMING if any(m.near for m in manners) else anneal.AGAIN
     assert walked == [first, anneal.HOMING]
 
 

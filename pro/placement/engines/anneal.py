@@ -47,8 +47,9 @@ class Manner:
 
     `hot`: the heat it begins with, in mean costs of a bad shift, or with `near` of a VM's standing away from home (where that costs nothing, `AGAIN.hot` of the former); `mild` and
     `cold`: what it falls to at `TURN`, and in the end. `least`: the least price of breaking a row by one mean VM, in units of heat;
-    `most`: the highest, in mean costs of a bad shift, before the pass becomes strict. `homing`: VMs are often sent home. `leash`:
-    what it costs on top, in units of heat, that a VM is away: only those leave that are worth it. `scan`: VMs of a class of
+    `most`: the highest, in mean costs of a bad shift, before the pass becomes strict. `homing`: VMs are often sent home. `dear`:
+    while it is hot standing away from home counts for as much as keeps most VMs there (`KEPT`), but no more than this, in mean costs of a
+    bad shift; as it cools it counts less, down to what it costs. `scan`: VMs of a class of
     size whose tries are accepted more seldom are priced on many hosts at once, and one of these is drawn: what pays where it is
     decided whether a VM moves at all, and not while it is decided where large ones stand.
     """
@@ -59,14 +60,14 @@ class Manner:
     least: float = 0.3
     most: float = 1e9
     homing: bool = False
-    leash: float = 0.0
+    dear: float = 0.0
     scan: float = 0.0
     near: bool = False
 
     @property
     def close(self) -> bool:
         """Whether few VMs are ever away from home."""
-        return self.near or self.leash > 0
+        return self.near or self.dear == inf
 
     @property
     def thorough(self) -> bool:
@@ -81,7 +82,7 @@ class Manner:
 
 CROWDED, CHEAP = 100, 17
 """So many VMs on a host make a crowd; then a row costs at most so much to break, in units of the heat a pass begins with."""
-AGAIN, HOMING = Manner(0.001, most=2, scan=0.05), Manner(1.0, most=2, scan=0.05, near=True)
+AGAIN, HOMING = Manner(0.001, most=2, scan=0.05, dear=inf), Manner(1.0, most=2, scan=0.05, near=True)
 """How the best is walked from again at the end: room is opened by low prices, and closed; then whether a VM moves at all is decided."""
 TAIL, MOST_END = 0.25, 0.7
 """The share of a trial that cools further than its manner does; the end is given at most so much of the time."""
@@ -98,7 +99,7 @@ BATCHES = 25
 """One neighbourhood takes about as long as so many batches of tries."""
 FEW = 4
 """Where a trial is over after fewer batches of tries than this, it tells nothing: there is no time for trials."""
-HASTE = 3.0
+HASTE = 2.0
 """Manners that keep close to home are fast: what they leave above the bound after a trial counts so many times, since in a long pass
 beside the others they gain less."""
 UNDONE = 0.001
@@ -108,14 +109,23 @@ LOOK = 1_000
 HARD = 1e9
 """A price that nothing pays: with `least` so high no row is ever broken."""
 MANNERS = (
-    Manner(0.2),
-    Manner(1.0, mild=0.016, cold=0.001),
-    Manner(4.0),
-    Manner(1.0, mild=0.016, cold=0.0001, leash=8.0),
+    Manner(1.0, mild=0.016, cold=0.0001, dear=0.1),
+    Manner(4.0, mild=0.016, cold=0.0001, dear=0.1),
+    Manner(1.0, mild=0.016, cold=0.0001, dear=inf),
     Manner(0.3, mild=0.03, cold=0.003, scan=0.05, near=True),
 )
-SPARSE, SPARSE_MANNERS = 25, (*MANNERS, Manner(1.0, mild=0.016, cold=0.001, scan=1.0))
-"""Where hosts hold so many VMs on the mean, or fewer, one manner more is tried, which prices all hosts from the beginning."""
+SPARSE, SPARSE_MANNERS = (
+    25,
+    (
+        Manner(0.2),
+        Manner(1.0, mild=0.016, cold=0.001),
+        Manner(4.0),
+        *MANNERS[2:],
+        Manner(1.0, mild=0.016, cold=0.001, scan=1.0),
+    ),
+)
+"""Where hosts hold so many VMs on the mean, or fewer: where large ones stand matters more than how many move; and one manner more prices all
+hosts from the beginning."""
 
 
 @dataclass(frozen=True)
@@ -283,10 +293,10 @@ class Anneal:
         until = cooling.until
         if cooling.walk.winning() < tried.settled:
             until = since + SETTLED_END * (1 - since)
-        # Who kept near home on the way is not to be sent far away in the end.
-        close = bool(tried.manners) and tried.manners[0].close
+        # Who was never hot on the way is not to be sent far away in the end.
+        near = bool(tried.manners) and tried.manners[0].near
         turn = (since + until) / 2
-        cooling.again(HOMING if close else AGAIN, since, turn)
+        cooling.again(HOMING if near else AGAIN, since, turn)
         cooling.again(HOMING, turn, until)
 
     def _trials(self, cooling: Cooling, form: Lean, start: Ints, manners: list[Manner]) -> Tried:
@@ -332,7 +342,7 @@ class Walk:
 
         self._form, self._seed = form, seed
         prices = form.weight.shape[1] + form.flight.shape[1] + 2
-        self._prices = np.ones(prices)
+        self._prices = np.ones(prices + 1)
         self._seen, self._looks = np.zeros(prices, np.int64), np.zeros(1, np.int64)
         self._tally, self.accepted = np.zeros((2, CLASSES), np.int64), np.zeros(CLASSES)
         self.best, self.manner = start.astype(np.int64), Manner(1.0)
@@ -343,7 +353,10 @@ class Walk:
         deltas = np.zeros(2_000)
         deltas = deltas[: probe(*self.arrays, seed, deltas)]
         self.scale = float(deltas[deltas > 0].mean()) if (deltas > 0).any() else 1.0
-        self._away = min(_away(form, int(seed[0] >> np.uint64(1))) or AGAIN.hot * self.scale, self.scale)
+        costs = _away(form, int(seed[0] >> np.uint64(1)))
+        paid = float(costs[costs > 0].mean()) if costs.any() else AGAIN.hot * self.scale
+        self._away = min(paid, self.scale)
+        self._firm = _firm(costs / self._away, form.packed[H])
         self.last = min(LAST, LEAST * self._away)
         self._mean = np.concatenate([_mean(form.weight), _mean(form.flight), [0.25, 0.25]])
         self._pick = _by_size(form)
@@ -356,8 +369,8 @@ class Walk:
         self._end()
         self.manner, self.unit = manner, self._away if manner.near else self.scale
         self._choose()
-        self._prices[:] = self.scale / self._mean
-        self._prices[-2:] = self.scale
+        self._prices[:-1] = self.scale / self._mean
+        self._prices[-3:-1] = self.scale
         self.settle(host_of)
         self.best[:] = host_of
         self.cost = self.standing()
@@ -391,7 +404,7 @@ class Walk:
         dense = np.stack([-form.knot, -form.upper, form.slope]).astype(np.float64)
         self.arrays: tuple[Any, ...] = (
             form.packed, state_of(form), dense, form.weight.astype(np.float64), -form.flight_upper.astype(np.float64),
-            form.flight.astype(np.float64), np.zeros((len(form.upper), 3)), prices, np.zeros(len(prices) + 1, np.int64),
+            form.flight.astype(np.float64), np.zeros((len(form.upper), 3)), prices, np.zeros(len(prices), np.int64),
             np.zeros((len(form.upper), form.tabled.shape[1]), np.int64), form.tabled,
             np.zeros((3 * form.weight.shape[1] + form.flight.shape[1] + 1, turned)),
         )  # fmt: skip
@@ -399,17 +412,22 @@ class Walk:
         self._log[0] = len(self._log)
         self._stuck, self._clean = 0, host_of.astype(np.int64)
 
+    def times(self, heat: float) -> float:
+        """How many times what standing away from home costs counts for."""
+        return max(1.0, min(self.manner.dear * self.scale, self._firm * heat) / self._away)
+
     def run(self, heat: float, tries: int, lax: float = SELDOM) -> None:
         """`tries` proposals at one heat; then prices and odds follow what was seen."""
         from pro.placement.engines.anneal_kernels import BAD, HOST, adapt, anneal
 
+        self._prices[-1] = self.times(heat)
         self.cost = anneal(
             *self.arrays, *self._room, self.best, self._log, self._seen, self._looks, self._tally, self._pick, self._seed,
-            heat, self.manner.leash * heat, self.cost, tries, self.manner.homing,
+            heat, self.cost, tries, self.manner.homing,
         )  # fmt: skip
         manner = self.manner
         least, most = manner.least * heat, max(manner.most * self.scale / lax**2, manner.least * heat)
-        np.clip(self._prices, least / self._mean, most / self._mean, out=self._prices)
+        np.clip(self._prices[:-1], least / self._mean, most / self._mean, out=self._prices[:-1])
         packed, _, dense, _, flight, _, cached, prices, *_, turned = self.arrays
         adapt(packed, dense, flight, cached, prices, turned, self._seen, self._looks, OFTEN * lax, RATE)
         self._choose()
@@ -419,7 +437,7 @@ class Walk:
             self._clean[:] = state[state[HOST] : state[HOST] + len(self._clean)]
             self._stuck = 0
         elif self._stuck > PATIENCE:
-            prices[-1] *= 4
+            prices[-2] *= 4
             self.settle(self._clean)
 
     def _choose(self) -> None:
@@ -441,14 +459,30 @@ SAMPLE = 2_000
 """So many VMs and hosts are looked at to learn what standing away from home costs."""
 
 
+KEPT = 0.25
+"""Heat alone would have VMs pay this share of what standing away costs on the mean, where that is held dear."""
+
+
+def _firm(costs: NDArray[np.float64], hosts: int) -> float:
+    """How many heats standing away must count for, on the mean, for that. `costs`: of pairs of a VM and a host that is not its home, in units of
+    the mean of those that cost anything."""
+    low, high = 0.0, 32.0
+    for _ in range(40):
+        firm = (low + high) / 2
+        odds = np.exp(-firm * costs) * (hosts - 1) / max(len(costs), 1)
+        paid = (odds * costs).sum() > KEPT * (1 + odds.sum())
+        low, high = (firm, high) if paid else (low, firm)
+    return low
+
+
 def _mean(weight: Ints) -> NDArray[np.float64]:
     """(D,) mean size of a weight, never 0."""
     mean: NDArray[np.float64] = np.maximum(np.abs(weight).mean(axis=0), 1e-9)
     return mean
 
 
-def _away(form: Lean, seed: int) -> float:
-    """What it costs, on the mean of a sample, that a VM stands on a host where that costs more than at home; 0: it costs nothing."""
+def _away(form: Lean, seed: int) -> NDArray[np.float64]:
+    """What it costs that VMs stand elsewhere instead of at home, if that costs more: of a sample of VMs and hosts."""
     from pro.placement.engines.anneal_kernels import movable
 
     P, rng = form.packed, np.random.default_rng(seed)
@@ -458,7 +492,7 @@ def _away(form: Lean, seed: int) -> float:
     for row in range(int(P[N_LINEAR])):
         table = P[L_TABLE] + P[P[L_AT] + vms * P[N_LINEAR] + row]
         costs += P[table + hosts] - P[table + home]
-    return float(costs[costs > 0].mean()) if (costs > 0).any() else 0.0
+    return np.maximum(costs[hosts != home], 0).astype(np.float64)
 
 
 def least_cost(form: Lean) -> float:

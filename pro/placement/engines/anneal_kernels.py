@@ -10,8 +10,8 @@ any order and PLACE (V) of each among them; then three numbers: N_GONE of them, 
 
 Dense parts are floats that hold integers below 2^53, so sums are exact in any order. S (3, H, D): use less knot, use less
 capacity, slope. W (V, D) weights. F (H, E), FW (V, E): use less capacity in flight, and weights. HC (H, 3): cost of a host's
-use, the same with the price of what is over capacity, the price of what is over in flight. G (D + E + 2): price of one unit over
-capacity, in flight, of one VM too many in a crowd, of BAD. OV (D + E + 2): on how many hosts each is over, VMs too many in crowds,
+use, the same with the price of what is over capacity, the price of what is over in flight. G (D + E + 3): price of one unit over
+capacity, in flight, of one VM too many in a crowd, of BAD, and how many times linear costs count. OV (D + E + 2): on how many hosts each is over, VMs too many in crowds,
 and last how many of all these there are. TU (H, T), TW (V, T): use and weights of dimensions with many knots. R (3 D + E + 1, H): S and F
 turned, so that many hosts are priced at once, and the price of each host as it is; without columns where nobody does so.
 """
@@ -241,10 +241,10 @@ def _where_cost(P, v, h):
     return total
 
 
-@small(f(A, i, i, f))
-def _stand(P, v, h, leash):
-    """The same with `leash` for a VM that is not at home."""
-    return _where_cost(P, v, h) + (0.0 if h == P[P[HOME] + v] else leash)
+@small(f(A, F64, i, i))
+def _stand(P, G, v, h):
+    """The same as dear as it counts now."""
+    return G[len(G) - 1] * _where_cost(P, v, h)
 
 
 @small(yes(A, i, i))
@@ -598,7 +598,7 @@ def adapt(P, S, F, HC, G, R, seen, counts, target, rate):
     """Make dearer what was over at more than `target` of the looks, and cheaper what was not; `counts` [0] looks."""
     if counts[0] == 0:
         return
-    for d in range(len(G)):
+    for d in range(len(G) - 1):
         G[d] *= exp(rate * (seen[d] / counts[0] - target))
         seen[d] = 0
     counts[0] = 0
@@ -616,11 +616,12 @@ EVEN_ODDS = log(2)
 """What costs less, in units of heat, would rather be accepted than not."""
 
 
-@dense(none(A, A, M2, M2, M2, F64, M2, M2, M, M, f, i, i, i, F64))
-def _coming(P, Q, F, W, FW, G, HC, R, TU, TW, leash, v, lo, hi, out):
+@dense(none(A, A, M2, M2, M2, F64, M2, M2, M, M, i, i, i, F64))
+def _coming(P, Q, F, W, FW, G, HC, R, TU, TW, v, lo, hi, out):
     """out[j] becomes what it costs that v comes to host lo + j, rare things not counted; NEVER where it may not."""
     n, e, hosts, home = W.shape[1], FW.shape[1], P[H], P[P[HOME] + v]
-    price, away = R[len(R) - 1, lo:hi], P[P[AWAY] + v] + leash
+    price, dear = R[len(R) - 1, lo:hi], G[len(G) - 1]
+    away = dear * P[P[AWAY] + v]
     for j in range(len(price)):
         out[j] = away - price[j]
     for d in range(n):
@@ -639,7 +640,7 @@ def _coming(P, Q, F, W, FW, G, HC, R, TU, TW, leash, v, lo, hi, out):
         at = P[L_TABLE] + P[P[L_AT] + v * P[N_LINEAR] + k]
         row = P[at + lo : at + hi]
         for j in range(len(row)):
-            out[j] += row[j]
+            out[j] += dear * row[j]
     for m in range(P[P[C_PTR] + v], P[P[C_PTR] + v + 1]):
         at, upper, g = Q[CROWD] + P[P[C_AT] + m], P[P[C_UPPER] + m], G[n + e]
         there = Q[at + lo : at + hi]
@@ -682,11 +683,11 @@ def _draw(out, n, base, heat, seed):
     return drawn
 
 
-@kernel(f(A, A, M3, M2, M2, M2, M2, F64, M, M, f, i, i))
-def _leaving(P, Q, S, W, F, FW, HC, G, TU, TW, leash, v, a):
+@kernel(f(A, A, M3, M2, M2, M2, M2, F64, M, M, i, i))
+def _leaving(P, Q, S, W, F, FW, HC, G, TU, TW, v, a):
     """What it costs that v leaves its host a, rare things not counted."""
     n, e = W.shape[1], FW.shape[1]
-    delta = _with(S, G, W, a, v, -1.0) - HC[a, 1] - _stand(P, v, a, leash)
+    delta = _with(S, G, W, a, v, -1.0) - HC[a, 1] - _stand(P, G, v, a)
     if e > 0:
         away = 0.0 if a == P[P[HOME] + v] else -1.0
         delta += _flight(F, G, FW, n, a, v, away, v, 0.0) - HC[a, 2]
@@ -697,12 +698,12 @@ def _leaving(P, Q, S, W, F, FW, HC, G, TU, TW, leash, v, a):
     return delta
 
 
-@kernel(f(A, A, M3, M2, M2, M2, M2, F64, M, M, f, i, i, i))
-def _ousting(P, Q, S, W, F, FW, HC, G, TU, TW, leash, v, a, w):
+@kernel(f(A, A, M3, M2, M2, M2, M2, F64, M, M, i, i, i))
+def _ousting(P, Q, S, W, F, FW, HC, G, TU, TW, v, a, w):
     """What it costs that v goes from a to the host of w, and w to nowhere, rare things not counted."""
     n, e, h = W.shape[1], FW.shape[1], Q[Q[HOST] + w]
     delta = _with(S, G, W, a, v, -1.0) - HC[a, 1] + _with_two(S, G, W, h, v, w) - HC[h, 1]
-    delta += _stand(P, v, h, leash) - _stand(P, v, a, leash) - _stand(P, w, h, leash)
+    delta += _stand(P, G, v, h) - _stand(P, G, v, a) - _stand(P, G, w, h)
     if e > 0:
         away = 0.0 if a == P[P[HOME] + v] else -1.0
         come, leave = 0.0 if h == P[P[HOME] + v] else 1.0, 0.0 if h == P[P[HOME] + w] else -1.0
@@ -716,13 +717,13 @@ def _ousting(P, Q, S, W, F, FW, HC, G, TU, TW, leash, v, a, w):
     return delta + G[n + e] * crowding
 
 
-@kernel(i(A, A, M3, M2, M2, M2, M2, F64, M, M, M2, F64, A, U64, f, f, i, i))
-def _scan(P, Q, S, W, F, FW, HC, G, TU, TW, R, out, counts, seed, heat, leash, v, w):
+@kernel(i(A, A, M3, M2, M2, M2, M2, F64, M, M, M2, F64, A, U64, f, i, i))
+def _scan(P, Q, S, W, F, FW, HC, G, TU, TW, R, out, counts, seed, heat, v, w):
     """Draw a host for v (w < 0), or for w while v takes its place, by heat bath over up to WINDOW hosts; -1: all stays.
 
     What is rare is done already if a host is returned, the rest is not. counts [0] hosts priced, [1] those within reach.
     """
-    hosts, lo = P[H], 0
+    hosts, lo, n, e = P[H], 0, W.shape[1], FW.shape[1]
     if hosts > WINDOW:
         lo = _below(seed, hosts + WINDOW) - WINDOW
     hi = min(hosts, lo + WINDOW)
@@ -733,10 +734,10 @@ def _scan(P, Q, S, W, F, FW, HC, G, TU, TW, R, out, counts, seed, heat, leash, v
     if hi <= lo or (w >= 0 and (h == a or not _may(P, v, h))):
         return -1
     if w < 0:
-        base = _leaving(P, Q, S, W, F, FW, HC, G, TU, TW, leash, v, a)
+        base = _leaving(P, Q, S, W, F, FW, HC, G, TU, TW, v, a)
     else:
-        base = _ousting(P, Q, S, W, F, FW, HC, G, TU, TW, leash, v, a, w)
-    _coming(P, Q, F, W, FW, G, HC, R, TU, TW, leash, x, lo, hi, out)
+        base = _ousting(P, Q, S, W, F, FW, HC, G, TU, TW, v, a, w)
+    _coming(P, Q, F, W, FW, G, HC, R, TU, TW, x, lo, hi, out)
     for host in (a, h):  # exchanges are tried one by one
         if lo <= host < hi:
             out[host - lo] = NEVER
@@ -746,13 +747,13 @@ def _scan(P, Q, S, W, F, FW, HC, G, TU, TW, R, out, counts, seed, heat, leash, v
         if to < 0:
             return -1
         room = -heat * log(_chance(seed) + 1e-300)
-        if P[RARE] == 0 or _rarely(P, Q, v, a, h if w >= 0 else lo + to, w, lo + to, G[len(G) - 1], room):
+        if P[RARE] == 0 or _rarely(P, Q, v, a, h if w >= 0 else lo + to, w, lo + to, G[n + e + 1], room):
             return lo + to
         out[to] = NEVER
     return -1
 
 
-@entry(i(A, A, M3, M2, M2, M2, M2, F64, A, M, M, M2, F64, A, A, A, A, A, M, A, U64, f, f, i, i, yes))
+@entry(i(A, A, M3, M2, M2, M2, M2, F64, A, M, M, M2, F64, A, A, A, A, A, M, A, U64, f, i, i, yes))
 def anneal(
     P,
     Q,
@@ -776,7 +777,6 @@ def anneal(
     pick,
     seed,
     heat,
-    leash,
     best_cost,
     tries,
     homing_often,
@@ -815,7 +815,7 @@ def anneal(
         away = 0.0 if a == home_v else 1.0
         scan = (what < shifts or what >= returns) and scans[kinds[x]] == 1
         if scan:
-            to = _scan(P, Q, S, W, F, FW, HC, G, TU, TW, R, out, priced, seed, heat, leash, v, w)
+            to = _scan(P, Q, S, W, F, FW, HC, G, TU, TW, R, out, priced, seed, heat, v, w)
             if w < 0:
                 c = kinds[v]
                 tally[0, c] += priced[0]
@@ -866,9 +866,9 @@ def anneal(
                 if tabled:
                     delta += _tables(P, TU, TW, a, v, -1) + _tables(P, TU, TW, c, w, 1)
             crowding = _crowding(P, Q, w, h, c, -1, -1) + _crowding(P, Q, v, a, h, w, c)
-            delta += _stand(P, w, c, leash) - _stand(P, w, h, leash)
+            delta += _stand(P, G, w, c) - _stand(P, G, w, h)
         if not scan:
-            delta += G[crowd_price] * crowding + _stand(P, v, h, leash) - _stand(P, v, a, leash)
+            delta += G[crowd_price] * crowding + _stand(P, G, v, h) - _stand(P, G, v, a)
             most = delta - 2 * slack
             if Q[BAD] > 0:
                 most -= 4 * G[bad_price]
