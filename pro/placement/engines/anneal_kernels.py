@@ -593,6 +593,20 @@ def _alike(pick, seed, v, free):
     return pick[order + at]
 
 
+REACH = 512
+"""So many VMs are looked through for one that stands on a given host."""
+
+
+@small(i(A, A, U64, i, i))
+def _on(movable, host_of, seed, free, h):
+    """A VM that stands on h, or any where none is found soon."""
+    first = _below(seed, free)
+    for k in range(first, min(first + REACH, free)):
+        if host_of[movable[k]] == h:
+            return movable[k]
+    return movable[first]
+
+
 @entry(none(A, M3, M2, M2, F64, M2, A, A, f, f))
 def adapt(P, S, F, HC, G, R, seen, counts, target, rate):
     """Make dearer what was over at more than `target` of the looks, and cheaper what was not; `counts` [0] looks."""
@@ -809,7 +823,13 @@ def anneal(
         x = gone[_below(seed, Q[N_GONE])] if homing else _pick(pick, seed)
         v, w, c = x, -1, -1
         if what >= homes:
-            v, w = _alike(pick, seed, x, free) if what < swaps - 1 else movable[_below(seed, free)], x
+            w = x
+            if what < swaps - 1:
+                v = _alike(pick, seed, x, free)
+            elif what == swaps:
+                v = _on(movable, host_of, seed, free, home_of[x])
+            else:
+                v = movable[_below(seed, free)]
         a = host_of[v]
         home_v = home_of[v]
         away = 0.0 if a == home_v else 1.0
