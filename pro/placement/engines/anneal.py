@@ -110,7 +110,6 @@ HARD = 1e9
 """A price that nothing pays: with `least` so high no row is ever broken."""
 MANNERS = (
     Manner(1.0, mild=0.016, cold=0.0001, dear=0.1),
-    Manner(4.0, mild=0.016, cold=0.0001, dear=0.1),
     Manner(1.0, mild=0.016, cold=0.0001, dear=inf),
     Manner(0.3, mild=0.03, cold=0.003, scan=0.05, near=True),
 )
@@ -120,7 +119,7 @@ SPARSE, SPARSE_MANNERS = (
         Manner(0.2),
         Manner(1.0, mild=0.016, cold=0.001),
         Manner(4.0),
-        *MANNERS[2:],
+        *MANNERS[1:],
         Manner(1.0, mild=0.016, cold=0.001, scan=1.0),
     ),
 )
