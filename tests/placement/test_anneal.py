@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import cache
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,7 +33,7 @@ from tests.strategies import one_tier, problems
 from tests.suites import engine_suite
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pro.core.arrays import Ints
 
@@ -142,6 +143,31 @@ def test_hosts_that_are_priced_at_once_know_how_dear_standing_is(case: str, seed
             walk.run(1e-6, 200)
             assert begin.tolist() != end.tolist() or _here(walk).tolist() == end.tolist()
     assert _here(walk).tolist() == end.tolist()
+
+
+@cache
+def _on() -> Callable[..., int]:
+    """A small kernel lives in its callers' code only; this is one that Python may call."""
+    from numba import njit
+
+    from pro.placement.engines import anneal_kernels
+
+    inner = anneal_kernels._on
+    outer: Callable[..., int] = njit(lambda vms, host_of, seed, host: inner(vms, host_of, seed, host))
+    return outer
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=600), st.integers(1, 2**32), st.integers(0, 5))
+def test_a_vm_on_a_given_host_is_found_if_one_is_near(host_of: list[int], seed: int, host: int) -> None:
+    from pro.placement.engines.anneal_kernels import REACH
+
+    where, random = np.array(host_of, np.int64), np.array([seed], np.uint64)
+    vms = np.arange(0, len(where), 2)
+    for _ in range(20):
+        found = _on()(vms, where, random, host)
+        assert (found == -1 and (where[vms][-1] != host or len(vms) > REACH)) or (
+            found % 2 == 0 and where[found] == host
+        )
 
 
 @given(st.integers(2, 400), st.floats(1, 1e4))
@@ -362,7 +388,7 @@ def test_where_there_is_time_for_more_than_one_pass_the_two_best_manners_take_tu
 def test_where_a_long_pass_was_worse_than_a_short_one_many_short_ones_follow(
     monkeypatch: pytest.MonkeyPatch, long: int, short: bool
 ) -> None:
-    costs, taken, manners = [100, 90, 300, 400, long], [], []
+    costs, taken, manners = [90, 300, 400, long], [], []
 
     def walk_from(self: Cooling, start: Ints, manner: Manner, since: float, until: float) -> None:
         self.done, self.walk.cost = round(until * self.stop.steps), costs.pop(0) if costs else 89
@@ -386,7 +412,7 @@ def test_where_a_long_pass_was_worse_than_a_short_one_many_short_ones_follow(
     if short:
         assert passes[1:] == pytest.approx([passes[1]] * (len(passes) - 1))
         assert engine.trial <= passes[1] < 2 * engine.trial < passes[0]
-        assert set(manners[len(anneal.MANNERS) :]) == {anneal.MANNERS[1]}
+        assert set(manners[len(anneal.MANNERS) :]) == {anneal.MANNERS[0]}
     else:
         assert passes == pytest.approx([passes[0]] * len(passes))
 

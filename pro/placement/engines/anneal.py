@@ -113,15 +113,13 @@ MANNERS = (
     Manner(1.0, mild=0.016, cold=0.0001, dear=inf),
     Manner(0.3, mild=0.03, cold=0.003, scan=0.05, near=True),
 )
-SPARSE, SPARSE_MANNERS = (
-    25,
-    (
-        Manner(0.2),
-        Manner(1.0, mild=0.016, cold=0.001),
-        Manner(4.0),
-        *MANNERS[1:],
-        Manner(1.0, mild=0.016, cold=0.001, scan=1.0),
-    ),
+SPARSE = 25
+SPARSE_MANNERS = (
+    Manner(0.2),
+    Manner(1.0, mild=0.016, cold=0.001),
+    Manner(4.0),
+    *MANNERS[1:],
+    Manner(1.0, mild=0.016, cold=0.001, scan=1.0),
 )
 """Where hosts hold so many VMs on the mean, or fewer: where large ones stand matters more than how many move; and one manner more prices all
 hosts from the beginning."""

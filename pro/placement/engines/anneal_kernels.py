@@ -597,14 +597,14 @@ REACH = 512
 """So many VMs are looked through for one that stands on a given host."""
 
 
-@small(i(A, A, U64, i, i))
-def _on(movable, host_of, seed, free, h):
-    """A VM that stands on h, or any where none is found soon."""
-    first = _below(seed, free)
-    for k in range(first, min(first + REACH, free)):
-        if host_of[movable[k]] == h:
-            return movable[k]
-    return movable[first]
+@small(i(A, A, U64, i))
+def _on(vms, host_of, seed, h):
+    """One of `vms` that stands on h, looked for from anywhere among them; -1 where none is found soon."""
+    first = _below(seed, len(vms))
+    for k in range(first, min(first + REACH, len(vms))):
+        if host_of[vms[k]] == h:
+            return vms[k]
+    return -1
 
 
 @entry(none(A, M3, M2, M2, F64, M2, A, A, f, f))
@@ -798,7 +798,7 @@ def anneal(
     """`tries` proposals at one heat. `best` follows the best placement seen that breaks nothing; returns its cost.
 
     Of 16 proposals 6 shift a VM anywhere, 2 send one home, 3 exchange two, 3 put one in the place of another that goes home
-    and 2 of another that goes anywhere. Going home is what frees room that is held at both ends of a move; where such room
+    (for one of them it comes from there: where no room in flight is left, who goes home needs none) and 2 of another that goes anywhere. Going home is what frees room that is held at both ends of a move; where such room
     is limited, small VMs that wander fill it; with `homing_often` more go home (4, 4, 2, 4, 2). Kinds come in a fixed turn, which the
     processor learns to foresee. `out` and `priced` are room for `_scan`.
     """
@@ -823,12 +823,12 @@ def anneal(
         x = gone[_below(seed, Q[N_GONE])] if homing else _pick(pick, seed)
         v, w, c = x, -1, -1
         if what >= homes:
-            w = x
+            v, w = -1, x
             if what < swaps - 1:
                 v = _alike(pick, seed, x, free)
             elif what == swaps:
-                v = _on(movable, host_of, seed, free, home_of[x])
-            else:
+                v = _on(movable, host_of, seed, home_of[x])
+            if v < 0:
                 v = movable[_below(seed, free)]
         a = host_of[v]
         home_v = home_of[v]
