@@ -798,7 +798,8 @@ def anneal(
     """`tries` proposals at one heat. `best` follows the best placement seen that breaks nothing; returns its cost.
 
     Of 16 proposals 6 shift a VM anywhere, 2 send one home, 3 exchange two, 3 put one in the place of another that goes home
-    (for one of them it comes from there: where no room in flight is left, who goes home needs none) and 2 of another that goes anywhere. Going home is what frees room that is held at both ends of a move; where such room
+    and 2 of another that goes anywhere. One of those that take the place of who goes home comes from there: where no room in flight
+    is left, who goes home needs none. Going home is what frees room that is held at both ends of a move; where such room
     is limited, small VMs that wander fill it; with `homing_often` more go home (4, 4, 2, 4, 2). Kinds come in a fixed turn, which the
     processor learns to foresee. `out` and `priced` are room for `_scan`.
     """
