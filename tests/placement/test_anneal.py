@@ -153,21 +153,33 @@ def _on() -> Callable[..., int]:
     from pro.placement.engines import anneal_kernels
 
     inner = anneal_kernels._on
-    outer: Callable[..., int] = njit(lambda vms, host_of, seed, host: inner(vms, host_of, seed, host))
+    outer: Callable[..., int] = njit(lambda vms, host_of, seed, h, reach: inner(vms, host_of, seed, h, reach))
     return outer
 
 
-@given(st.lists(st.integers(0, 5), min_size=1, max_size=600), st.integers(1, 2**32), st.integers(0, 5))
-def test_a_vm_on_a_given_host_is_found_if_one_is_near(host_of: list[int], seed: int, host: int) -> None:
-    from pro.placement.engines.anneal_kernels import REACH
-
+@given(
+    st.lists(st.integers(0, 5), min_size=1, max_size=99), st.integers(1, 2**32), st.integers(0, 5), st.integers(0, 99)
+)
+def test_a_vm_on_a_given_host_is_found_if_one_is_within_reach(
+    host_of: list[int], seed: int, host: int, reach: int
+) -> None:
     where, random = np.array(host_of, np.int64), np.array([seed], np.uint64)
     vms = np.arange(0, len(where), 2)
     for _ in range(20):
-        found = _on()(vms, where, random, host)
-        assert (found == -1 and (where[vms][-1] != host or len(vms) > REACH)) or (
-            found % 2 == 0 and where[found] == host
-        )
+        found = _on()(vms, where, random, host, reach)
+        if found == -1:
+            assert where[vms][-1] != host or len(vms) > reach
+        else:
+            assert found in vms
+            assert where[found] == host
+
+
+@pytest.mark.parametrize(("vms", "looks"), [(50, False), (51, True)])
+def test_only_where_hosts_hold_many_vms_one_is_looked_for_to_change_places_with(vms: int, looks: bool) -> None:
+    from pro.placement.engines.lean import lean
+
+    problem = _plain(vms)
+    assert (Walk(lean(problem, 0), problem.home, np.array([1], np.uint64))._reach > 0) == looks
 
 
 @given(st.integers(2, 400), st.floats(1, 1e4))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pro.placement.engines.lean import AWAY, HOME, L_AT, L_TABLE, N_LINEAR, H
+from pro.placement.engines.lean import AWAY, HOME, L_AT, L_TABLE, N_LINEAR, N_MOVABLE, H
 from pro.placement.engines.neighbourhood import Neighbourhoods
 from pro.placement.language import Soft
 from pro.placement.problem import Stop
@@ -123,6 +123,8 @@ SPARSE_MANNERS = (
 )
 """Where hosts hold so many VMs on the mean, or fewer: where large ones stand matters more than how many move; and one manner more prices all
 hosts from the beginning."""
+REACH = 512
+"""Where they hold more, who goes home often changes places with one that stands there, looked for among so many VMs."""
 
 
 @dataclass(frozen=True)
@@ -357,6 +359,7 @@ class Walk:
         self.last = min(LAST, LEAST * self._away)
         self._mean = np.concatenate([_mean(form.weight), _mean(form.flight), [0.25, 0.25]])
         self._pick = _by_size(form)
+        self._reach = REACH if form.packed[N_MOVABLE] > SPARSE * form.packed[H] else 0
         self._choose()
         self._won = (self.cost, self.best.copy())
         self.begin(start, self.manner)
@@ -420,7 +423,7 @@ class Walk:
         self._prices[-1] = self.times(heat)
         self.cost = anneal(
             *self.arrays, *self._room, self.best, self._log, self._seen, self._looks, self._tally, self._pick, self._seed,
-            heat, self.cost, tries, self.manner.homing,
+            heat, self.cost, tries, self.manner.homing, self._reach,
         )  # fmt: skip
         manner = self.manner
         least, most = manner.least * heat, max(manner.most * self.scale / lax**2, manner.least * heat)

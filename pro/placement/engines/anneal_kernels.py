@@ -593,15 +593,11 @@ def _alike(pick, seed, v, free):
     return pick[order + at]
 
 
-REACH = 512
-"""So many VMs are looked through for one that stands on a given host."""
-
-
-@small(i(A, A, U64, i))
-def _on(vms, host_of, seed, h):
-    """One of `vms` that stands on h, looked for from anywhere among them; -1 where none is found soon."""
-    first = _below(seed, len(vms))
-    for k in range(first, min(first + REACH, len(vms))):
+@small(i(A, A, U64, i, i))
+def _on(vms, host_of, seed, h, reach):
+    """One of `vms` that stands on h, looked for among `reach` of them, from anywhere on; -1 where none is found."""
+    first = _below(seed, len(vms)) if reach > 0 else 0
+    for k in range(first, min(first + reach, len(vms))):
         if host_of[vms[k]] == h:
             return vms[k]
     return -1
@@ -767,7 +763,7 @@ def _scan(P, Q, S, W, F, FW, HC, G, TU, TW, R, out, counts, seed, heat, v, w):
     return -1
 
 
-@entry(i(A, A, M3, M2, M2, M2, M2, F64, A, M, M, M2, F64, A, A, A, A, A, M, A, U64, f, i, i, yes))
+@entry(i(A, A, M3, M2, M2, M2, M2, F64, A, M, M, M2, F64, A, A, A, A, A, M, A, U64, f, i, i, yes, i))
 def anneal(
     P,
     Q,
@@ -794,12 +790,13 @@ def anneal(
     best_cost,
     tries,
     homing_often,
+    reach,
 ):
     """`tries` proposals at one heat. `best` follows the best placement seen that breaks nothing; returns its cost.
 
     Of 16 proposals 6 shift a VM anywhere, 2 send one home, 3 exchange two, 3 put one in the place of another that goes home
-    and 2 of another that goes anywhere. One of those that take the place of who goes home comes from there: where no room in flight
-    is left, who goes home needs none. Going home is what frees room that is held at both ends of a move; where such room
+    and 2 of another that goes anywhere. One of those that take the place of who goes home comes from there, if it is found among
+    `reach` VMs: where no room in flight is left, who goes home needs none. Going home is what frees room that is held at both ends of a move; where such room
     is limited, small VMs that wander fill it; with `homing_often` more go home (4, 4, 2, 4, 2). Kinds come in a fixed turn, which the
     processor learns to foresee. `out` and `priced` are room for `_scan`.
     """
@@ -828,7 +825,7 @@ def anneal(
             if what < swaps - 1:
                 v = _alike(pick, seed, x, free)
             elif what == swaps:
-                v = _on(movable, host_of, seed, home_of[x])
+                v = _on(movable, host_of, seed, home_of[x], reach)
             if v < 0:
                 v = movable[_below(seed, free)]
         a = host_of[v]
