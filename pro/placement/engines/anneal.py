@@ -492,7 +492,8 @@ def _away(form: Lean, seed: int) -> NDArray[np.float64]:
     for row in range(int(P[N_LINEAR])):
         table = P[L_TABLE] + P[P[L_AT] + vms * P[N_LINEAR] + row]
         costs += P[table + hosts] - P[table + home]
-    return np.maximum(costs[hosts != home], 0).astype(np.float64)
+    paid: NDArray[np.float64] = np.maximum(costs[hosts != home], 0).astype(np.float64)
+    return paid
 
 
 def least_cost(form: Lean) -> float:
