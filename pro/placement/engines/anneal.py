@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pro.placement.engines.lean import AWAY, HOME, L_AT, L_TABLE, N_LINEAR, N_MOVABLE, H
+from pro.placement.engines.lean import AWAY, HOME, L_AT, L_TABLE, N_LINEAR, H
 from pro.placement.engines.neighbourhood import Neighbourhoods
 from pro.placement.language import Soft
 from pro.placement.problem import Stop
@@ -80,8 +80,9 @@ class Manner:
         return self if self.near else replace(self, most=CHEAP * self.hot, homing=True)
 
 
-CROWDED, CHEAP = 100, 17
-"""So many VMs on a host make a crowd; then a row costs at most so much to break, in units of the heat a pass begins with."""
+CROWDED, CHEAP, REACH = 100, 17, 512
+"""So many VMs on a host make a crowd where room in flight is limited; then a row costs at most so much to break, in units of the heat a pass begins with, and who goes home often
+changes places with one that stands there, looked for among so many VMs."""
 AGAIN, HOMING = Manner(0.001, most=2, scan=0.05, dear=inf), Manner(1.0, most=2, scan=0.05, near=True)
 """How the best is walked from again at the end: room is opened by low prices, and closed; then whether a VM moves at all is decided."""
 TAIL, MOST_END = 0.25, 0.7
@@ -110,6 +111,7 @@ HARD = 1e9
 """A price that nothing pays: with `least` so high no row is ever broken."""
 MANNERS = (
     Manner(1.0, mild=0.016, cold=0.0001, dear=0.1),
+    Manner(4.0, mild=0.016, cold=0.0001, dear=0.1),
     Manner(1.0, mild=0.016, cold=0.0001, dear=inf),
     Manner(0.3, mild=0.03, cold=0.003, scan=0.05, near=True),
 )
@@ -118,13 +120,11 @@ SPARSE_MANNERS = (
     Manner(0.2),
     Manner(1.0, mild=0.016, cold=0.001),
     Manner(4.0),
-    *MANNERS[1:],
+    *MANNERS[2:],
     Manner(1.0, mild=0.016, cold=0.001, scan=1.0),
 )
 """Where hosts hold so many VMs on the mean, or fewer: where large ones stand matters more than how many move; and one manner more prices all
 hosts from the beginning."""
-REACH = 512
-"""Where they hold more, who goes home often changes places with one that stands there, looked for among so many VMs."""
 
 
 @dataclass(frozen=True)
@@ -252,8 +252,7 @@ class Anneal:
         stop = replace(stop, seconds=max(given - (begun - called), 1e-6))
         polish = Neighbourhoods(clock=self.clock)
         until = 1 - self.polish if polish.fits(problem, self.polish * given) else 1.0
-        crowded = form.flight.shape[1] > 0 and len(start) >= CROWDED * problem.hosts
-        manners = [manner.at_home() if crowded else manner for manner in self._by_crowd(problem)]
+        manners = [manner.at_home() if walk.crowded else manner for manner in self._by_crowd(problem)]
         cooling = Cooling(walk, stop, self.tries, self.clock, begun, until)
         tried = Tried(manners, 0.0, self.end if manners else until)
         if len(manners) > 1:
@@ -333,7 +332,7 @@ class Walk:
 
     `scale` is the mean cost of a bad shift at the start, `unit` what the heats of the manner are measured in, `last` the heat
     to end with, `cost` that of `best`, `accepted` the share of tries to shift a VM that are accepted, by class of size, the
-    largest first.
+    largest first, `crowded` whether many VMs share a host whose room in flight is limited.
     """
 
     def __init__(self, form: Lean, start: Ints, seed: NDArray[np.uint64]) -> None:
@@ -359,7 +358,7 @@ class Walk:
         self.last = min(LAST, LEAST * self._away)
         self._mean = np.concatenate([_mean(form.weight), _mean(form.flight), [0.25, 0.25]])
         self._pick = _by_size(form)
-        self._reach = REACH if form.packed[N_MOVABLE] > SPARSE * form.packed[H] else 0
+        self.crowded = form.flight.shape[1] > 0 and len(start) >= CROWDED * int(form.packed[H])
         self._choose()
         self._won = (self.cost, self.best.copy())
         self.begin(start, self.manner)
@@ -423,7 +422,8 @@ class Walk:
         self._prices[-1] = self.times(heat)
         self.cost = anneal(
             *self.arrays, *self._room, self.best, self._log, self._seen, self._looks, self._tally, self._pick, self._seed,
-            heat, self.cost, tries, self.manner.homing, self._reach,
+            heat, self.cost, tries, self.manner.homing,
+            REACH if self.crowded else 0,
         )  # fmt: skip
         manner = self.manner
         least, most = manner.least * heat, max(manner.most * self.scale / lax**2, manner.least * heat)
