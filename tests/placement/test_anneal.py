@@ -185,6 +185,8 @@ def test_many_vms_where_room_in_flight_is_limited_make_a_crowd(vms: int, when: W
     room = Limit(np.arange(vms), np.ones((vms, 1)), np.arange(2), np.zeros((2, 1)), np.full((2, 1), vms), when, "room")
     walk = Walk(lean(replace(plain, rows=(room,)), 0), plain.home, np.array([1], np.uint64))
     assert walk.crowded == crowded
+    hottest = max(manner.hot for manner in Anneal()._by_crowd(plain, walk.crowded))
+    assert (hottest > 1) == (not crowded)
 
 
 @given(st.integers(2, 400), st.floats(1, 1e4))

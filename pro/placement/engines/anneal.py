@@ -81,8 +81,8 @@ class Manner:
 
 
 CROWDED, CHEAP, REACH = 100, 17, 512
-"""So many VMs on a host make a crowd where room in flight is limited; then a row costs at most so much to break, in units of the heat a pass begins with, and who goes home often
-changes places with one that stands there, looked for among so many VMs."""
+"""So many VMs on a host make a crowd where room in flight is limited; then no pass begins hotter than 1, a row costs at most so much to break, in units
+of the heat a pass begins with, and who goes home often changes places with one that stands there, looked for among so many VMs."""
 AGAIN, HOMING = Manner(0.001, most=2, scan=0.05, dear=inf), Manner(1.0, most=2, scan=0.05, near=True)
 """How the best is walked from again at the end: room is opened by low prices, and closed; then whether a VM moves at all is decided."""
 TAIL, MOST_END = 0.25, 0.7
@@ -252,7 +252,7 @@ class Anneal:
         stop = replace(stop, seconds=max(given - (begun - called), 1e-6))
         polish = Neighbourhoods(clock=self.clock)
         until = 1 - self.polish if polish.fits(problem, self.polish * given) else 1.0
-        manners = [manner.at_home() if walk.crowded else manner for manner in self._by_crowd(problem)]
+        manners = self._by_crowd(problem, walk.crowded)
         cooling = Cooling(walk, stop, self.tries, self.clock, begun, until)
         tried = Tried(manners, 0.0, self.end if manners else until)
         if len(manners) > 1:
@@ -261,10 +261,12 @@ class Anneal:
         self._end(cooling, tried, since)
         return walk.winner() if until == 1 else polish.improve(problem, walk.winner(), cooling.rest(), rng)
 
-    def _by_crowd(self, problem: Problem) -> tuple[Manner, ...]:
-        if self.manners is not None:
-            return self.manners
-        return SPARSE_MANNERS if problem.movable.sum() <= SPARSE * problem.hosts else MANNERS
+    def _by_crowd(self, problem: Problem, crowded: bool) -> list[Manner]:
+        manners = self.manners
+        if manners is None:
+            manners = SPARSE_MANNERS if problem.movable.sum() <= SPARSE * problem.hosts else MANNERS
+            manners = tuple(manner for manner in manners if not crowded or manner.hot <= 1)
+        return [manner.at_home() if crowded else manner for manner in manners]
 
     def _passes(self, cooling: Cooling, start: Ints, tried: Tried, movable: int) -> float:
         """Passes from `start` between trials and end, by the two best manners in turn; by the best, and as short as a trial, once one
