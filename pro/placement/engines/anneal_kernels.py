@@ -790,13 +790,13 @@ def anneal(
     best_cost,
     tries,
     homing_often,
-    reach,
+    looked_at,
 ):
     """`tries` proposals at one heat. `best` follows the best placement seen that breaks nothing; returns its cost.
 
     Of 16 proposals 6 shift a VM anywhere, 2 send one home, 3 exchange two, 3 put one in the place of another that goes home
     and 2 of another that goes anywhere. One of those that take the place of who goes home comes from there, if it is found among
-    `reach` VMs: where no room in flight is left, who goes home needs none. Going home is what frees room that is held at both ends of a move; where such room
+    `looked_at` VMs: where no room in flight is left, who goes home needs none. Going home is what frees room that is held at both ends of a move; where such room
     is limited, small VMs that wander fill it; with `homing_often` more go home (4, 4, 2, 4, 2). Kinds come in a fixed turn, which the
     processor learns to foresee. `out` and `priced` are room for `_scan`.
     """
@@ -825,7 +825,7 @@ def anneal(
             if what < swaps - 1:
                 v = _alike(pick, seed, x, free)
             elif what == swaps:
-                v = _on(movable, host_of, seed, home_of[x], reach)
+                v = _on(movable, host_of, seed, home_of[x], looked_at)
             if v < 0:
                 v = movable[_below(seed, free)]
         a = host_of[v]
