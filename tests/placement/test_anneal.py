@@ -189,6 +189,29 @@ def test_many_vms_where_room_in_flight_is_limited_make_a_crowd(vms: int, when: W
     assert (hottest > 1) == (not crowded)
 
 
+@pytest.mark.parametrize("crowded", [True, False])
+def test_in_a_crowd_who_goes_home_changes_places_with_one_that_stands_there(crowded: bool) -> None:
+    """Of 2,000 VMs on 20 full hosts two stand on each other's host: to meet is one chance in a hundred, or in two thousand."""
+    from pro.placement.engines.lean import lean
+
+    vms, hosts = 2_000, 20
+    home = np.arange(vms) % hosts
+    slots = np.full((hosts, 1), vms // hosts)
+    room = Limit(np.arange(vms), np.ones((vms, 1)), np.arange(hosts), 0 * slots, slots, "after", "slots")
+    goal = Tier("goal", (Linear(np.ones(vms), np.zeros((1, hosts)), np.zeros(vms, np.int64), "moves"),))
+    form = lean(Problem(home, hosts, np.ones(vms, bool), (room,), (goal,)), 0)
+    begin, settled = home.copy(), 0
+    begin[[0, 1]] = begin[[1, 0]]
+    for seed in range(1, 41):
+        walk = Walk(form, home, np.array([seed], np.uint64))
+        walk.begin(begin, Manner(0.0, least=1e12))
+        walk.crowded = crowded
+        walk.run(1e-6, 1)  # after it prices are so high that no row is broken
+        walk.run(1e-6, 2_000)
+        settled += walk.standing() == 0
+    assert (settled > 15) == crowded
+
+
 @given(st.integers(2, 400), st.floats(1, 1e4))
 def test_held_dear_vms_would_pay_a_quarter_of_what_being_away_costs(hosts: int, spread: float) -> None:
     """At that many heats, by the odds of heat alone: of hosts that all cost the same, and of half of them that cost next to nothing."""

@@ -343,6 +343,7 @@ class Walk:
         self._form, self._seed = form, seed
         prices = form.weight.shape[1] + form.flight.shape[1] + 2
         self._prices = np.ones(prices + 1)
+        self._row_prices = self._prices[:-1]
         self._seen, self._looks = np.zeros(prices, np.int64), np.zeros(1, np.int64)
         self._tally, self.accepted = np.zeros((2, CLASSES), np.int64), np.zeros(CLASSES)
         self.best, self.manner = start.astype(np.int64), Manner(1.0)
@@ -370,8 +371,8 @@ class Walk:
         self._end()
         self.manner, self.unit = manner, self._away if manner.near else self.scale
         self._choose()
-        self._prices[:-1] = self.scale / self._mean
-        self._prices[-3:-1] = self.scale
+        self._row_prices[:] = self.scale / self._mean
+        self._row_prices[-2:] = self.scale
         self.settle(host_of)
         self.best[:] = host_of
         self.cost = self.standing()
@@ -429,7 +430,7 @@ class Walk:
         )  # fmt: skip
         manner = self.manner
         least, most = manner.least * heat, max(manner.most * self.scale / lax**2, manner.least * heat)
-        np.clip(self._prices[:-1], least / self._mean, most / self._mean, out=self._prices[:-1])
+        np.clip(self._row_prices, least / self._mean, most / self._mean, out=self._row_prices)
         packed, _, dense, _, flight, _, cached, prices, *_, turned = self.arrays
         adapt(packed, dense, flight, cached, prices, turned, self._seen, self._looks, OFTEN * lax, RATE)
         self._choose()
@@ -439,7 +440,7 @@ class Walk:
             self._clean[:] = state[state[HOST] : state[HOST] + len(self._clean)]
             self._stuck = 0
         elif self._stuck > PATIENCE:
-            prices[-2] *= 4
+            self._row_prices[-1] *= 4
             self.settle(self._clean)
 
     def _choose(self) -> None:

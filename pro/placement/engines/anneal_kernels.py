@@ -596,7 +596,7 @@ def _alike(pick, seed, v, free):
 @small(i(A, A, U64, i, i))
 def _on(vms, host_of, seed, h, reach):
     """One of `vms` that stands on h, looked for among `reach` of them, from anywhere on; -1 where none is found."""
-    first = _below(seed, len(vms)) if reach > 0 else 0
+    first = _below(seed, len(vms))
     for k in range(first, min(first + reach, len(vms))):
         if host_of[vms[k]] == h:
             return vms[k]
@@ -824,7 +824,7 @@ def anneal(
             v, w = -1, x
             if what < swaps - 1:
                 v = _alike(pick, seed, x, free)
-            elif what == swaps:
+            elif what == swaps and looked_at > 0:
                 v = _on(movable, host_of, seed, home_of[x], looked_at)
             if v < 0:
                 v = movable[_below(seed, free)]
