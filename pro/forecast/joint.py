@@ -10,18 +10,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pro.core.units import COUNTERS
+from pro.forecast.alone import OwnPast
 from pro.forecast.held_back import held_back
 from pro.forecast.history import DAY_S, History, history
 from pro.forecast.impose import impose
 from pro.forecast.learned import Learned
 from pro.forecast.marginals import LEVELS, WAYS, WHOLE, ways
-from pro.forecast.middle import middle
 from pro.forecast.origins import draw_origins, free_share, pooled_strength
 from pro.forecast.paths import LEVEL_S, Draw, draw, level_paths, persistence, widen
 from pro.forecast.scenarios import Scenarios
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from pro.core.arrays import Ints, Singles
     from pro.forecast.base import Forecaster
     from pro.forecast.blend import Blend
     from pro.forecast.taught import Taught
@@ -226,7 +224,8 @@ def _one(
     model = np.where(known, LEVEL if blend is None else BLEND, UNKNOWN).astype(object)
     model[won] = LEARNED
     point = np.median(paths, axis=1).astype(np.float32)
-    share = past.share
+    told = rest[past.seen[rest, -1]]
+    own = None if blend is None else OwnPast(past, bounds, told, frame.slots, frame.slot_s, usual)
     return Scenarios(
         grid.counter,
         grid.entities,
@@ -234,20 +233,9 @@ def _one(
         frame.slot_s,
         paths,
         point,
-        share,
+        past.share,
         tuple(model),
         frame.seed,
         reach.tie,
-        partial(_middle, past, rest[past.seen[rest, -1]], frame, each) if blend is not None else None,
-        usual,
+        own,
     )
-
-
-def _middle(past: History, told: Ints, frame: _Frame, each: int) -> Singles:
-    """(E, T) `middle` of the entities `told`, NaN for all others."""
-    out = np.full((len(past.values), frame.slots), np.nan, np.float32)
-    first = int(np.argmax(past.seen.any(axis=0)))
-    for begin in range(0, told.size, each):
-        part = told[begin : begin + each]
-        out[part] = middle(past.values[part, first:], np.arange(frame.slots), frame.per_day)
-    return out

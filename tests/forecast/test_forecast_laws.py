@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pro.core.units import COUNTERS
+from pro.forecast.alone import EDGE, FAR_S, NEAR, USUAL
 from pro.forecast.joint import JointForecaster, cut, forecast
 from pro.forecast.marginals import LEVELS
-from pro.forecast.scenarios import FAR_S, SHARES, SHARES_S, TAIL, USUAL
+from pro.forecast.record import TAILS
 from tests.conftest import HOSTILE_NAMES
 from tests.forecast.pasts import DAY, HORIZON_S, STEP_S, Values, grid, pasts, rhythmic
 
@@ -145,21 +146,45 @@ def test_quantiles_rise_with_the_level_and_stay_within_physics(values: Values, s
 
 @settings(max_examples=20)
 @given(pasts(), st.integers(0, 5))
-def test_what_is_said_of_one_lies_between_its_paths_and_what_it_did(values: Values, seed: int) -> None:
+def test_the_median_of_one_is_where_its_record_says_as_far_as_its_paths_reach(values: Values, seed: int) -> None:
     drawn = forecast({"cpu_pct": grid(values)}, horizon_s=HORIZON_S, scenarios=7, seed=seed)["cpu_pct"]
-    middle = drawn.middle() if drawn.middle is not None else np.full(drawn.point.shape, np.nan)
-    assert drawn.usual is not None
-    told, far = np.isfinite(drawn.usual[:, 0]), np.arange(HORIZON_S // STEP_S) >= FAR_S // STEP_S
-    quarter, median, most = np.quantile(drawn.values, (TAIL, 0.5, 1 - TAIL), axis=1, method="hazen")
-    share = np.interp(np.log(STEP_S * np.arange(1, HORIZON_S // STEP_S + 1)), np.log(SHARES_S), SHARES)
-    for q in (0.05, 0.3, 0.5, 0.9, 0.95):
-        own, said = np.quantile(drawn.values, q, axis=1, method="hazen").astype(np.float32), drawn.quantile(q)
-        if TAIL < q < 1 - TAIL:
-            moved = np.isfinite(middle)
-            expected = np.clip(own + share * (middle - median), quarter, most)
-        else:
-            moved = far[None, :] & told[:, None]
-            usual = drawn.usual[:, LEVELS.index(q), None]
-            expected = own + USUAL * (usual - own)
-            expected = np.maximum(expected, most) if q > 0.5 else np.minimum(expected, quarter)
-        np.testing.assert_allclose(said, np.where(moved, expected, own), rtol=1e-4, atol=1e-3)
+    low, median, high = np.quantile(drawn.values, (EDGE, 0.5, 1 - EDGE), axis=1, method="hazen")
+    expected = median
+    if drawn.own is not None:
+        told = np.isfinite(drawn.own.middle)
+        assert told.any(axis=1).sum() == drawn.own.told.size
+        expected = np.where(told, np.clip(drawn.own.middle, low, high), median)
+    np.testing.assert_allclose(drawn.quantile(0.5), expected, rtol=1e-4, atol=1e-3)
+
+
+@settings(max_examples=20)
+@given(pasts(), st.integers(0, 5), st.sampled_from([0.05, 0.9, 0.95]))
+def test_a_tail_of_one_lies_between_its_paths_and_what_it_did(values: Values, seed: int, q: float) -> None:
+    drawn = forecast({"cpu_pct": grid(values)}, horizon_s=HORIZON_S, scenarios=7, seed=seed)["cpu_pct"]
+    said, paths = drawn.quantile(q), np.quantile(drawn.values, q, axis=1, method="hazen")
+    if drawn.own is None:
+        np.testing.assert_allclose(said, paths, rtol=1e-5, atol=1e-5)
+        return
+    if EDGE < q < 1 - EDGE:  # as the median is drawn to the record, what lies between it and the edge is
+        edge, median = (np.quantile(drawn.values, p, axis=1, method="hazen") for p in (1 - EDGE, 0.5))
+        part = (paths - median) / np.where(edge > median, edge - median, np.inf)
+        paths = drawn.quantile(0.5) * (1 - part) + edge * part
+    near = FAR_S // STEP_S
+    record, share = drawn.own.tails[..., TAILS.index(q)], np.full(paths.shape, NEAR)
+    usual = np.repeat(drawn.own.usual[:, LEVELS.index(q), None], paths.shape[1] - near, axis=1)
+    share[:, near:] = USUAL
+    past = np.concatenate([record, usual], axis=1)
+    expected = np.where(np.isfinite(past), paths + share * (past - paths), paths)
+    quartile = drawn.quantile(0.25 if q < 0.5 else 0.75)
+    expected = (np.minimum if q < 0.5 else np.maximum)(expected, quartile)
+    np.testing.assert_allclose(said, expected, rtol=1e-4, atol=2e-3)
+
+
+def test_a_machine_not_heard_of_lately_is_said_by_its_paths_and_by_all_it_did() -> None:
+    values = rhythmic(8, 4)
+    values[2, -3:] = np.nan
+    drawn = forecast({"cpu_pct": grid(values)}, horizon_s=24 * 3600, scenarios=8, seed=3)["cpu_pct"]
+    assert drawn.own is not None
+    assert 2 not in drawn.own.told
+    assert np.isnan(drawn.own.tails[2]).all()
+    np.testing.assert_allclose(drawn.quantile(0.5)[2], np.quantile(drawn.values[2], 0.5, axis=0, method="hazen"))
