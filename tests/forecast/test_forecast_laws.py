@@ -13,7 +13,7 @@ from pro.core.units import COUNTERS
 from pro.forecast.alone import EDGE, FAR_S, NEAR, USUAL
 from pro.forecast.joint import JointForecaster, cut, forecast
 from pro.forecast.marginals import LEVELS
-from pro.forecast.record import TAILS
+from pro.forecast.record import TAILS, middle
 from tests.conftest import HOSTILE_NAMES
 from tests.forecast.pasts import DAY, HORIZON_S, STEP_S, Values, grid, pasts, rhythmic
 
@@ -158,7 +158,7 @@ def test_the_median_of_one_is_where_its_record_says_as_far_as_its_paths_reach(va
 
 
 @settings(max_examples=20)
-@given(pasts(), st.integers(0, 5), st.sampled_from([0.05, 0.9, 0.95]))
+@given(pasts(), st.integers(0, 5), st.sampled_from([0.05, 0.22, 0.9, 0.95]))
 def test_a_tail_of_one_lies_between_its_paths_and_what_it_did(values: Values, seed: int, q: float) -> None:
     drawn = forecast({"cpu_pct": grid(values)}, horizon_s=HORIZON_S, scenarios=7, seed=seed)["cpu_pct"]
     said, paths = drawn.quantile(q), np.quantile(drawn.values, q, axis=1, method="hazen")
@@ -166,12 +166,17 @@ def test_a_tail_of_one_lies_between_its_paths_and_what_it_did(values: Values, se
         np.testing.assert_allclose(said, paths, rtol=1e-5, atol=1e-5)
         return
     if EDGE < q < 1 - EDGE:  # as the median is drawn to the record, what lies between it and the edge is
-        edge, median = (np.quantile(drawn.values, p, axis=1, method="hazen") for p in (1 - EDGE, 0.5))
-        part = (paths - median) / np.where(edge > median, edge - median, np.inf)
+        marks = (EDGE if q < 0.5 else 1 - EDGE, 0.5)
+        edge, median = (np.quantile(drawn.values, p, axis=1, method="hazen") for p in marks)
+        part = (paths - median) / np.where(edge != median, edge - median, np.inf)
         paths = drawn.quantile(0.5) * (1 - part) + edge * part
     near = FAR_S // STEP_S
-    record, share = drawn.own.tails[..., TAILS.index(q)], np.full(paths.shape, NEAR)
-    usual = np.repeat(drawn.own.usual[:, LEVELS.index(q), None], paths.shape[1] - near, axis=1)
+    nearest = {0.22: 0.2}.get(q, q)
+    record, share = drawn.own.tails[..., TAILS.index(nearest)], np.full(paths.shape, NEAR)
+    below = LEVELS.index(nearest)
+    between = (q - nearest) / (LEVELS[below + 1] - nearest)
+    ever = drawn.own.usual[:, below] * (1 - between) + drawn.own.usual[:, below + 1] * between
+    usual = np.repeat(ever[:, None], paths.shape[1] - near, axis=1)
     share[:, near:] = USUAL
     past = np.concatenate([record, usual], axis=1)
     expected = np.where(np.isfinite(past), paths + share * (past - paths), paths)
@@ -188,3 +193,13 @@ def test_a_machine_not_heard_of_lately_is_said_by_its_paths_and_by_all_it_did() 
     assert 2 not in drawn.own.told
     assert np.isnan(drawn.own.tails[2]).all()
     np.testing.assert_allclose(drawn.quantile(0.5)[2], np.quantile(drawn.values[2], 0.5, axis=0, method="hazen"))
+
+
+def test_what_fills_the_time_before_a_store_began_is_no_record() -> None:
+    values = rhythmic(3, 4)[:, : 5 * DAY // 6]
+    drawn = forecast({"cpu_pct": grid(values)}, horizon_s=6 * 3600, scenarios=8, seed=3)["cpu_pct"]
+    assert drawn.own is not None
+    known = drawn.own.past.seen.any(axis=0)
+    assert not known.all()
+    own = middle(drawn.own.past.values[:, known], np.arange(DAY // 4), DAY)
+    np.testing.assert_array_equal(drawn.own.middle, own)
