@@ -28,7 +28,7 @@ from pro.placement.language import (
 )
 
 if TYPE_CHECKING:
-    from pro.core.arrays import Ints
+    from pro.core.arrays import Bools, Ints
     from pro.placement.problem import Problem
 
 
@@ -75,7 +75,7 @@ def _pack(sizes: dict[str, int], arrays: dict[str, Ints]) -> Ints:
     for i, name in enumerate(ARRAYS, start=len(SIZES)):
         header[i] = at
         at += arrays[name].size
-    return np.concatenate([header, *(arrays[name].ravel() for name in ARRAYS)]).astype(np.int64)
+    return np.concatenate([header, *(arrays[name].ravel() for name in ARRAYS)]).astype(np.int64, copy=False)
 
 
 def flatten(problem: Problem) -> Ints:
@@ -98,7 +98,8 @@ def flatten(problem: Problem) -> Ints:
             _sort_term(term, tier, v, h, (blocks, groups, linear, opened, most))
     cls, allowed = classes(allows, v, h)
     arrays: dict[str, Ints] = {
-        "HOME": problem.home, "MOVABLE": problem.movable.astype(np.int64), "CLS": cls, "ALLOWED": allowed,
+        "HOME": problem.home, "MOVABLE": problem.movable.astype(np.int64), "CLS": cls,
+        "ALLOWED": allowed.astype(np.int64),
         **_flat_blocks(blocks, problem.home, scopes), **_flat_groups(groups, v, scopes),
         **_flat_linear(linear, v, h, len(problem.tiers)), **_flat_opened(opened, scopes), **_flat_most(most, v),
     }  # fmt: skip
@@ -202,8 +203,8 @@ class _Scopes:
         return np.array(self._rows, np.int64).reshape(len(self._rows), self._hosts)
 
 
-def classes(allows: list[Allow], v: int, h: int) -> tuple[Ints, Ints]:
-    """VMs that share the same set of allowed hosts share a row."""
+def classes(allows: list[Allow], v: int, h: int) -> tuple[Ints, Bools]:
+    """(V,) class and (C, H) hosts: VMs that share the same set of allowed hosts share a row."""
     cls = np.zeros(v, np.int64)
     masks = [np.ones(h, bool)]
     seen: dict[bytes, int] = {masks[0].tobytes(): 0}
@@ -216,7 +217,7 @@ def classes(allows: list[Allow], v: int, h: int) -> tuple[Ints, Ints]:
             here = row.vms[cls[row.vms] == old] if new != old else row.vms[:0]
             cls[here] = new
     used, cls = np.unique(cls, return_inverse=True)
-    return cls.astype(np.int64), np.array([masks[i] for i in used], np.int64).reshape(-1, h)
+    return cls.astype(np.int64), np.array([masks[i] for i in used], np.bool_).reshape(-1, h)
 
 
 def _standing(row: Limit | Steps, home: Ints) -> Ints:

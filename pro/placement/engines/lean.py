@@ -32,7 +32,7 @@ from pro.placement.language import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from pro.core.arrays import Ints
+    from pro.core.arrays import Bools, Ints
     from pro.placement.problem import Problem
 
 
@@ -306,7 +306,7 @@ def _stacked(tables: list[tuple[Ints, Ints]]) -> list[tuple[Ints, Ints]]:
     return out
 
 
-def _classes(b: _Builder) -> tuple[Ints, Ints]:
+def _classes(b: _Builder) -> tuple[Ints, Bools]:
     from pro.placement.engines.flat import classes
 
     return classes(b.allows, b.v, b.h)

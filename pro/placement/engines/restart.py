@@ -226,7 +226,7 @@ def _pack(ready: Restarts) -> Ints:
     if rows.main >= 0:
         size[rows.a[rows.main]] = rows.main_weight
     arrays: dict[str, Ints] = {
-        "HA": site.restarts.astype(np.int64), "SIZE": size, "CLS": ready.cls, "ALLOWED": ready.allowed,
+        "HA": site.restarts.astype(np.int64), "SIZE": size, "CLS": ready.cls, "ALLOWED": ready.allowed.astype(np.int64),
         "OPEN": site.open_hosts.astype(np.int64), "CLUSTER": site.cluster,
         "SCOPE": np.array(rows.scopes, np.int64).reshape(len(rows.scopes), hosts),
         "KIND": columns[:, 0], "R_SCOPE": columns[:, 1], "DIMS": columns[:, 2], "BOUND": columns[:, 3],

@@ -51,7 +51,7 @@ class _Model:
         self.on: dict[int, dict[int, Any]] = {}
         self.down: dict[int, Any] = {}
         for v in self.lost.tolist():
-            hosts = survivors[ready.allowed[ready.cls[v], survivors] == 1].tolist()
+            hosts = survivors[ready.allowed[ready.cls[v], survivors]].tolist()
             self.on[v] = {h: self.model.new_bool_var(f"{v}@{h}") for h in hosts}
             self.down[v] = self.model.new_bool_var(f"{v} down")
             self.model.add_exactly_one([*self.on[v].values(), self.down[v]])

@@ -32,7 +32,7 @@ from pro.placement.problem import Problem, Tier
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pro.core.arrays import Ints
+    from pro.core.arrays import Bools, Ints
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def share(row: Limit, part: Part, upper: Ints) -> Limit:
 # -- which hosts belong together ----------------------------------------------------------------------------------
 
 
-def _linked(problem: Problem, cls: Ints, allowed: Ints) -> Ints:
+def _linked(problem: Problem, cls: Ints, allowed: Bools) -> Ints:
     """(H,) a label for every host; equal for hosts of one part."""
     label = np.arange(problem.hosts)
     used = np.unique(cls[problem.movable])

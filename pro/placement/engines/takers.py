@@ -69,8 +69,7 @@ class Reach:
     def __init__(self, problem: Problem, sites: Sites) -> None:
         self._problem = problem
         rows = [r for r in problem.rows if isinstance(r, Allow)]
-        self._class, allowed = classes(rows, len(problem.home), problem.hosts)
-        self._allowed = allowed.astype(bool)
+        self._class, self._allowed = classes(rows, len(problem.home), problem.hosts)
         self._limits = [(r, _always(r, problem)) for r in problem.rows if isinstance(r, Limit) and _grows(r)]
         self._at: dict[int, list[tuple[int, int]]] = {}
         for i, (row, _) in enumerate(self._limits):

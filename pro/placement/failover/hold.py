@@ -16,7 +16,7 @@ import numpy as np
 
 from pro.core.errors import RefereeError
 from pro.placement.failover.rule import Failover
-from pro.placement.language import Allow, Limit, Steps
+from pro.placement.language import Allow, Limit, Soft, Steps
 from pro.placement.problem import Stop, members
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 ROUNDS = 3
 MANY = 1_000
-"""VMs of a row or a term from which on it is worth cutting down."""
+"""VMs or scope items of a row or a term from which on it is worth cutting down."""
 AFTERWARDS = 2
 """So many more placements are looked at when a choice has been made."""
 SHARE = 0.2
@@ -223,21 +223,39 @@ class _Undo:
 
 
 def _about(problem: Problem, current: Ints, vms: NDArray[np.bool_]) -> Problem:
-    """`problem` for placements between its home and `current` (V,) that differ in `vms` (V,) at most: costs less a constant, and the
-    rows that can change. Of what is counted by host, only the hosts where these stand are left."""
+    """`problem` for placements between its home and `current` (V,), which keeps all rows, that differ in `vms` (V,) at most: costs less a
+    constant, and the rows that can break. Of what is counted by host, only the hosts where these stand are left; a budget of migrations is
+    kept by whoever moves less."""
     hosts = np.zeros(problem.hosts, bool)
     hosts[problem.home[vms]] = hosts[current[vms]] = True
     there = hosts[problem.home] | hosts[current]
 
     def alone(row: Any) -> Any:
         inside = row.scope[row.scope >= 0]
-        if len(row.vms) < MANY or len(np.unique(inside)) < len(inside):
+        if max(len(row.vms), len(row.base)) < MANY or len(np.unique(inside)) < len(inside):
             return row
+        items = np.sort(row.scope[hosts & (row.scope >= 0)])
+        number = np.full(len(row.base), -1)
+        number[items] = np.arange(len(items))
+        scope = np.where(hosts & (row.scope >= 0), number[row.scope], -1)
         some = there[row.vms]
-        scope = np.where(hosts, row.scope, -1)
-        return replace(row, vms=row.vms[some], weight=row.weight[some], scope=scope)
+        cut = (
+            {"upper": row.upper[items]}
+            if isinstance(row, Limit)
+            else {"knots": row.knots[:, items], "slopes": row.slopes[:, items]}
+        )
+        return replace(row, vms=row.vms[some], weight=row.weight[some], scope=scope, base=row.base[items], **cut)
 
-    rows = [r for r in problem.rows if vms[members(r)].any()]
+    def spent(row: Any) -> bool:
+        return isinstance(row, Limit) and row.when == "moved" and row.weight.min(initial=0) >= 0
+
+    def changes(term: Any) -> bool:
+        return not isinstance(term, Soft) or bool(vms[members(term.row)].any())
+
+    rows = [r for r in problem.rows if not spent(r) and vms[members(r)].any()]
     rows = [alone(r) if isinstance(r, Limit) else r for r in rows]
-    tiers = [replace(t, terms=tuple(alone(x) if isinstance(x, Steps) else x for x in t.terms)) for t in problem.tiers]
+    tiers = [
+        replace(t, terms=tuple(alone(x) if isinstance(x, Steps) else x for x in t.terms if changes(x)))
+        for t in problem.tiers
+    ]
     return replace(problem, rows=tuple(rows), tiers=tuple(tiers))
