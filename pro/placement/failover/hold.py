@@ -22,9 +22,8 @@ from pro.placement.problem import Stop, members
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from numpy.typing import NDArray
-
-    from pro.core.arrays import Ints
+    from pro.core.arrays import Bools, Ints
+    from pro.placement.language import Term
     from pro.placement.policy import Policy
     from pro.placement.problem import Engine, Problem
     from pro.placement.question import Question
@@ -58,11 +57,7 @@ def hold(
     cluster are undone at once, if it might be worse, and no others are looked for.
     """
     rule = question.failover
-    if (
-        rule is None
-        or np.array_equal(host_of, question.fleet.host_of)
-        or not rule.worse(question.fleet, host_of, quick=left() <= 0)
-    ):
+    if rule is None or np.array_equal(host_of, question.fleet.host_of) or not _worse(question, rule, host_of, left):
         return host_of
     tell(rule.name)
     kept, cuts = _retreat(question, rule, host_of, left)
@@ -82,10 +77,17 @@ def hold(
     if (
         not problem.feasible(kept)
         or problem.costs(kept) > problem.costs(home)
-        or (unbroken and rule.worse(question.fleet, kept, quick=left() <= 0))
+        or (unbroken and _worse(question, rule, kept, left))
     ):
         raise RefereeError("failover is worse than today after migrations were undone: a bug")
     return host_of if np.array_equal(kept, host_of) else kept
+
+
+def _worse(question: Question, rule: Failover, host_of: Ints, left: Callable[[], float]) -> list[int]:
+    """Clusters (codes) that are worse at `host_of` (V,) than today. A quick look says that most are not; of the others some only might be,
+    where no time is `left` to tell."""
+    suspects = rule.worse(question.fleet, host_of, quick=True)
+    return [c for c in suspects if left() <= 0 or rule.worse(question.fleet, host_of, some=[c])]
 
 
 def _better(question: Question, rule: Failover, new: Ints, old: Ints) -> bool:
@@ -122,9 +124,9 @@ def _retreat(question: Question, rule: Failover, host_of: Ints, left: Callable[[
     those that repair a rule, less what turns out to be harmless. What is worse after that, repairs cost.
     """
     fleet, problem = question.fleet, question.problem
-    home, current, given_up = fleet.host_of, host_of.copy(), set[int]()
-    while worse := [c for c in rule.worse(fleet, current, quick=left() <= 0) if c not in given_up]:
-        undo = _Undo(question, rule, current, worse[0], left)
+    home, current, given_up, rows = fleet.host_of, host_of.copy(), set[int](), _Rows(problem)
+    while worse := [c for c in _worse(question, rule, current, left) if c not in given_up]:
+        undo = _Undo(question, rule, rows, current, worse[0], left)
         better = undo.one()
         if better is None:
             better = undo.all()
@@ -142,7 +144,9 @@ def _retreat(question: Question, rule: Failover, host_of: Ints, left: Callable[[
 class _Undo:
     """Ways to undo migrations from `current` (V,) so that cluster `c` has fewer VMs without a place, and no repair is given up."""
 
-    def __init__(self, question: Question, rule: Failover, current: Ints, c: int, left: Callable[[], float]) -> None:
+    def __init__(
+        self, question: Question, rule: Failover, rows: _Rows, current: Ints, c: int, left: Callable[[], float]
+    ) -> None:
         self.question, self.rule, self.current, self.c = question, rule, current, c
         self.home, self._left, self._took = question.fleet.host_of, left, 0.0
         self.most = self._amount(current)
@@ -150,7 +154,7 @@ class _Undo:
         touched = (drill.cluster[self.home] == c) | (drill.cluster[current] == c)
         touched[drill.tied[c]] = True
         self.near: list[int] = np.flatnonzero(touched & (current != self.home)).tolist()
-        self.problem = _about(question.problem, current, touched)
+        self.problem = rows.about(current, touched)
         self.repairs = replace(self.problem, tiers=self.problem.tiers[:1])
         self.repaired = self.repairs.costs(current)[0]
 
@@ -222,40 +226,49 @@ class _Undo:
         return self.without(undone)
 
 
-def _about(problem: Problem, current: Ints, vms: NDArray[np.bool_]) -> Problem:
-    """`problem` for placements between its home and `current` (V,), which keeps all rows, that differ in `vms` (V,) at most: costs less a
-    constant, and the rows that can break. Of what is counted by host, only the hosts where these stand are left; a budget of migrations is
-    kept by whoever moves less."""
-    hosts = np.zeros(problem.hosts, bool)
-    hosts[problem.home[vms]] = hosts[current[vms]] = True
-    there = hosts[problem.home] | hosts[current]
+class _Rows:
+    """A problem's rows, to be found by the VMs they speak of."""
 
-    def alone(row: Any) -> Any:
-        inside = row.scope[row.scope >= 0]
-        if max(len(row.vms), len(row.base)) < MANY or len(np.unique(inside)) < len(inside):
-            return row
-        items = np.sort(row.scope[hosts & (row.scope >= 0)])
-        number = np.full(len(row.base), -1)
-        number[items] = np.arange(len(items))
-        scope = np.where(hosts & (row.scope >= 0), number[row.scope], -1)
-        some = there[row.vms]
-        cut = (
-            {"upper": row.upper[items]}
-            if isinstance(row, Limit)
-            else {"knots": row.knots[:, items], "slopes": row.slopes[:, items]}
-        )
-        return replace(row, vms=row.vms[some], weight=row.weight[some], scope=scope, base=row.base[items], **cut)
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        # A budget of migrations is kept by whoever moves less.
+        rows = [
+            r for r in problem.rows if not (isinstance(r, Limit) and r.when == "moved" and r.weight.min(initial=0) >= 0)
+        ]
+        who = [members(r) for r in rows]
+        self._rows, self._who = rows, np.concatenate([np.zeros(0, np.int64), *who])
+        self._number = np.repeat(np.arange(len(who)), [len(vms) for vms in who])
 
-    def spent(row: Any) -> bool:
-        return isinstance(row, Limit) and row.when == "moved" and row.weight.min(initial=0) >= 0
+    def about(self, current: Ints, vms: Bools) -> Problem:
+        """The problem for placements between its home and `current` (V,), which keeps all rows, that differ in `vms` (V,) at most: costs
+        less a constant, and the rows that can break. Of what is counted by host, only the hosts where these stand are left."""
+        problem, hosts = self._problem, np.zeros(self._problem.hosts, bool)
+        hosts[problem.home[vms]] = hosts[current[vms]] = True
+        there = hosts[problem.home] | hosts[current]
 
-    def changes(term: Any) -> bool:
-        return not isinstance(term, Soft) or bool(vms[members(term.row)].any())
+        def changes(term: Term) -> bool:
+            return not isinstance(term, Soft) or bool(vms[members(term.row)].any())
 
-    rows = [r for r in problem.rows if not spent(r) and vms[members(r)].any()]
-    rows = [alone(r) if isinstance(r, Limit) else r for r in rows]
-    tiers = [
-        replace(t, terms=tuple(alone(x) if isinstance(x, Steps) else x for x in t.terms if changes(x)))
-        for t in problem.tiers
-    ]
-    return replace(problem, rows=tuple(rows), tiers=tuple(tiers))
+        rows = [self._rows[n] for n in np.unique(self._number[vms[self._who]]).tolist()]
+        rows = [_alone(r, hosts, there) if isinstance(r, Limit) else r for r in rows]
+        tiers = [
+            replace(
+                t, terms=tuple(_alone(x, hosts, there) if isinstance(x, Steps) else x for x in t.terms if changes(x))
+            )
+            for t in problem.tiers
+        ]
+        return replace(problem, rows=tuple(rows), tiers=tuple(tiers))
+
+
+def _alone(part: Any, hosts: Bools, there: Bools) -> Any:
+    """A Limit or a Steps, where it counts by host, on some `hosts` (H,) alone, where none but the VMs `there` (V,) ever stand."""
+    inside = part.scope[part.scope >= 0]
+    if max(len(part.vms), len(part.base)) < MANY or len(np.unique(inside)) < len(inside):
+        return part
+    items, some = np.sort(part.scope[hosts & (part.scope >= 0)]), there[part.vms]
+    number = np.full(len(part.base) + 1, -1)
+    number[items] = np.arange(len(items))
+    same = {"vms": part.vms[some], "weight": part.weight[some], "scope": number[part.scope], "base": part.base[items]}
+    if isinstance(part, Limit):
+        return replace(part, **same, upper=part.upper[items])
+    return replace(part, **same, knots=part.knots[:, items], slopes=part.slopes[:, items])

@@ -78,10 +78,20 @@ class Failover:
         """None."""
         yield from ()
 
-    def worse(self, fleet: Fleet, host_of: Ints, granted: Ints | None = None, *, quick: bool = False) -> list[int]:
-        """Clusters (codes) in which more VMs would be without a place than at `fleet.host_of`, and than at `granted`; `quick`: or might be."""
-        # Where nothing moved, nothing is worse.
-        some = self.drill(fleet).touched(np.asarray(host_of, np.int64))
+    def worse(
+        self,
+        fleet: Fleet,
+        host_of: Ints,
+        granted: Ints | None = None,
+        some: Sequence[int] | None = None,
+        *,
+        quick: bool = False,
+    ) -> list[int]:
+        """Clusters (codes), all or of `some`, in which more VMs would be without a place than at `fleet.host_of`, and than at `granted`;
+        `quick`: or might be."""
+        if some is None:
+            # Where nothing moved, nothing is worse.
+            some = self.drill(fleet).touched(np.asarray(host_of, np.int64))
         allowed = self.allowed(fleet, granted, some, quick=quick)
         then = self.levels(fleet, host_of, some, quick=quick)
         return [c for c in then if then[c].amount > allowed[c]]
