@@ -58,6 +58,7 @@ A2, B2, A3, f = int64[:, ::1], int32[:, ::1], int64[:, :, ::1], float64
 DENSE = Tuple((B2, B2, A3, A3, A2, A2, A2, A, A, A, A2, A))
 UNIT = 1 << 30
 AWAY_TRIES = 4
+NEVER = 1 << 62
 
 
 @kernel(i(B2, B2, i, i, i, i, i))
@@ -231,27 +232,31 @@ def _best_reach(F, S, X, v, tier, price, best):
     return where
 
 
-@kernel(yes(A, A, DENSE, i, i, i))
-def _may_gain(F, S, X, v, tier, price):
-    """Whether v's leaving could be worth anything, wherever it goes: a quick look that spares most VMs the long one."""
+@kernel(yes(A, A, DENSE, i, i, i, A))
+def _may_gain(F, S, X, v, tier, price, most):
+    """Whether v's leaving could be worth anything, wherever it goes: a quick look that spares most VMs the long one. `most` is filled with
+    what it could be worth, as a cost: where it arrives nothing gets cheaper but what rows of groups, opened hosts and most moved say."""
+    clear(most)
     if F[F[MOVABLE] + v] == 0:
         return False
-    if F[N_OPENED] > 0 or F[N_MOST] > 0:
-        return True
+    soft = F[N_OPENED] > 0 or F[N_MOST] > 0
     for m in range(F[F[GM_PTR] + v], F[F[GM_PTR] + v + 1]):
-        if F[F[G_TIER] + F[F[GM_GROUP] + m]] != NO_TIER:
-            return True
-    gain = X[10][0]
-    _leave(F, S, X, v, gain)
+        soft |= F[F[G_TIER] + F[F[GM_GROUP] + m]] != NO_TIER
+    if soft:
+        most[0] = -NEVER
+        return True
+    _leave(F, S, X, v, most)
     a = S[S[HOST] + v]
-    _linear_cost(F, v, a, gain, 0, -1)
+    _linear_cost(F, v, a, most, 0, -1)
     if a == F[F[HOME] + v]:
         for t in range(F[T]):
-            gain[t] += F[F[L_AWAY] + t * F[V] + v]
-        gain[tier] += price
+            most[t] += F[F[L_AWAY] + t * F[V] + v]
+        most[tier] += price
+    else:
+        most[tier] -= price
     for t in range(F[T]):
-        if gain[t] != 0:
-            return gain[t] < 0
+        if most[t] != 0:
+            return most[t] < 0
     return False
 
 
@@ -281,7 +286,8 @@ def _spoil(F, S, X, v, a, state, best, where, tier, price):
 def _steepest(F, S, X, costs, placements, state, best, where, given):
     """Apply the single relocation that helps most, again and again. Returns how many, fewer than the limit at the end.
 
-    `state` (V,): 0 cannot gain, 1 `best` and `where` are known, 2 to be looked at. `given`: tier, price, limit.
+    `state` (V,): 0 cannot gain, 1 `best` and `where` are known, 2 to be looked at, 3 `best` is what it could be worth at most: where to is
+    asked only if nobody is known to be worth more. `given`: tier, price, limit.
     """
     tier, price, limit = given[0], given[1], given[2]
     leaving, out = X[10][2], X[10][3]
@@ -291,17 +297,19 @@ def _steepest(F, S, X, costs, placements, state, best, where, given):
         who = AWAY
         for v in range(F[V]):
             if state[v] == 2:
-                state[v] = int(_may_gain(F, S, X, v, tier, price))
+                state[v] = 3 if _may_gain(F, S, X, v, tier, price, best[v]) else 0
                 where[v] = AWAY
-                if state[v] == 1:
-                    where[v] = _best_reach(F, S, X, v, tier, price, best[v])
-            if where[v] != AWAY and (who == AWAY or less(best[v], best[who])):
+            if (state[v] == 3 or where[v] != AWAY) and (who == AWAY or less(best[v], best[who])):
                 who = v
         if who == AWAY:
             if sure:
                 return done
             sure = True
             state[:] = 2
+            continue
+        if state[who] == 3:
+            state[who] = 1
+            where[who] = _best_reach(F, S, X, who, tier, price, best[who])
             continue
         _leave(F, S, X, who, leaving)
         h = where[who]

@@ -238,6 +238,7 @@ class _Rows:
         who = [members(r) for r in rows]
         self._rows, self._who = rows, np.concatenate([np.zeros(0, np.int64), *who])
         self._number = np.repeat(np.arange(len(who)), [len(vms) for vms in who])
+        self._by_host: dict[int, bool] = {}
 
     def about(self, current: Ints, vms: Bools) -> Problem:
         """The problem for placements between its home and `current` (V,), which keeps all rows, that differ in `vms` (V,) at most: costs
@@ -261,10 +262,7 @@ class _Rows:
 
 
 def _alone(part: Any, hosts: Bools, there: Bools) -> Any:
-    """A Limit or a Steps, where it counts by host, on some `hosts` (H,) alone, where none but the VMs `there` (V,) ever stand."""
-    inside = part.scope[part.scope >= 0]
-    if max(len(part.vms), len(part.base)) < MANY or len(np.unique(inside)) < len(inside):
-        return part
+    """A Limit or a Steps that counts by host, on some `hosts` (H,) alone, where none but the VMs `there` (V,) ever stand."""
     items, some = np.sort(part.scope[hosts & (part.scope >= 0)]), there[part.vms]
     number = np.full(len(part.base) + 1, -1)
     number[items] = np.arange(len(items))
