@@ -36,6 +36,9 @@ BOUND_SHARE = 0.2
 HOLD_SHARE, FINISH_SHARE = 0.25, 0.05
 """Share that is kept for undoing migrations that failover forbids, and for what was begun to finish."""
 
+LOOKS = 5
+"""Looks at all clusters that undoing takes about as long as."""
+
 READINGS = 2
 """A bound gets its share of the time beyond so many readings of the fleet."""
 
@@ -144,14 +147,15 @@ def _large(question: Question, seen: Problem, together: int, pace: Pace, *, prov
 
 
 def _drill_takes(question: Question, clock: Callable[[], float]) -> float:
-    """Seconds that it will take to look at failover where something moved: by what the largest cluster takes as it is."""
+    """Seconds that it will take to look at failover where something moved, now and then, and to undo what makes it worse, which takes
+    somewhat longer: by what one look at the largest cluster takes as it is."""
     rule, fleet = question.failover, question.fleet
     if rule is None or not (drill := rule.drill(fleet)).clusters:
         return 0.0
     size = np.bincount(drill.cluster[drill.cluster >= 0])
     begun = clock()
     rule.levels(fleet, fleet.host_of, [int(np.argmax(size))])
-    return 3 * (clock() - begun) * float((size.astype(float) ** 2).sum()) / float(size.max()) ** 2
+    return LOOKS * (clock() - begun) * float((size.astype(float) ** 2).sum()) / float(size.max()) ** 2
 
 
 def _said(name: str, found: Found, *, late: bool) -> str:

@@ -102,7 +102,8 @@ def deal(fronts: Sequence[Ints], count: int, tier: int) -> tuple[list[int], int]
 
     `fronts`: (M, T) costs of a part for each number of migrations, `UNSEEN` where nobody looked. Tiers up to `tier` decide.
     """
-    values = [_scalar(front, fronts, tier) for front in fronts]
+    radix = _radix(fronts, tier)
+    values = _scalars(fronts, tier, radix)
     best = np.zeros(count + 1, values[0].dtype)
     taken = []
     for value in values:
@@ -122,10 +123,9 @@ def deal(fronts: Sequence[Ints], count: int, tier: int) -> tuple[list[int], int]
         raise RuntimeError("no share of the budget fits all parts")
     step = max(count // 50, 1)
     price = 0
-    if left - step >= 0 and left >= count - step and best[left - step] >= 0:
-        base = _radix(fronts, tier)
-        if best[left - step] // base == best[left] // base:
-            price = int(best[left - step] - best[left]) // step
+    spent = left - step >= 0 and left >= count - step and best[left - step] >= 0
+    if spent and best[left - step] // radix == best[left] // radix:
+        price = int(best[left - step] - best[left]) // step
     chosen = []
     for choice in reversed(taken):
         chosen.append(int(choice[left]))
@@ -138,16 +138,15 @@ def _radix(fronts: Sequence[Ints], tier: int) -> int:
     return 1 + sum(int(front[front[:, tier] < UNSEEN, tier].max(initial=0)) for front in fronts)
 
 
-def _scalar(front: Ints, fronts: Sequence[Ints], tier: int) -> NDArray[Any]:
-    """(M,) costs up to `tier` as one number each, so that sums compare like tuples; -1 where nobody looked."""
-    radix = _radix(fronts, tier)
-    seen = front[:, tier] < UNSEEN
-    before = front[:, :tier].sum(axis=1) if tier else np.zeros(len(front), np.int64)
-    before = np.where(seen, before, 0)
-    small = (
-        sum(int(np.where(f[:, tier] < UNSEEN, f[:, :tier].sum(axis=1), 0).max(initial=0)) for f in fronts) + 1
-    ) * radix < 1 << 62
+def _scalars(fronts: Sequence[Ints], tier: int, radix: int) -> list[NDArray[Any]]:
+    """(M,) of each front: costs up to `tier` as one number each, so that sums compare like tuples; -1 where nobody looked."""
+    seen = [front[:, tier] < UNSEEN for front in fronts]
+    before = [np.where(s, front[:, :tier].sum(axis=1), 0) for s, front in zip(seen, fronts, strict=True)]
+    small = (sum(int(b.max(initial=0)) for b in before) + 1) * radix < 1 << 62
     kind = np.int64 if small else object
-    value: NDArray[Any] = before.astype(kind) * radix + np.where(seen, front[:, tier], 0).astype(kind)
-    value[~seen] = -1
-    return value
+    values: list[NDArray[Any]] = []
+    for s, b, front in zip(seen, before, fronts, strict=True):
+        value = b.astype(kind) * radix + np.where(s, front[:, tier], 0).astype(kind)
+        value[~s] = -1
+        values.append(value)
+    return values

@@ -122,7 +122,8 @@ class _Run:
         while done < self.stop.steps:
             reached = clock.reached(done, took)
             # A helping is not begun that would end too late.
-            if reached >= PASSES[-1][1] or self.left() - took < (1 - PASSES[-1][1]) * self.stop.seconds:
+            before = self.left()
+            if reached >= PASSES[-1][1] or before - took < (1 - PASSES[-1][1]) * self.stop.seconds:
                 break
             if number < 0 or reached >= PASSES[number][1]:
                 number += 1
@@ -133,7 +134,6 @@ class _Run:
             at = (reached - since) / (until - since)
             warmth = int(warm * (cold / warm) ** at * self._scale())
             helpings = [max(self.engine.tries * s.gain // total, 500) for s in active]
-            before = self.left()
             list(each(_Search.wander, active, [self.price] * len(active), [warmth] * len(active), helpings))
             took = before - self.left()
             done += 1

@@ -57,16 +57,26 @@ def hold(
     cluster are undone at once, if it might be worse, and no others are looked for.
     """
     rule = question.failover
-    if rule is None or np.array_equal(host_of, question.fleet.host_of) or not _worse(question, rule, host_of, left):
+    if rule is None or np.array_equal(host_of, question.fleet.host_of):
+        return host_of
+    begun = left()
+    suspects = rule.worse(question.fleet, host_of, quick=True)
+    # Undoing takes about as long as this look did: what is left beyond that is for looking closer.
+    kept_back = begun - left() if begun < inf else 0.0
+
+    def spare() -> float:
+        return left() - kept_back
+
+    if not suspects or not _worse(question, rule, host_of, spare):
         return host_of
     tell(rule.name)
-    kept, cuts = _retreat(question, rule, host_of, left)
+    kept, cuts = _retreat(question, rule, host_of, spare)
     for _ in range(ROUNDS):
         # A search that has not the time it may take is not begun: it would end too late.
         if left() < SHARE * question.policy.seconds:
             break
         found = _again(question, kept, cuts, engine, left)
-        mended, more = _retreat(question, rule, found, left)
+        mended, more = _retreat(question, rule, found, spare)
         if _better(question, rule, mended, kept):
             kept = mended
         if not more:
@@ -77,7 +87,7 @@ def hold(
     if (
         not problem.feasible(kept)
         or problem.costs(kept) > problem.costs(home)
-        or (unbroken and _worse(question, rule, kept, left))
+        or (unbroken and _worse(question, rule, kept, spare))
     ):
         raise RefereeError("failover is worse than today after migrations were undone: a bug")
     return host_of if np.array_equal(kept, host_of) else kept
