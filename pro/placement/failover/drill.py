@@ -110,6 +110,8 @@ class Drill:
         site = Site(fleet.highly_available, fleet.accepting & ~fleet.leaving, self.cluster)
         self.ready: Restarts = Restarts([row for rule in self.rules for row in rule.rows(fleet)], site)
         self.clusters: list[int] = np.unique(self.cluster[self.cluster >= 0]).tolist()
+        home = self.cluster[fleet.host_of]
+        self._inside: dict[int, Ints] = {c: np.flatnonzero(home == c) for c in self.clusters}
         self.tied = self._tie()
         self._known: dict[tuple[int, int, bytes], Found] = {}
         self._quick: dict[tuple[int, int, bytes], Found] = {}
@@ -146,7 +148,7 @@ class Drill:
         effort = 0.0 if quick else self.effort
         result = {}
         for c in self.clusters if some is None else some:
-            inside = np.flatnonzero((home == c) | (self.cluster[host_of] == c)) if astray else np.flatnonzero(home == c)
+            inside = np.flatnonzero((home == c) | (self.cluster[host_of] == c)) if astray else self._inside[c]
             key = (k, c, host_of.tobytes() if astray else host_of[inside].tobytes() + host_of[self.tied[c]].tobytes())
             kept = self._quick if quick and key not in self._known else self._known
             if key not in kept:

@@ -92,9 +92,10 @@ class Failover:
         if some is None:
             # Where nothing moved, nothing is worse.
             some = self.drill(fleet).touched(np.asarray(host_of, np.int64))
-        allowed = self.allowed(fleet, granted, some, quick=quick)
-        then = self.levels(fleet, host_of, some, quick=quick)
-        return [c for c in then if then[c].amount > allowed[c]]
+        then = {c: found.amount for c, found in self.levels(fleet, host_of, some, quick=quick).items() if found.amount}
+        # Where everybody finds a place, it does not matter how it is today.
+        allowed = self.allowed(fleet, granted, list(then), quick=quick)
+        return [c for c in then if then[c] > allowed[c]]
 
     def allowed(
         self, fleet: Fleet, granted: Ints | None = None, some: Sequence[int] | None = None, *, quick: bool = False
