@@ -209,6 +209,41 @@ def test_running_costs_are_what_the_language_says(problem: Problem, seed: int) -
         assert tuple(front[0][0]) == problem.costs(front[1][0].astype(np.int64))
 
 
+@given(st.one_of(clusters(), problems()), st.integers(0, 9))
+def test_the_relocation_that_is_made_is_the_one_that_helps_most(problem: Problem, price: int) -> None:
+    from pro.placement.engines.flat import HOME
+    from pro.placement.engines.kernels import HOST
+    from pro.placement.engines.wide_kernels import SETTLE, STEEPEST, work
+
+    tier, v = goal_tier(problem), len(problem.home)
+    costs, placements = np.full((1, len(problem.tiers)), UNSEEN), np.zeros((1, v), np.int32)
+    state, best, where = np.full(v, 2), np.zeros((v, len(problem.tiers)), np.int64), np.full(v, -1)
+    flat, stands, dense = stand(form(problem), problem.home)
+    arrays = (flat, stands, dense, costs, placements, state, best, where)
+
+    def do(*given: int) -> int:
+        return int(work(*arrays, np.array([tier, price, *given]), np.ones(1, np.uint64)))
+
+    def charged(host_of: np.ndarray) -> tuple[int, ...]:
+        total = list(problem.costs(host_of))
+        total[tier] += price * int((host_of != problem.home).sum())
+        return tuple(total)
+
+    do(0, SETTLE)
+    assert (flat[flat[HOME] : flat[HOME] + v] == problem.home).all()
+    for _ in range(2 * v):
+        now = stands[stands[HOST] : stands[HOST] + v].copy()
+        moved = [np.where(np.arange(v) == u, h, now) for u in range(v) for h in range(problem.hosts) if h != now[u]]
+        least = min((charged(x) for x in moved if problem.feasible(x)), default=charged(now))
+        state[:] = 2
+        done = do(1, STEEPEST)
+        then = charged(stands[stands[HOST] : stands[HOST] + v])
+        assert then == min(least, charged(now))
+        assert done == int(then < charged(now))
+        if not done:
+            return
+
+
 @given(
     st.lists(st.lists(st.integers(0, 30), min_size=1, max_size=4), min_size=1, max_size=4),
     st.integers(0, 6),
