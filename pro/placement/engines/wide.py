@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pro.core.arrays import Ints
+    from pro.placement.language import Term
     from pro.placement.problem import Problem
 
 
@@ -201,6 +202,7 @@ class _Search:
         self.costs = np.full((self.chosen + 1, len(self.before)), UNSEEN, np.int64)
         self.costs[-1] = self.before
         self.gain = int(_bent(part.problem))
+        self._falling = int(any(falling(t) for tier in part.problem.tiers for t in tier.terms))
         self.begun = self.finished = False
         self._seed = rng.integers(1, 2**63, 1, dtype=np.uint64)
 
@@ -236,7 +238,7 @@ class _Search:
             self._state[:] = 2
             going = True
             while going:
-                done = self._work(STEEPEST, price, STEPS_AT_ONCE)
+                done = self._work(STEEPEST, price, STEPS_AT_ONCE, self._falling)
                 self.gain += done
                 going = done == STEPS_AT_ONCE and left() > 0
             before = self._charged(price)
@@ -280,6 +282,14 @@ class _Search:
 def _bent(problem: Problem) -> bool:
     """Whether some cost of use is not convex: then more may be cheaper, and a descent that finds nothing says little."""
     return any(isinstance(t, Steps) and not t.convex for tier in problem.tiers for t in tier.terms)
+
+
+def falling(term: Term) -> bool:
+    """Whether a cost of use may be lower for a VM that arrives."""
+    if not isinstance(term, Steps):
+        return False
+    slopes = np.take_along_axis(term.slopes, np.argsort(term.knots, axis=0, kind="stable"), axis=0)
+    return int(term.weight.min(initial=0)) < 0 or int(np.cumsum(slopes, axis=0).min(initial=0)) < 0
 
 
 def goal_tier(problem: Problem) -> int:

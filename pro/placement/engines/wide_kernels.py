@@ -232,14 +232,15 @@ def _best_reach(F, S, X, v, tier, price, best):
     return where
 
 
-@kernel(yes(A, A, DENSE, i, i, i, A))
-def _may_gain(F, S, X, v, tier, price, most):
+@kernel(yes(A, A, DENSE, i, i, i, A, i))
+def _may_gain(F, S, X, v, tier, price, most, falling):
     """Whether v's leaving could be worth anything, wherever it goes: a quick look that spares most VMs the long one. `most` is filled with
-    what it could be worth, as a cost: where it arrives nothing gets cheaper but what rows of groups, opened hosts and most moved say."""
+    what it could be worth, as a cost: where it arrives nothing gets cheaper but what rows of groups, opened hosts and most moved say, and,
+    where `falling` is 1, costs of use."""
     clear(most)
     if F[F[MOVABLE] + v] == 0:
         return False
-    soft = F[N_OPENED] > 0 or F[N_MOST] > 0
+    soft = falling == 1 or F[N_OPENED] > 0 or F[N_MOST] > 0
     for m in range(F[F[GM_PTR] + v], F[F[GM_PTR] + v + 1]):
         soft |= F[F[G_TIER] + F[F[GM_GROUP] + m]] != NO_TIER
     if soft:
@@ -287,9 +288,9 @@ def _steepest(F, S, X, costs, placements, state, best, where, given):
     """Apply the single relocation that helps most, again and again. Returns how many, fewer than the limit at the end.
 
     `state` (V,): 0 cannot gain, 1 `best` and `where` are known, 2 to be looked at, 3 `best` is what it could be worth at most: where to is
-    asked only if nobody is known to be worth more. `given`: tier, price, limit.
+    asked only if nobody is known to be worth more. `given`: tier, price, limit, falling.
     """
-    tier, price, limit = given[0], given[1], given[2]
+    tier, price, limit, falling = given[0], given[1], given[2], given[3]
     leaving, out = X[10][2], X[10][3]
     moved = _moves(F, S)
     done, sure = 0, False
@@ -297,7 +298,7 @@ def _steepest(F, S, X, costs, placements, state, best, where, given):
         who = AWAY
         for v in range(F[V]):
             if state[v] == 2:
-                state[v] = 3 if _may_gain(F, S, X, v, tier, price, best[v]) else 0
+                state[v] = 3 if _may_gain(F, S, X, v, tier, price, best[v], falling) else 0
                 where[v] = AWAY
             if (state[v] == 3 or where[v] != AWAY) and (who == AWAY or less(best[v], best[who])):
                 who = v
@@ -671,7 +672,7 @@ SETTLE, REFILL, STEEPEST, GATHER, EMPTY, WANDER = range(6)
 def work(F, S, X, costs, placements, state, best, where, given, seed):
     """The one way in, so that all this is compiled once. `given`: tier, price, and what `what` needs; last: `what`.
 
-    SETTLE; REFILL: row of the front; STEEPEST: limit; GATHER, EMPTY: 0 (cold); WANDER: warmth, tries.
+    SETTLE; REFILL: row of the front; STEEPEST: limit, falling; GATHER, EMPTY: 0 (cold); WANDER: warmth, tries.
     """
     what = given[len(given) - 1]
     if what == SETTLE:
