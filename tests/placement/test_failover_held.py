@@ -18,7 +18,7 @@ from pro.placement.engines.exact import Settled
 from pro.placement.engines.wide import Wide
 from pro.placement.failover import Failover, survives
 from pro.placement.failover.drill import Drill, Found, Loss
-from pro.placement.failover.hold import _retreat, hold
+from pro.placement.failover.hold import _retreat, _Rows, hold
 from pro.placement.place import place
 from pro.placement.policy import Policy
 from pro.placement.question import Question, prepare
@@ -27,7 +27,7 @@ from pro.planning.checker import check
 from pro.planning.standby import to_stay
 from tests.builders import demand_of, fleet, stand
 from tests.planning.worlds import CONTEXT
-from tests.strategies import demands, fleets, placements
+from tests.strategies import demands, fleets, placements, problems, stands
 
 if TYPE_CHECKING:
     from typing import Any
@@ -356,3 +356,53 @@ def test_a_quick_look_is_kept_apart_from_what_is_known_better(monkeypatch: pytes
         return level.amount, level.bar
 
     assert [look(quick) for quick in (True, False, True)] == [(2, 0), (1, 1), (1, 1)]
+
+
+@given(problems(), st.data())
+def test_what_is_left_of_a_problem_says_of_undoing_what_the_whole_says(problem: Problem, data: st.DataObject) -> None:
+    """Cut down to some VMs and the hosts where these stand it allows the same, and costs differ from the whole's by as much everywhere."""
+    wanted = data.draw(stands(problem))
+    if not problem.feasible(wanted):
+        return
+    moved = np.flatnonzero(wanted != problem.home).tolist()
+    about = data.draw(st.sets(st.sampled_from(moved))) if moved else set()
+    touched = np.isin(np.arange(len(problem.home)), sorted(about))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pro.placement.failover.hold.MANY", 0)
+        small = _Rows(problem).about(wanted, touched)
+    whole, part = problem.costs(wanted), small.costs(wanted)
+    for _ in range(4):
+        undone = sorted(data.draw(st.sets(st.sampled_from(sorted(about))))) if about else []
+        trial = wanted.copy()
+        trial[undone] = problem.home[undone]
+        assert small.feasible(trial) == problem.feasible(trial)
+        changed = zip(problem.costs(trial), whole, small.costs(trial), part, strict=True)
+        assert all(a - b == c - d for a, b, c, d in changed)
+
+
+def test_who_only_might_be_worse_is_looked_at_closely() -> None:
+    """A quick look may find no place for a VM that has one."""
+
+    class Doubtful(Failover):
+        def worse(self, *given: Any, quick: bool = False, **more: Any) -> list[int]:
+            return [0] if quick else super().worse(*given, **more)
+
+    found, demand = crowded()
+    question = prepare(found, demand, Policy(failover=1, **QUICK))
+    question = replace(question, failover=Doubtful(1, question.constraints))
+    wanted = _kept(question)
+    assert hold(question, wanted, Wants(wanted)) is wanted
+
+
+def _kept(question: Question) -> Ints:
+    """A migration that leaves everybody a place who has one today."""
+    home = question.fleet.host_of
+    for v in range(len(home)):
+        for h in range(question.fleet.n_hosts):
+            trial = np.where(np.arange(len(home)) == v, h, home)
+            fine = (
+                question.problem.feasible(trial) and question.problem.costs(trial)[0] <= question.problem.costs(home)[0]
+            )
+            if h != home[v] and fine and not Failover(1, question.constraints).worse(question.fleet, trial):
+                return trial
+    raise AssertionError("there is none")
