@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,23 +12,10 @@ from hypothesis import strategies as st
 from pro.placement.engines.around import Around, Cut
 from pro.placement.engines.exact import domains
 from pro.placement.engines.neighbourhood import Neighbourhoods
-from pro.placement.language import (
-    AtLeast,
-    Limit,
-    Linear,
-    MostMoved,
-    Near,
-    Opened,
-    Row,
-    Soft,
-    Steps,
-    Together,
-    broken,
-    cost,
-    counted,
-)
+from pro.placement.language import Limit, Linear, MostMoved, Steps, cost
 from pro.placement.problem import Problem, Stop, Tier
 from tests import oracles
+from tests.placement.tight import keeps, tight
 from tests.strategies import one_tier, problems
 from tests.suites import engine_suite
 
@@ -45,11 +31,6 @@ def whole(now: Ints, cut: Cut, placed: Ints) -> Ints:
     return out
 
 
-def keeps(problem: Problem, host_of: Ints) -> bool:
-    """Whether every row holds; `Problem.feasible` need not look at those that hold at home, but the home of a cut may break some."""
-    return all(broken(row, problem.home, host_of) == 0 for row in problem.rows)
-
-
 def more_moved(problem: Problem, then: Ints, now: Ints) -> bool:
     terms = [term for tier in problem.tiers for term in tier.terms if isinstance(term, MostMoved)]
     return any(cost(term, problem.home, then) > cost(term, problem.home, now) for term in terms)
@@ -61,76 +42,6 @@ def most_moved(problem: Problem) -> bool:
 
 def dearer(problem: Problem, then: Ints, now: Ints) -> list[int]:
     return [a - b for a, b in zip(problem.costs(then), problem.costs(now), strict=True)]
-
-
-def harder(row: Row) -> Row:
-    """`row` with a bound that is broken where this one just holds."""
-    match row:
-        case Limit():
-            return replace(row, upper=row.upper - 3)
-        case AtLeast():
-            return replace(row, count=row.count + 1)
-        case Together():
-            return replace(row, most=row.most - 1)
-        case Near():
-            return replace(row, missing=row.missing - 1)
-        case _:
-            return row
-
-
-def tight(rng: np.random.Generator) -> tuple[Problem, Ints]:
-    """Eight VMs on five hosts, some rows that hold just so where they stand, which is home for few of them, and some terms."""
-    v, h = 8, 5
-    home, now, racks = rng.integers(0, h, v), rng.integers(0, h, v), rng.integers(-1, 3, h)
-    movable = rng.random(v) < 0.9
-    home = np.where(movable, home, now)
-
-    def some() -> Ints:
-        return rng.permutation(v)[: rng.integers(1, v + 1)]
-
-    def scope() -> Ints:
-        return np.arange(h) if rng.random() < 0.4 else racks
-
-    def limit() -> Limit:
-        vms, items = some(), scope()
-        when = ("after", "during", "moved")[rng.integers(3)]
-        zero = np.zeros((max(items.max(initial=0), 0) + 1, 2), np.int64)
-        row = Limit(vms, rng.integers(-2, 7, (len(vms), 2)), items, zero, zero, when, "limit")
-        return replace(row, upper=counted(row, home, now) + rng.integers(0, 5, zero.shape))
-
-    def together() -> Together:
-        items = scope()
-        weight = rng.integers(0, 4, max(items.max(initial=0), 0) + 1) if rng.random() < 0.5 else None
-        row = Together(some(), items, "together", 0, weight)
-        return replace(row, most=broken(row, home, now))
-
-    def at_least() -> AtLeast:
-        row = AtLeast(some(), scope(), v, "at least")
-        return replace(row, count=v - broken(row, home, now))
-
-    def near() -> Near:
-        row = Near(some(), some()[:2], scope(), "near")
-        return replace(row, missing=broken(row, home, now))
-
-    def steps() -> Steps:
-        vms, items = some(), scope()
-        shape = (int(rng.integers(1, 3)), max(items.max(initial=0), 0) + 1, 2)
-        return Steps(vms, rng.integers(-2, 7, (len(vms), 2)), items, rng.integers(0, 4, shape[1:]), rng.integers(0, 15, shape),
-                     rng.integers(-2, 5, shape), "steps")  # fmt: skip
-
-    def opened() -> Opened:
-        return Opened(racks, rng.integers(0, 5, 3), "opened", some() if rng.random() < 0.5 else None)
-
-    make = (limit, limit, together, at_least, near)
-    rows = [make[k]() for k in rng.integers(0, len(make), rng.integers(1, 4))]
-    where = Linear(rng.integers(0, 4, v), rng.integers(0, 4, (3, h)), rng.integers(0, 3, v), "where")
-    soft = [
-        Soft(harder(make[k]()), int(rng.integers(1, 4)), "soft") for k in rng.integers(0, len(make), rng.integers(0, 3))
-    ]
-    terms = [steps(), opened(), where, MostMoved(rng.integers(-1, 3, v), 3, "most")]
-    chosen = [term for term, odds in zip(terms, (0.5, 0.5, 0.5, 0.2), strict=True) if rng.random() < odds]
-    tiers = (Tier("soft", tuple(soft)), Tier("goal", tuple(chosen)))
-    return Problem(home, h, movable, tuple(rows), tiers), now
 
 
 @settings(max_examples=300)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pro.core.arrays import Bools, Ints
-    from pro.placement.language import Term
+    from pro.placement.language import Row, Term
     from pro.placement.policy import Policy
     from pro.placement.problem import Engine, Problem
     from pro.placement.question import Question
@@ -261,14 +261,22 @@ class _Rows:
             return not isinstance(term, Soft) or bool(vms[members(term.row)].any())
 
         rows = [self._rows[n] for n in np.unique(self._number[vms[self._who]]).tolist()]
-        rows = [_alone(r, hosts, there) if isinstance(r, Limit) else r for r in rows]
+        rows = [_alone(r, hosts, there) if self._long(r) else r for r in rows]
         tiers = [
-            replace(
-                t, terms=tuple(_alone(x, hosts, there) if isinstance(x, Steps) else x for x in t.terms if changes(x))
-            )
+            replace(t, terms=tuple(_alone(x, hosts, there) if self._long(x) else x for x in t.terms if changes(x)))
             for t in problem.tiers
         ]
         return replace(problem, rows=tuple(rows), tiers=tuple(tiers))
+
+    def _long(self, part: Row | Term) -> bool:
+        """Whether a part counts by host, and is worth cutting down."""
+        if not isinstance(part, Limit | Steps) or max(len(part.vms), len(part.base)) < MANY:
+            return False
+        key = id(part.scope)
+        if key not in self._by_host:
+            inside = part.scope[part.scope >= 0]
+            self._by_host[key] = len(np.unique(inside)) == len(inside)
+        return self._by_host[key]
 
 
 def _alone(part: Any, hosts: Bools, there: Bools) -> Any:
