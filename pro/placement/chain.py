@@ -36,7 +36,7 @@ BOUND_SHARE = 0.2
 HOLD_SHARE, FINISH_SHARE = 0.25, 0.05
 """Share that is kept for undoing migrations that failover forbids, and for what was begun to finish."""
 
-LOOKS = 5
+LOOKS = 7
 """Looks at all clusters that undoing takes about as long as."""
 
 READINGS = 2
