@@ -58,7 +58,6 @@ A2, B2, A3, f = int64[:, ::1], int32[:, ::1], int64[:, :, ::1], float64
 DENSE = Tuple((B2, B2, A3, A3, A2, A2, A2, A, A, A, A2, A))
 UNIT = 1 << 30
 AWAY_TRIES = 4
-NEVER = 1 << 62
 
 
 @kernel(i(B2, B2, i, i, i, i, i))
@@ -232,20 +231,19 @@ def _best_reach(F, S, X, v, tier, price, best):
     return where
 
 
-@kernel(yes(A, A, DENSE, i, i, i, A, i))
+@kernel(i(A, A, DENSE, i, i, i, A, i))
 def _may_gain(F, S, X, v, tier, price, most, falling):
-    """Whether v's leaving could be worth anything, wherever it goes: a quick look that spares most VMs the long one. `most` is filled with
-    what it could be worth, as a cost: where it arrives nothing gets cheaper but what rows of groups, opened hosts and most moved say, and,
-    where `falling` is 1, costs of use."""
-    clear(most)
+    """Whether v's leaving could be worth anything, wherever it goes (a state of `_steepest`): a quick look that spares most VMs the long one.
+
+    0: no; 3: `most`, as a cost, is what it could be worth; 1: that is not known, for where it arrives something may get cheaper: rows of
+    groups, opened hosts, most moved, and, where `falling` is 1, costs of use."""
     if F[F[MOVABLE] + v] == 0:
-        return False
+        return 0
     soft = falling == 1 or F[N_OPENED] > 0 or F[N_MOST] > 0
     for m in range(F[F[GM_PTR] + v], F[F[GM_PTR] + v + 1]):
         soft |= F[F[G_TIER] + F[F[GM_GROUP] + m]] != NO_TIER
     if soft:
-        most[0] = -NEVER
-        return True
+        return 1
     _leave(F, S, X, v, most)
     a = S[S[HOST] + v]
     _linear_cost(F, v, a, most, 0, -1)
@@ -257,8 +255,8 @@ def _may_gain(F, S, X, v, tier, price, most, falling):
         most[tier] -= price
     for t in range(F[T]):
         if most[t] != 0:
-            return most[t] < 0
-    return False
+            return 3 if most[t] < 0 else 0
+    return 0
 
 
 @kernel(none(A, A, DENSE, i, i, A, A2, A, i, i))
@@ -298,8 +296,10 @@ def _steepest(F, S, X, costs, placements, state, best, where, given):
         who = AWAY
         for v in range(F[V]):
             if state[v] == 2:
-                state[v] = 3 if _may_gain(F, S, X, v, tier, price, best[v], falling) else 0
+                state[v] = _may_gain(F, S, X, v, tier, price, best[v], falling)
                 where[v] = AWAY
+                if state[v] == 1:
+                    where[v] = _best_reach(F, S, X, v, tier, price, best[v])
             if (state[v] == 3 or where[v] != AWAY) and (who == AWAY or less(best[v], best[who])):
                 who = v
         if who == AWAY:
