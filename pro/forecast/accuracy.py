@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -71,9 +71,11 @@ class Accuracy:
 def rolling(grid: Grid, *, horizon_s: int, origins: int, seed: int, slot_s: int = 1800) -> Accuracy:
     """Forecast from up to `origins` instants inside `grid`, evenly spread, and score against what came.
 
-    Every origin has at least two days of past (one where that is all there is) and its whole horizon inside the grid. Unknown actuals are left out,
-    not counted as zero. With too short a grid there are no origins and no rows.
+    Every origin has at least two days of past (one where that is all there is), counted from where half of the entities that are ever known have
+    begun, and its whole horizon inside the grid. Unknown actuals are left out, not counted as zero. With too short a grid there are no origins
+    and no rows.
     """
+    grid = _begun(grid)
     instants = _instants(grid, horizon_s, origins, slot_s)
     tables: dict[str, list[tuple[Singles, Singles, Singles]]] = {OURS: [], LAST: [], SEASONAL: []}
     actuals = []
@@ -98,6 +100,18 @@ def rolling(grid: Grid, *, horizon_s: int, origins: int, seed: int, slot_s: int 
     rows = tuple(_score(name, actual, table) for name, table in tables.items())
     series = int(np.isfinite(actual).any(axis=(0, 2)).sum())
     return Accuracy(grid.counter, horizon_s, slot_s, tuple(instants), series, rows)
+
+
+def _begun(grid: Grid) -> Grid:
+    """`grid` without the time before half of its entities that are ever known have begun: nothing can be said then, and nobody was asked."""
+    known = np.isfinite(grid.values)
+    ever = known.any(axis=1)
+    if not ever.any():
+        return grid
+    first = np.sort(known[ever].argmax(axis=1))
+    begin = int(first[(len(first) - 1) // 2])
+    start = grid.start + timedelta(seconds=grid.step_s * begin)
+    return replace(grid, start=start, values=grid.values[:, begin:])
 
 
 def _instants(grid: Grid, horizon_s: int, origins: int, slot_s: int) -> list[datetime]:

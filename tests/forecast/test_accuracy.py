@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pro.forecast.accuracy import rolling
 from pro.forecast.joint import cut
+from pro.telemetry.grid import Grid
 from tests.forecast.pasts import DAY, HORIZON_S, Values, grid, pasts
 
 
@@ -62,3 +63,18 @@ def test_a_past_too_short_to_judge_says_so() -> None:
     accuracy = rolling(grid(np.ones((2, DAY))), horizon_s=86_400, origins=5, seed=0)
     assert accuracy.origins == ()
     assert accuracy.rows == ()
+
+
+def test_the_time_before_a_store_began_is_not_held_against_it() -> None:
+    """Some wrote earlier: what could be said of the others then is nothing."""
+    values = np.random.default_rng(2).gamma(1, 20, size=(3, 9 * DAY)).clip(0, 100)
+    values[0, : 2 * DAY] = np.nan
+    values[1:, : 5 * DAY] = np.nan
+    whole = grid(values)
+    since = Grid(
+        whole.counter, whole.entities, whole.start + timedelta(days=5), whole.step_s, whole.values[:, 5 * DAY :]
+    )
+    found = rolling(whole, horizon_s=86_400, origins=3, seed=0)
+    assert found == rolling(since, horizon_s=86_400, origins=3, seed=0)
+    assert all(origin - since.start >= timedelta(days=2) for origin in found.origins)
+    assert len(found.origins) == 3
