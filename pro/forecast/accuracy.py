@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pro.forecast import losses
-from pro.forecast.history import DAY_S, History, history, slot_means
+from pro.forecast.history import DAY_S, History, begun, history, slot_means
 from pro.forecast.joint import cut, forecast
 from pro.forecast.origins import draw_origins
 from pro.forecast.paths import replay
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pro.telemetry.grid import Grid
 
 
-PATHS = 24
+PATHS, HALF = 24, 0.5
 ASKED = (0.05, 0.5, 0.9, 0.95)
 OURS, LAST, SEASONAL = "pro", "last value", "seasonal naive"
 
@@ -104,12 +104,7 @@ def rolling(grid: Grid, *, horizon_s: int, origins: int, seed: int, slot_s: int 
 
 def _begun(grid: Grid) -> Grid:
     """`grid` without the time before half of its entities that are ever known have begun: nothing can be said then, and nobody was asked."""
-    known = np.isfinite(grid.values)
-    ever = known.any(axis=1)
-    if not ever.any():
-        return grid
-    first = np.sort(known[ever].argmax(axis=1))
-    begin = int(first[(len(first) - 1) // 2])
+    begin = begun(np.isfinite(grid.values), HALF)
     start = grid.start + timedelta(seconds=grid.step_s * begin)
     return replace(grid, start=start, values=grid.values[:, begin:])
 

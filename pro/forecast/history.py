@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from pro.telemetry.grid import Grid
 
 DAY_S = 86_400
+BEGUN = 0.1
+"""Share of the entities that make a beginning."""
 
 
 @dataclass(frozen=True)
@@ -52,16 +55,31 @@ class History:
 def history(grid: Grid, cutoff: datetime, slot_s: int, least_s: int = 0) -> History:
     """Slot means of `grid`, aligned so that the last slot ends at `cutoff` (not before the grid's own cutoff).
 
-    A past shorter than `least_s` is lengthened backwards by the same stand-ins that fill gaps.
+    Time before a tenth of the entities that are ever known have begun is no past: filled, it would be copies of the first day. A past shorter than `least_s` is lengthened backwards by the same stand-ins that fill gaps.
     Raises ValueError if `slot_s` is no multiple of the grid's step or does not divide a day.
     """
     if slot_s % grid.step_s or DAY_S % slot_s:
         raise ValueError(f"slot_s {slot_s} must be a multiple of the grid's step {grid.step_s} and divide a day")
     means, seen = slot_means(grid, cutoff, slot_s)
+    # Who was only known before that is not forgotten.
+    first = min(begun(seen, BEGUN), _ended(seen))
+    means, seen = means[:, first:], seen[:, first:]
     points = grid.values.shape[1]
     share = np.isfinite(grid.values).sum(axis=1) / max(points, 1)
     past = History(filled(means, seen, DAY_S // slot_s), seen, share.astype(np.float32), DAY_S // slot_s)
     return past.lengthened(-(-least_s // slot_s))
+
+
+def begun(known: NDArray[np.bool_], share: float) -> int:
+    """The first column of `known` (E, N) by which this share of the rows that are ever true have been."""
+    first = np.sort(known[known.any(axis=1)].argmax(axis=1))
+    return int(first[math.ceil(share * first.size) - 1]) if first.size else 0
+
+
+def _ended(known: NDArray[np.bool_]) -> int:
+    """The first column of `known` (E, N) after which some row that is ever true is never true again; 0 where none is."""
+    ever = known[known.any(axis=1)]
+    return int((ever.shape[1] - 1 - ever[:, ::-1].argmax(axis=1)).min(initial=ever.shape[1])) if len(ever) else 0
 
 
 def slot_means(grid: Grid, cutoff: datetime, slot_s: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -203,3 +204,19 @@ def test_what_fills_the_time_before_a_store_began_is_no_record() -> None:
     assert not known.all()
     own = middle(drawn.own.past.values[:, known], np.arange(DAY // 4), DAY)
     np.testing.assert_array_equal(drawn.own.middle, own)
+
+
+@settings(max_examples=20)
+@given(pasts(), st.integers(1, 200), st.integers(0, 3))
+def test_time_before_a_store_began_changes_nothing(values: Values, earlier: int, seed: int) -> None:
+    """A window of so many days that is longer than what there is."""
+    values[:, 0] = np.where(np.isnan(values[:, 0]), 7, values[:, 0])
+    padded = np.pad(values, ((0, 0), (earlier, 0)), constant_values=np.nan)
+    plain, late = grid(values), grid(padded)
+    late = replace(late, start=plain.start - timedelta(seconds=STEP_S * earlier))
+    found, expected = (
+        forecast({"cpu_pct": g}, horizon_s=HORIZON_S, scenarios=7, seed=seed)["cpu_pct"] for g in (late, plain)
+    )
+    assert found.cutoff == expected.cutoff
+    assert np.array_equal(found.values, expected.values)
+    assert np.array_equal(found.quantile(0.9), expected.quantile(0.9))

@@ -34,6 +34,10 @@ def test_slot_means_equal_a_plain_loop(values: Values, each: int, late: int) -> 
 def test_holes_hold_the_same_time_of_the_nearest_day_that_knows_it(values: Values) -> None:
     g = grid(values)
     past = history(g, g.cutoff, STEP_S)
+    # Of four entities one is a tenth.
+    known = np.isfinite(values).any(axis=0)
+    values = values[:, int(known.argmax()) :]
+    assert past.values.shape == values.shape
     for e, row in enumerate(values):
         if np.isnan(row).all():
             assert np.isnan(past.values[e]).all()
@@ -72,3 +76,13 @@ def test_slots_must_fit_the_grid_and_the_day(slot_s: int) -> None:
     g = grid([[1.0]])
     with pytest.raises(ValueError, match="slot_s"):
         history(g, g.cutoff, slot_s)
+
+
+def test_who_was_known_only_before_most_others_began_is_not_forgotten() -> None:
+    values = np.full((30, 10), np.nan)
+    values[0, 2:4], values[1:, 6:] = 5, 7
+    past = history(grid(values), grid(values).cutoff, STEP_S)
+    assert past.values.shape == (30, 7)
+    assert past.seen.any(axis=1).all()
+    values[0, 8] = 5
+    assert history(grid(values), grid(values).cutoff, STEP_S).values.shape == (30, 4)
