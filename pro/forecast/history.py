@@ -55,7 +55,8 @@ class History:
 def history(grid: Grid, cutoff: datetime, slot_s: int, least_s: int = 0) -> History:
     """Slot means of `grid`, aligned so that the last slot ends at `cutoff` (not before the grid's own cutoff).
 
-    Time before a tenth of the entities that are ever known have begun is no past: filled, it would be copies of the first day. A past shorter than `least_s` is lengthened backwards by the same stand-ins that fill gaps.
+    Time before a tenth of the entities that are ever known have begun is no past: filled, it would be copies of the first day. A past
+    shorter than `least_s` is lengthened backwards by the same stand-ins that fill gaps.
     Raises ValueError if `slot_s` is no multiple of the grid's step or does not divide a day.
     """
     if slot_s % grid.step_s or DAY_S % slot_s:
