@@ -55,9 +55,9 @@ def middle(values: Singles, ahead: Ints, per_day: int) -> Singles:
     if not said:
         return np.full((len(values), ahead.size), np.nan, dtype=np.float32)
     if (clock := _clock(values, per_day)) is not None:
-        usual, missed = clock
+        usual, missed, doubt = clock
         said.append(usual[:, ahead % per_day])
-        errors.append(np.abs(missed).mean(axis=(1, 2))[:, None] * np.float32(1 + FEW_DAYS / missed.shape[1]))
+        errors.append(np.abs(missed).mean(axis=1)[:, None] * doubt)
     return _believed(said, errors, TRUST)
 
 
@@ -86,11 +86,10 @@ def tails(values: Singles, ahead: Ints, per_day: int) -> Singles:
     said.append(np.repeat(ever[:, None], ahead.size, axis=1))
     errors.append(loss[:, None])
     if (clock := _clock(values, per_day)) is not None:
-        usual, missed = clock
-        flat = missed.reshape(len(values), -1)
-        away, loss = _tail(flat[:, :: _every(flat.shape[1])])
+        usual, missed, doubt = clock
+        away, loss = _tail(missed[:, :: _every(missed.shape[1])])
         said.append(usual[:, ahead % per_day, None] + away[:, None])
-        errors.append(loss[:, None] * np.float32(1 + FEW_DAYS / missed.shape[1]))
+        errors.append(loss[:, None] * doubt)
     return np.asarray(np.sort(_believed(said, errors, TAIL_TRUST), axis=2))
 
 
@@ -154,8 +153,9 @@ def _errors(values: Singles, level: Floats, instants: Ints, knots: list[int]) ->
     return np.stack(found, axis=1)
 
 
-def _clock(values: Singles, per_day: int) -> tuple[Singles, Singles] | None:
-    """(E, P) mean of each slot of the day over the last week, from the newest slot on, and (E, D, P) what such a mean was off by on D days, a week at most."""
+def _clock(values: Singles, per_day: int) -> tuple[Singles, Singles, np.float32] | None:
+    """(E, P) mean of each slot of the day over the last week, from the newest slot on; (E, D * P) what such a mean was off by on D days, a week
+    at most; and by how much more to take it to be, for they are few."""
     days = values.shape[1] // per_day
     if days < 2:
         return None
@@ -165,7 +165,8 @@ def _clock(values: Singles, per_day: int) -> tuple[Singles, Singles] | None:
         return np.asarray(whole[:, max(day - WEEK_DAYS, 0) : day].mean(axis=1))
 
     tried = range(max(days - WEEK_DAYS, 1), days)
-    return usual(days), np.stack([whole[:, day] - usual(day) for day in tried], axis=1)
+    missed = np.concatenate([whole[:, day] - usual(day) for day in tried], axis=1)
+    return usual(days), missed, np.float32(1 + FEW_DAYS / len(tried))
 
 
 def _every(n: int) -> int:

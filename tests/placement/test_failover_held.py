@@ -18,7 +18,8 @@ from pro.placement.engines.exact import Settled
 from pro.placement.engines.wide import Wide
 from pro.placement.failover import Failover, survives
 from pro.placement.failover.drill import Drill, Found, Loss
-from pro.placement.failover.hold import _retreat, _Rows, hold
+from pro.placement.failover.hold import _retreat, hold
+from pro.placement.failover.undo import Rows
 from pro.placement.place import place
 from pro.placement.policy import Policy
 from pro.placement.question import Question, prepare
@@ -367,8 +368,8 @@ def test_what_is_left_of_a_problem_says_of_undoing_what_the_whole_says(seed: int
     problem, now = tight(rng, least=0)
     touched = (now != problem.home) & (rng.random(len(now)) < 0.6)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pro.placement.failover.hold.MANY", 0)
-        small = _Rows(problem).about(now, touched)
+        patch.setattr("pro.placement.failover.undo.MANY", 0)
+        small = Rows(problem).about(now, touched)
     whole, part = problem.costs(now), small.costs(now)
     for _ in range(8):
         trial = np.where(touched & (rng.random(len(now)) < 0.5), problem.home, now)

@@ -50,7 +50,8 @@ def harder(row: Row) -> Row:
 def tight(rng: np.random.Generator, least: int = -2) -> tuple[Problem, Ints]:
     """Eight VMs on five hosts, some rows that hold just so where they stand, which is home for few of them, and some terms.
 
-    `least`: the least weight in a Limit.
+    `least`: the least weight in a Limit. Annealing and neighbourhoods know that one of less than nothing makes a host fuller as it leaves; local
+    and wide search take no look at where a VM leaves, and no rule makes such a Limit.
     """
     v, h = 8, 5
     home, now, racks = rng.integers(0, h, v), rng.integers(0, h, v), rng.integers(-1, 3, h)
