@@ -53,7 +53,7 @@ class Limit:
 
     `vms` (n,), `weight` (n, D), `scope` (H,), `base` and `upper` (S, D). `when`:
     "after" counts VMs where they end; "during" counts a moving VM on both ends; "moved" counts only VMs that move,
-    where they end.
+    where they end. Weights are not negative (ValueError): so nobody breaks a Limit by leaving, and engines look only where a VM arrives.
     """
 
     vms: Ints
@@ -72,6 +72,8 @@ class Limit:
                 f"Limit {self.label!r}: weight {self.weight.shape}, base {self.base.shape}, "
                 f"upper {self.upper.shape} do not fit {len(self.vms)} VMs"
             )
+        if self.weight.min(initial=0) < 0:
+            raise ValueError(f"Limit {self.label!r}: a weight must not be negative, or who leaves could break it")
 
 
 @dataclass(frozen=True, eq=False)

@@ -365,7 +365,7 @@ def test_a_quick_look_is_kept_apart_from_what_is_known_better(monkeypatch: pytes
 def test_what_is_left_of_a_problem_says_of_undoing_what_the_whole_says(seed: int) -> None:
     """Cut down to some VMs and the hosts where these stand it allows the same, and costs differ from the whole's by as much everywhere."""
     rng = np.random.default_rng(seed)
-    problem, now = tight(rng, least=0)
+    problem, now = tight(rng)
     touched = (now != problem.home) & (rng.random(len(now)) < 0.6)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pro.placement.failover.undo.MANY", 0)

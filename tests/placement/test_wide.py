@@ -215,7 +215,7 @@ def somewhere(draw: st.DrawFn) -> tuple[Problem, np.ndarray]:
     """A problem, and a placement that keeps its rows."""
     seed = draw(st.integers(0, 2**32))
     if draw(st.booleans()):
-        return tight(np.random.default_rng(seed), least=0)
+        return tight(np.random.default_rng(seed))
     problem = draw(st.one_of(clusters(), problems()))
     start = draw(stands(problem))
     return problem, start if problem.feasible(start) else problem.home

@@ -47,12 +47,8 @@ def harder(row: Row) -> Row:
             return row
 
 
-def tight(rng: np.random.Generator, least: int = -2) -> tuple[Problem, Ints]:
-    """Eight VMs on five hosts, some rows that hold just so where they stand, which is home for few of them, and some terms.
-
-    `least`: the least weight in a Limit. Annealing and neighbourhoods know that one of less than nothing makes a host fuller as it leaves; local
-    and wide search take no look at where a VM leaves, and no rule makes such a Limit.
-    """
+def tight(rng: np.random.Generator) -> tuple[Problem, Ints]:
+    """Eight VMs on five hosts, some rows that hold just so where they stand, which is home for few of them, and some terms."""
     v, h = 8, 5
     home, now, racks = rng.integers(0, h, v), rng.integers(0, h, v), rng.integers(-1, 3, h)
     movable = rng.random(v) < 0.9
@@ -68,7 +64,7 @@ def tight(rng: np.random.Generator, least: int = -2) -> tuple[Problem, Ints]:
         vms, items = some(), scope()
         when = ("after", "during", "moved")[rng.integers(3)]
         zero = np.zeros((max(items.max(initial=0), 0) + 1, 2), np.int64)
-        row = Limit(vms, rng.integers(least, 7, (len(vms), 2)), items, zero, zero, when, "limit")
+        row = Limit(vms, rng.integers(0, 7, (len(vms), 2)), items, zero, zero, when, "limit")
         return replace(row, upper=counted(row, home, now) + rng.integers(0, 5, zero.shape))
 
     def together() -> Together:

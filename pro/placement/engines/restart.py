@@ -120,8 +120,6 @@ def summed(row: Limit) -> tuple[Ints, Ints]:
         vms, inverse = np.unique(row.vms, return_inverse=True)
         weight = np.zeros((len(vms), row.weight.shape[1]), np.int64)
         np.add.at(weight, inverse, row.weight)
-    if len(weight) and weight.min() < 0:
-        raise ValueError(f"Limit {row.label!r}: restarts cannot be judged by a limit with negative weights")
     return vms, weight
 
 

@@ -70,7 +70,7 @@ class Reach:
         self._problem = problem
         rows = [r for r in problem.rows if isinstance(r, Allow)]
         self._class, self._allowed = classes(rows, len(problem.home), problem.hosts)
-        self._limits = [(r, _always(r, problem)) for r in problem.rows if isinstance(r, Limit) and _grows(r)]
+        self._limits = [(r, _always(r, problem)) for r in problem.rows if isinstance(r, Limit) and r.when != "moved"]
         self._at: dict[int, list[tuple[int, int]]] = {}
         for i, (row, _) in enumerate(self._limits):
             for k, v in enumerate(row.vms.tolist()):
@@ -112,10 +112,6 @@ class Reach:
             more = t.slopes[:, s] * (np.maximum(over + w, 0) - np.maximum(over, 0))
             cost[inside] += more.sum(axis=(0, 2))
         return dict(zip(hosts.tolist(), cost.tolist(), strict=True))
-
-
-def _grows(row: Limit) -> bool:
-    return row.when != "moved" and row.weight.min(initial=0) >= 0
 
 
 def _always(row: Limit, problem: Problem) -> Ints:

@@ -117,9 +117,7 @@ class Rows:
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
         # A budget of migrations is kept by whoever moves less.
-        rows = [
-            r for r in problem.rows if not (isinstance(r, Limit) and r.when == "moved" and r.weight.min(initial=0) >= 0)
-        ]
+        rows = [r for r in problem.rows if not (isinstance(r, Limit) and r.when == "moved")]
         who = [members(r) for r in rows]
         self._rows, self._who = rows, np.concatenate([np.zeros(0, np.int64), *who])
         self._number = np.repeat(np.arange(len(who)), [len(vms) for vms in who])
