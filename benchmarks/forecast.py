@@ -2,7 +2,7 @@
 
     python -m benchmarks.forecast DATASET... [--slot 300] [--origins 8] [--first DAY] [--paths 48] [--json]
 
-DATASET: a folder of PlanetLab days (the last is forecast, the others teach the boosted trees), a Bitbrains trace, an estate folder.
+DATASET: a folder of PlanetLab days (the last is forecast, the others teach the boosted trees), a trace as OpenDC writes it (Bitbrains), an estate folder.
 Per VM: pinball losses in points of its own cap, and how much the 90 % interval covers. Per host (VMs thrown together at random, capacity
 at the 97th percentile of their sum / 0.85): share of actuals under the 0.9 and 0.95 quantiles of summed paths, and, as the wrong way,
 under the sum of per-VM 0.95 quantiles, with its over-estimate. Nothing after an origin is read for it.
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.heat import throw
-from benchmarks.traces import PER_DAY, STEP_S, Trace, bitbrains, estate, planetlab
+from benchmarks.traces import PER_DAY, STEP_S, Trace, estate, opendc, planetlab
 from pro.forecast.history import DAY_S, history
 from pro.forecast.joint import forecast
 from pro.forecast.learned import _features, _size
@@ -169,9 +169,11 @@ def cases_of(
         taught = [d.pct[:, : PER_DAY // each * each].reshape(len(d.pct), -1, each).mean(axis=2) for d in days[:-1]]
         ends = np.linspace(PER_DAY * 0.35, PER_DAY - slots * each - 1, min(origins, 3)).astype(int) // each * each
         return [(days[-1], int(e)) for e in ends], slots, Boosted(taught, slots, DAY_S // slot_s)
-    trace = estate(path)[0] if path.is_dir() else bitbrains(path)
+    trace = estate(path)[0] if path.is_dir() else opendc(path)
     whole = trace.pct.shape[1] // PER_DAY
     first, slots = first or (3 if whole < 14 else whole // 2), DAY_S // slot_s
+    if whole <= first:
+        raise SystemExit(f"{path}: {whole} days, and the first origin is to be after {first}")
     early = Grid(
         "cpu_pct", tuple(map(str, range(len(trace.pct)))), trace.start, STEP_S, trace.pct[:, : first * PER_DAY]
     )

@@ -2,9 +2,10 @@
 
     python -m benchmarks.heat DATASET... [--groupings 5] [--first 0] [--json]
 
-DATASET: a folder of PlanetLab days (train on the first three, choose on the fourth, test on the fifth), a Bitbrains trace, or an estate
-folder. Hot: over 85 % for 15 minutes on end; capacity as in each branch of `split`. Fresh: not hot in the hour before. Thresholds for alarms
-are chosen on the fourth day for at most one false alarm per host and day, and judged on the fifth.
+DATASET: a folder of PlanetLab days (the last to test, the last but one to choose by, the others to train on), a trace as OpenDC writes it
+(Bitbrains; of 30 days the last ten to test, four to choose by, days 3 to 16 to train on), or an estate folder (the last day, the one before it,
+and the others but the first). Hot: over 85 % for 15 minutes on end; capacity as in each branch of `splits`. Fresh: not hot in the hour before.
+Thresholds for alarms are chosen for at most one false alarm per host and day, on the days to choose by.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.traces import PER_DAY, Trace, bitbrains, estate, planetlab
+from benchmarks.traces import PER_DAY, Trace, estate, opendc, planetlab
 from pro.heat.ahead import Foreseen, learn_ahead
 from pro.heat.direct import (
     JUDGED_ON,
@@ -34,6 +35,7 @@ from pro.heat.direct import (
 from pro.heat.features import HOUR, Loads, heat_ahead
 
 LEVEL, STEPS = 0.85, 12
+LEAST_DAYS = 3
 HEAD = ("AUC-PR", "fresh", "Brier", "caught", "FA/host-day", "lead min")
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -88,13 +90,15 @@ def planetlab_split(days: list[Trace], seed: int) -> Split:
         capacity = np.maximum(totals(day, hosts)[:, :72].mean(axis=1) / 0.60, 1.0)
         return Part(loads_of(day, hosts, capacity), Window(72, PER_DAY - STEPS, every))
 
-    def early(times: int) -> list[Part]:
-        return [part(d, 3) for _ in range(times) for d in days[:3]]
+    *first, fourth, last = days
 
-    learn, choose, test = early(3), [part(days[3], 1)], [part(days[4], 1)]
-    learn += early(shuffles(sum(p.loads.hosts * p.window.instants.size for p in learn[:3])) - 2)
-    choose += [part(days[3], 1) for _ in range(JUDGED_ON - 1)]
-    return Split(3, learn, choose, test, daily=False)
+    def early(times: int) -> list[Part]:
+        return [part(d, 3) for _ in range(times) for d in first]
+
+    learn, choose, test = early(3), [part(fourth, 1)], [part(last, 1)]
+    learn += early(shuffles(sum(p.loads.hosts * p.window.instants.size for p in learn[: len(first)])) - 2)
+    choose += [part(fourth, 1) for _ in range(JUDGED_ON - 1)]
+    return Split(len(first), learn, choose, test, daily=False)
 
 
 def long_split(
@@ -246,12 +250,23 @@ def splits(path: Path, seeds: range) -> Any:
     """A data set's splits, one per grouping."""
     if path.is_dir() and any(path.glob("20*.parquet")):
         days = [planetlab(p) for p in sorted(path.glob("20*.parquet"))]
+        if len(days) < LEAST_DAYS:
+            raise SystemExit(
+                f"{path}: {len(days)} days; one to train on, one to choose by and one to test are the least"
+            )
         return (planetlab_split(days, seed) for seed in seeds)
     if path.is_dir():
-        trace, _ = estate(path)
-        return (long_split(trace, seed, (1, 5, 6, 7), (8, 12), 24 * 2400.0) for seed in seeds)
-    trace = bitbrains(path)
-    return (long_split(trace, seed, (3, 16, 20, 30), (6, 10), None) for seed in seeds)
+        trace, mhz = estate(path)
+        whole = trace.pct.shape[1] // PER_DAY
+        if whole < 2 * LEAST_DAYS:
+            raise SystemExit(f"{path}: {whole} days are too few to train, choose and test on")
+        return (long_split(trace, seed, (1, whole - 2, whole - 1, whole), (8, 12), mhz) for seed in seeds)
+    trace = opendc(path)
+    whole = trace.pct.shape[1] // PER_DAY
+    train, choose, test = whole // 10, whole * 16 // 30, whole * 20 // 30
+    if not train < choose < test < whole:
+        raise SystemExit(f"{path}: {whole} days are too few to train, choose and test on")
+    return (long_split(trace, seed, (train, choose, test, whole), (6, 10), None) for seed in seeds)
 
 
 def main() -> None:

@@ -40,19 +40,22 @@ def planetlab(path: Path) -> Trace:
     return Trace(path.stem, wide, mhz, datetime.strptime(path.stem, "%Y%m%d").replace(tzinfo=UTC))
 
 
-def bitbrains(path: Path) -> Trace:
-    """Bitbrains as OpenDC writes it: irregular samples, carried forward for at most an hour."""
+def opendc(path: Path) -> Trace:
+    """A trace as OpenDC writes it (Bitbrains), of whole days: irregular samples, carried forward for at most an hour."""
     table = pd.read_parquet(path)
+    if missing := {"vm", "ts", "cpu_mhz", "cpu_capacity"} - set(table.columns):
+        raise SystemExit(f"{path}: not a trace as OpenDC writes it, no column {', '.join(sorted(missing))}")
     table["k"] = (table["ts"] - table["ts"].min()) // STEP_S
-    wide = table.groupby(["vm", "k"])["cpu_mhz"].mean().unstack("k").reindex(columns=range(30 * PER_DAY))
+    days = (int(table["k"].max()) + 1) // PER_DAY
+    wide = table.groupby(["vm", "k"])["cpu_mhz"].mean().unstack("k").reindex(columns=range(days * PER_DAY))
     wide = wide.ffill(axis=1, limit=12)
     cap = table.groupby("vm")["cpu_capacity"].max().reindex(wide.index).to_numpy(np.float64)
     pct = np.clip(wide.to_numpy(np.float64) / np.maximum(cap, 1)[:, None] * 100, 0, 120)
-    return Trace("bitbrains", pct.astype(np.float32), cap, datetime.fromtimestamp(int(table["ts"].min()), UTC))
+    return Trace(path.stem, pct.astype(np.float32), cap, datetime.fromtimestamp(int(table["ts"].min()), UTC))
 
 
-def estate(folder: Path) -> tuple[Trace, np.ndarray[Any, np.dtype[np.int64]]]:
-    """An estate in SCOM dress, and the host of each VM."""
+def estate(folder: Path) -> tuple[Trace, float]:
+    """An estate in SCOM dress, and how many MHz half of its hosts have at most."""
     from pro.telemetry.store import Store
 
     with tempfile.TemporaryDirectory() as root:
@@ -65,5 +68,6 @@ def estate(folder: Path) -> tuple[Trace, np.ndarray[Any, np.dtype[np.int64]]]:
     known = np.flatnonzero(np.isfinite(grid.values[rows]).any(axis=0))
     pct = grid.values[rows][:, known[0] :]
     start = datetime.fromtimestamp(grid.start.timestamp() + int(known[0]) * STEP_S, UTC)
-    hosts = pd.Categorical(vms.loc[names, "host"]).codes.astype(np.int64)
-    return Trace(folder.name, pct, vms.loc[names, "cpu_cap_mhz"].to_numpy(np.float64), start), hosts
+    hosts = pd.read_csv(folder / "hosts.csv")
+    mhz = float((hosts["cores"] * hosts["core_mhz"]).median())
+    return Trace(folder.name, pct, vms.loc[names, "cpu_cap_mhz"].to_numpy(np.float64), start), mhz
