@@ -1,7 +1,7 @@
 """What is said of one machine at a time: quantiles of its paths, drawn to what its own past says of it.
 
 Paths are made for plans: they keep who peaks with whom, come from few instants of the past, and reach a day ahead as far as plans
-need. For one machine alone its own record is the better witness (docs/decisions/0009).
+need. For one machine alone its own record is the better witness (docs/forecasts.md).
 """
 
 from __future__ import annotations
