@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 LONG = 160
 
+BUDGET = "move budget"
+"""What a plan calls the budget of migrations; that of a group: the same, "per" and the group."""
+
 
 @dataclass(frozen=True)
 class Told:
@@ -43,7 +46,7 @@ def explain_vm(plan: Plan, vm: str, on: str | None = None) -> Told:
         raise InputError(
             "the plan says nothing about this VM or host",
             got=vm,
-            expected=_nearest(plan, vm) or "a VM that moves or causes heat, or a host",
+            expected=_expected(plan, vm),
         )
     steps = [m for m in plan.migrations if m.vm == told["vm"]]
     blocked = [b.reason for b in plan.blocked if b.vm == told["vm"]]
@@ -72,7 +75,12 @@ def explain_vm(plan: Plan, vm: str, on: str | None = None) -> Told:
 
 
 def _find(entries: Mapping[str, Any], name: str, called: str) -> Any:
-    return entries.get(name) or next((e for e in entries.values() if e[called] == name), None)
+    """By id, by name, or by a name that differs in upper and lower case alone and is the only one that does."""
+    found = entries.get(name) or next((e for e in entries.values() if e[called] == name), None)
+    if found is not None:
+        return found
+    alike = [e for e in entries.values() if e[called].casefold() == name.casefold()]
+    return alike[0] if len(alike) == 1 else None
 
 
 def _host(plan: Plan, name: str) -> Any:
@@ -93,7 +101,11 @@ def _lines(told: dict[str, Any], steps: list[Any], blocked: list[str], units: Ma
         lines.append(f"{name} should move but cannot: {'; '.join(blocked)}")
     else:
         elsewhere = [o for o in told["options"] if not o["home"]]
-        why = "no move is worth its price" if any(not o["refusals"] for o in elsewhere) else "no other host may take it"
+        why = "no other host may take it"
+        if any(_only_budget(o) for o in elsewhere):
+            why = "the budget of migrations is spent; the hosts below refuse it for that alone"
+        if any(not o["refusals"] for o in elsewhere):
+            why = "no move is worth its price"
         lines.append(f"{name} stays on {label.get(told['home'], plain(told['home']))}: {why}.")
     refused = [o for o in told["options"] if o["refusals"] and not o["chosen"]]
     allowed = [o for o in told["options"] if not o["refusals"] and not o["chosen"] and not o["home"]]
@@ -102,8 +114,21 @@ def _lines(told: dict[str, Any], steps: list[Any], blocked: list[str], units: Ma
         lines += [f"  {plain(o['host_name'])}: {changed(o, units)}" for o in allowed]
     if refused:
         lines.append("Refused:")
-        lines += [f"  {plain(o['host_name'])}: {_refusals(o)}" for o in refused]
+        lines += [
+            f"  {plain(o['host_name'])}: {_refused(o, units)}" for o in sorted(refused, key=_only_budget, reverse=True)
+        ]
     return lines
+
+
+def _only_budget(option: Mapping[str, Any]) -> bool:
+    """Whether nothing but a spent budget of migrations refuses the VM there."""
+    rules = [r["rule"] for r in option["refusals"]]
+    return bool(rules) and all(rule == BUDGET or rule.startswith(f"{BUDGET} per ") for rule in rules)
+
+
+def _refused(option: Mapping[str, Any], units: Mapping[str, Any]) -> str:
+    more = f"; with a larger one: {changed(option, units)}" if _only_budget(option) else ""
+    return _refusals(option) + more
 
 
 def _why_not(told: dict[str, Any], option: dict[str, Any], units: Mapping[str, Any]) -> list[str]:
@@ -177,10 +202,15 @@ def changed(option: Mapping[str, Any], units: Mapping[str, Any]) -> str:
     return say_changes(changes, {goal: (u["per"], u["unit"]) for goal, u in units.items()}) or "as good"
 
 
-def _nearest(plan: Plan, name: str) -> str:
-    hosts = plan.answers.get("hosts", {})
+def _expected(plan: Plan, name: str) -> str:
+    """What could have been meant; a plan of a large fleet does not tell of every VM, so the name may well be right."""
+    hosts, told = plan.answers.get("hosts", {}), plan.answers.get("told", {})
     names = [e["vm_name"] for e in plan.explain.values()] + [h["host_name"] for h in hosts.values()]
-    return _near(name, [*names, *plan.explain, *hosts])
+    near = _near(name, [*names, *plan.explain, *hosts])
+    if told and told["vms"] < told["of"]:
+        some = f"one of the {told['vms']:,} of {told['of']:,} VMs that move or cause heat (of a fleet as large as this the plan says nothing about others), or a host"
+        return f"{some}; {near}" if near else some
+    return near or "a VM that moves or causes heat, or a host"
 
 
 def _near(name: str, names: Iterable[str]) -> str:

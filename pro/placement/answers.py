@@ -35,7 +35,7 @@ def answers(
     hot: Mapping[str, Sequence[Mapping[str, Any]]],
     least: float = 0.3,
 ) -> dict[str, Any]:
-    """{gains, fewer, hosts, remedies, units}. `hot`: "before" and "after", hotspots as JSON (host, resource, ...), worst first;
+    """{told, gains, fewer, hosts, remedies, units}. `hot`: "before" and "after", hotspots as JSON (host, resource, ...), worst first;
     `least`: share of scenarios from which a host counts as one."""
     fleet, host_of = question.fleet, placement.host_of
     found = gains(question, explained)
@@ -62,6 +62,7 @@ def answers(
     ]
     work = WORK / max(min(len(wanted), REMEDIES), 1)
     return {
+        "told": {"vms": len(explained), "of": fleet.n_vms},
         "gains": [asdict(gain) for gain in found],
         "fewer": asdict(fewer(placement, found, len(moved))),
         "hosts": told,

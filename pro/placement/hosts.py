@@ -81,6 +81,7 @@ def stories(
     """The stories of `hosts` (indices) under `host_of` (V,); `explained` are the VMs of which refusals are known."""
     fleet = question.fleet
     before, after = (_expected(question, placed) for placed in (fleet.host_of, host_of))
+    refused = _refused(explained)
     found = []
     for h in hosts:
         fills = tuple(_fill(question, h, r, before[h, r], after[h, r]) for r in range(len(fleet.resources)))
@@ -91,7 +92,7 @@ def stories(
                 fleet.hosts[h], fleet.host_names[h],
                 tuple(_passage(question, v, int(fleet.host_of[v])) for v in comes),
                 tuple(_passage(question, v, int(host_of[v])) for v in goes),
-                fills, max(fills, key=lambda f: f.fraction).resource, _refused(h, explained),
+                fills, max(fills, key=lambda f: f.fraction).resource, refused.get(fleet.hosts[h], ()),
             )
         )  # fmt: skip
     return tuple(found)
@@ -121,14 +122,21 @@ def _passage(question: Question, v: int, other: int) -> Passage:
     return Passage(fleet.vms[v], fleet.vm_names[v], fleet.hosts[other], fleet.host_names[other])
 
 
-def _refused(h: int, explained: Sequence[Explanation]) -> tuple[Refused, ...]:
-    by_rule: dict[str, list[str]] = {}
+def _refused(explained: Sequence[Explanation]) -> dict[str, tuple[Refused, ...]]:
+    """Host id -> the rules that refused it; of hosts that nobody was told about, nothing."""
+    found: dict[str, dict[str, list[str]]] = {}
     for told in explained:
-        refusals = told.options[h].refusals
-        others = [r for r in refusals if r.rule != MoveBudget.name]
-        for refusal in others or refusals:  # a budget that is spent refuses everybody: told where nothing else does
-            by_rule.setdefault(refusal.rule, []).append(f"{plain(told.vm_name)}: {refusal.text}")
-    return tuple(
-        Refused(rule, len(said), tuple(said[:EXAMPLES]))
-        for rule, said in sorted(by_rule.items(), key=lambda item: (-len(item[1]), item[0]))
-    )
+        for option in told.options:
+            by_rule = found.setdefault(option.host, {})
+            others = [r for r in option.refusals if r.rule != MoveBudget.name]
+            for refusal in (
+                others or option.refusals
+            ):  # a budget that is spent refuses everybody: told where nothing else does
+                by_rule.setdefault(refusal.rule, []).append(f"{plain(told.vm_name)}: {refusal.text}")
+    return {
+        host: tuple(
+            Refused(rule, len(said), tuple(said[:EXAMPLES]))
+            for rule, said in sorted(by_rule.items(), key=lambda item: (-len(item[1]), item[0]))
+        )
+        for host, by_rule in found.items()
+    }

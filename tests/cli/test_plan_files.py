@@ -42,6 +42,50 @@ def test_a_move_is_explained_by_id_and_by_name(pro: Pro, plan: Path) -> None:
     assert "Refused" in said.out or "Also allowed" in said.out
 
 
+def test_upper_and_lower_case_do_not_matter(pro: Pro, plan: Path) -> None:
+    move = migrations(plan)[0]
+    assert move["vm_name"].lower() != move["vm_name"]
+    assert pro("explain", plan, move["vm_name"].lower()).out == pro("explain", plan, move["vm"]).out
+
+
+def test_of_a_large_fleet_hosts_are_explained_and_vms_that_matter(
+    pro: Pro, store: Path, home: Path, monkeypatch: pytest.MonkeyPatch, small: Estate
+) -> None:
+    monkeypatch.setattr("pro.stages.EXPLAIN_AT_MOST", 1)
+    monkeypatch.setattr("pro.stages.EXPLAIN_LARGE", 100)
+    assert pro("plan", "--store", store, "--now", small.now.isoformat(), "-o", "large.json").code == 0
+    document = json.loads((home / "large.json").read_text("utf-8"))
+    told = document["answers"]["told"]
+    assert (told["vms"], told["of"]) == (len(document["explain"]), 30)
+    assert told["vms"] < 30
+    for host in document["answers"]["hosts"]:
+        assert pro("explain", "large.json", host).code == 0
+    clusters = {len(e["options"]) for e in document["explain"].values()}
+    assert max(clusters) < 6, "told about the hosts of its own cluster"
+    unknown = pro("explain", "large.json", "DB999")
+    assert unknown.code == 1
+    assert f"one of the {told['vms']} of 30 VMs that move or cause heat" in unknown.err
+
+
+def test_a_spent_budget_is_not_taken_for_a_host_that_cannot_be_used(
+    pro: Pro, store: Path, home: Path, small: Estate
+) -> None:
+    now = small.now.isoformat()
+    assert pro("plan", "--store", store, "--now", now, "--max-moves", "1", "-o", "one.json").code == 0
+    document = json.loads((home / "one.json").read_text("utf-8"))
+    only = {
+        vm: e for vm, e in document["explain"].items()
+        if any([r["rule"] for r in o["refusals"]] == ["move budget"] for o in e["options"])
+        and all(o["refusals"] or o["home"] for o in e["options"]) and e["home"] == e["chosen"]
+    }  # fmt: skip
+    assert only
+    for vm in only:
+        said = pro("explain", "one.json", vm).out
+        assert "the budget of migrations is spent" in said
+        assert "with a larger one: " in said
+        assert "no other host may take it" not in said
+
+
 def test_staying_is_explained_too(pro: Pro, plan: Path, small: Estate) -> None:
     moving = {m["vm"] for m in migrations(plan)}
     known = json.loads(plan.read_text("utf-8"))["explain"]

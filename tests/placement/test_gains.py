@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pro.core.text import plain
 from pro.fleet import RuleSpec
 from pro.placement.explain import explain
 from pro.placement.gains import fewer, gains
@@ -157,6 +158,28 @@ def test_the_story_of_a_host_is_plain_sums(case, data):
             assert fill.use_after == pytest.approx(best, abs=0.051)
         refused = {r.rule for t in told for r in t.options[h].refusals}
         assert {r.rule for r in story.refused} <= refused
+
+
+@given(cases(), st.data())
+@settings(deadline=None, max_examples=40)
+def test_a_host_tells_of_vms_that_were_told_of_it_alone(case, data):
+    """Of a large fleet a VM is told about the hosts of its cluster, so the tenth option need not be the tenth host."""
+    a_fleet, demand, _, _ = case
+    question = prepare(a_fleet, demand, Policy(memory_reserve_mib=3))
+    host_of = np.where(a_fleet.movable, data.draw(placements(a_fleet)), a_fleet.host_of)
+    near = np.array(data.draw(st.lists(st.integers(0, 1), min_size=a_fleet.n_hosts, max_size=a_fleet.n_hosts)))
+    told = explain(
+        a_fleet, question.constraints, question.problem.tiers, host_of, range(a_fleet.n_vms), near,
+    )  # fmt: skip
+    found = stories(question, host_of, range(a_fleet.n_hosts), told)
+    for h, story in enumerate(found):
+        here = [(t.vm_name, o.refusals) for t in told for o in t.options if o.host == a_fleet.hosts[h]]
+        for refused in story.refused:
+            names = [name for name, refusals in here if refused.rule in {r.rule for r in refusals}]
+            assert refused.vms <= len(names)
+            assert all(any(text.startswith(f"{plain(name)}: ") for name in names) for text in refused.examples)
+        rules = {r.rule for _, refusals in here for r in refusals if r.rule != "move budget"}
+        assert rules <= {r.rule for r in story.refused}
 
 
 def test_a_spent_budget_is_told_only_where_nothing_else_refuses():
