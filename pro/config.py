@@ -91,9 +91,20 @@ class ApplyConfig(_Section):
     concurrent: int = Field(4, ge=1, description="migrations at the same time, in all")
     per_host: int = Field(2, ge=1, description="migrations at the same time, on one host")
     expires_minutes: float = Field(60.0, gt=0, description="age at which `pro watch` will not apply a plan any more")
-    per_day: int = Field(60, ge=0, description="migrations in any 24 hours, for `pro watch`")
-    cooldown_minutes: float = Field(30.0, ge=0, description="rest of a VM after a migration, doubled each time")
-    most_hot: float = Field(0.4, gt=0, le=1, description="share of hosts that may look hot before the data is doubted")
+    counters_minutes: float = Field(
+        90.0, gt=0, description="age of the newest counters, by the clock, at which `pro watch` acts no more alone"
+    )
+    per_day: int | None = Field(
+        None,
+        ge=0,
+        description="migrations in any 24 hours, for `pro watch` alone; unset: as in backtests, one a day for every 30 VMs, at least 2, saved up for 2.5 days",
+    )
+    lead_hours: float = Field(
+        3.0, gt=0, description="heat that is expected later than this can wait: `pro watch` does not act on it alone"
+    )
+    cooldown_minutes: float = Field(240.0, ge=0, description="rest of a VM after a migration, doubled each time")
+    longest_minutes: float = Field(2880.0, ge=0, description="longest rest of a VM")
+    most_hot: float = Field(0.4, gt=0, le=1, description="share of hosts measured hot before the data is doubted")
     least_coverage: float = Field(
         0.9, ge=0, le=1, description="share of expected samples of the last day that must be known"
     )

@@ -7,7 +7,7 @@ idempotent, tips and journal are transactions, and the next cycle resumes an int
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pro.actions.applying import apply_plan, limits_of, note_placement
@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 
     from pro.config import Config
     from pro.planning.plan import Plan
+    from pro.remediation.antiflap import AntiFlap
     from pro.remediation.contract import Contract
     from pro.remediation.gates import Gate
     from pro.remediation.result import ApplyResult, RunStatus
     from pro.remediation.tip import Tip
     from pro.remediation.tips import TipBook
+    from pro.stages import Outlook
     from pro.workflow import Tell
 
 
@@ -123,6 +125,9 @@ def cycle(watch: Watch, cause: str = "schedule", tell: Tell = silent) -> Cycle:
     where = {v.vm: v.hosts[0] for v in world.vms.values() if len(v.hosts) == 1}
     _learn(watch, tell)
     outlook = look_ahead(watch.store, watch.config, None, tell, with_placement(inventory, where, clock.now()))
+    if watch.contract is not None:
+        # What is to be applied alone is planned around VMs that rest, not refused because of them.
+        outlook = _steady(watch, outlook, clock.now())
     found = decide(
         outlook, watch.config, policy_of(watch.config, goal=watch.goal), created_at=clock.now(), tell=tell
     )  # fmt: skip
@@ -231,16 +236,52 @@ def _apply_alone(watch: Watch, book: TipBook, found: tuple[Recommendation, list[
 def gates_of(watch: Watch, found: Recommendation) -> tuple[Gate, ...]:
     """Everything that must permit before PRO acts alone."""
     from pro.remediation.contract import ContractGate
-    from pro.remediation.gates import HoldWhenTooMuchIsHot
+    from pro.remediation.gates import FreshCounters, HoldWhenTooMuchIsHot, LaterHeat
 
     settings = watch.config.apply
     sure = min((h.probability for h in found.outlook.hotspots), default=1.0)
-    hot = len({h.host for h in found.outlook.hotspots})
+    hot, now = measured_hot(found.outlook, watch.config), found.outlook.now
+    starts = min((h.starts for h in found.outlook.hotspots), default=None)
+    mended = len(found.broken) - sum(not v.get("preference", False) for v in found.plan.violations)
     return (
         ContractGate(watch.contract, sure),
+        FreshCounters(now, settings.counters_minutes),
         HoldWhenTooMuchIsHot(hot, coverage_of(found), settings.most_hot, settings.least_coverage),
+        LaterHeat(starts, hot, mended, now, settings.lead_hours),
         *standing_gates(watch),
     )
+
+
+def measured_hot(outlook: Outlook, config: Config) -> int:
+    """Hosts whose VMs have asked for more processor than the threshold for the dwell time, without a break, up to now."""
+    from pro.core.units import CPU
+    from pro.heat.soon import loads_of
+    from pro.remediation.antiflap import lasting
+
+    loads = loads_of(outlook.fleet, outlook.demand, outlook.history, CPU, config.heat.threshold)
+    if loads is None:
+        return 0
+    need = max(round(config.heat.dwell_minutes / 5), 1)
+    return int((lasting(loads.use()[:, -need:] > 1) >= need).sum())
+
+
+def _steady(watch: Watch, outlook: Outlook, now: datetime) -> Outlook:
+    from pro.remediation.antiflap import steadied
+    from pro.remediation.gates import MEMORY, trips_since
+
+    trips = trips_since(watch.store / JOURNAL, now - MEMORY)
+    return replace(outlook, fleet=steadied(outlook.fleet, trips, now, rules_of(watch.config)))
+
+
+def rules_of(config: Config) -> AntiFlap:
+    """How steady it is, as the settings say."""
+    from pro.remediation.antiflap import AntiFlap
+
+    settings = config.apply
+    return AntiFlap(
+        dwell_minutes=config.heat.dwell_minutes, cooldown_minutes=settings.cooldown_minutes,
+        longest_minutes=settings.longest_minutes, most_hot=settings.most_hot,
+    )  # fmt: skip
 
 
 def standing_gates(watch: Watch) -> tuple[Gate, ...]:
@@ -250,7 +291,7 @@ def standing_gates(watch: Watch) -> tuple[Gate, ...]:
     settings, journal = watch.config.apply, watch.store / JOURNAL
     return (
         MoveBudget(journal, per_day=settings.per_day),
-        Cooldown(journal, first_min=settings.cooldown_minutes),
+        Cooldown(journal, rules_of(watch.config)),
         Freshness(settings.expires_minutes),
         OtherBalancer(),
         CircuitBreaker(journal),

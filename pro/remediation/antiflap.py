@@ -7,11 +7,14 @@ values that cannot be, point at bad data and not at bad hosts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from pro.fleet import RuleSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,8 +23,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pro.core.arrays import Bools
+    from pro.fleet import Fleet
 
     Floats = NDArray[np.floating[Any]]
+
+
+DAY = timedelta(days=1)
+LEAD_H = 3.0
+"""Heat that is expected later than this can wait for a later look."""
+SAVED_DAYS = 2.5
+"""So many days' migrations may be saved up while little moves; it begins with these."""
+BAN = "went back and forth"
 
 
 @dataclass(frozen=True)
@@ -92,6 +104,30 @@ def came_from(trips: Iterable[Trip], now: datetime, rules: AntiFlap) -> dict[str
         if trip.ended > now - timedelta(hours=rules.ledger_h):
             left.setdefault(trip.vm, set()).add(trip.source)
     return {vm: tuple(sorted(hosts)) for vm, hosts in left.items()}
+
+
+def steadied(fleet: Fleet, trips: Sequence[Trip], now: datetime, rules: AntiFlap) -> Fleet:
+    """The fleet in which VMs that rest stay where they are, and nobody goes back to a host it left within the ledger."""
+    rests = resting(trips, now, rules)
+    here = dict(zip(fleet.vms, (fleet.hosts[h] for h in fleet.host_of.tolist()), strict=True))
+    left = {vm: tuple(h for h in hosts if h != here.get(vm)) for vm, hosts in came_from(trips, now, rules).items()}
+    bans = [RuleSpec(f"{BAN}: {vm}", "ban", (vm,), hosts) for vm, hosts in sorted(left.items()) if hosts and vm in here]
+    stays = np.array([vm in rests for vm in fleet.vms], dtype=np.bool_)
+    return replace(fleet, movable=fleet.movable & ~stays, rules=(*fleet.rules, *bans))
+
+
+def daily(vms: int) -> int:
+    """Migrations a day, on the average, where nobody says: one for every 30 VMs, at least 2."""
+    return max(2, -(-vms // 30))
+
+
+def saved(trips: Sequence[Trip], now: datetime, daily: int, days: float) -> int:
+    """Migrations that are left of a bucket which `daily` fills in a day, holds those of `days` days, and was full before the first."""
+    most = left = days * daily
+    since = min((t.ended for t in trips), default=now)
+    for ended in sorted(t.ended for t in trips):
+        left, since = min(left + daily * ((ended - since) / DAY), most) - 1, ended
+    return math.floor(min(left + daily * ((now - since) / DAY), most) + 1e-9)
 
 
 def undone(trips: Sequence[Trip], hours: float = 24.0) -> int:

@@ -5,12 +5,12 @@ What was moved and when is read from the journal, migrations in flight included,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from pro.core.text import counted, plain
-from pro.remediation.antiflap import AntiFlap, doubt, rest
+from pro.remediation.antiflap import LEAD_H, SAVED_DAYS, AntiFlap, Trip, came_from, daily, doubt, resting, saved
 from pro.remediation.journal import Journal
 from pro.remediation.records import Step, StepState
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pro.planning.plan import Plan
 
 DAY = timedelta(days=1)
+MEMORY = timedelta(days=30)
+"""So far back migrations count for what may be moved now, and for how long VMs rest."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,27 @@ def moves_since(journal: Path, at: datetime) -> list[Step]:
         return [s for s in book.moves_since(stamp(at)) if s.state not in (StepState.PENDING, StepState.SKIPPED)]
 
 
+def trips_since(journal: Path, at: datetime) -> list[Trip]:
+    """The same as trips, in the order of their end; what is in flight ends when it was asked for, what failed was none.
+
+    All steps of one run make one trip of a VM, so a stop-over is none of its own.
+    """
+    runs: dict[tuple[int, str], list[Step]] = {}
+    for step in moves_since(journal, at):
+        if step.state != StepState.FAILED:
+            runs.setdefault((step.run, step.vm), []).append(step)
+    trips = [
+        Trip(
+            vm,
+            steps[0].source,
+            steps[-1].destination,
+            max(datetime.fromisoformat(s.ended_at or s.intent_at) for s in steps),
+        )
+        for (_, vm), steps in runs.items()
+    ]
+    return sorted(trips, key=lambda t: t.ended)
+
+
 def stamp(at: datetime) -> str:
     """`at` as the journal writes it."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds")
@@ -66,12 +89,15 @@ def stamp(at: datetime) -> str:
 
 @dataclass(frozen=True)
 class MoveBudget:
-    """At most so many migrations and GiB in one plan and in any 24 hours."""
+    """At most so many migrations and GiB in one plan and in any 24 hours.
+
+    `per_day` None: what a backtest's policy may, so many a day on the average (`antiflap.daily`), saved up for some days.
+    """
 
     name: ClassVar[str] = "move budget"
     journal: Path
     per_plan: int = 20
-    per_day: int = 60
+    per_day: int | None = None
     gib_per_plan: float | None = None
     gib_per_day: float | None = None
 
@@ -83,6 +109,7 @@ class MoveBudget:
         checks = [
             (moves, self.per_plan, "migrations in one plan"),
             (moves + len(lately), self.per_day, "migrations in 24 hours"),
+            (moves, self._saved(world, now), "migrations now"),
             (gib, self.gib_per_plan, "GiB in one plan"),
             (day_gib, self.gib_per_day, "GiB in 24 hours"),
         ]
@@ -93,53 +120,45 @@ class MoveBudget:
         ]
         return Permit(not over, "; ".join(over) or f"{counted(moves, 'migration')}, within the budget")
 
+    def _saved(self, world: World, now: datetime) -> int | None:
+        """What is left of the days' migrations; None where a number for 24 hours is given."""
+        if self.per_day is not None:
+            return None
+        trips = trips_since(self.journal, now - MEMORY)
+        return saved(trips, now, daily(len(world.vms)), SAVED_DAYS)
+
 
 @dataclass(frozen=True)
 class Cooldown:
-    """Let a VM rest after a migration, longer each time, and never send it back within `ledger_h` hours.
-
-    The first rest is `first_min` minutes; every further migration within the ledger doubles it, up to `longest_min`.
-    All steps of one run count as one migration, so a stop-over is none of its own.
-    """
+    """Let a VM rest after a migration, longer each time, and never send it back within the ledger. See `AntiFlap`."""
 
     name: ClassVar[str] = "cooldown"
     journal: Path
-    first_min: float = 30.0
-    longest_min: float = 240.0
-    ledger_h: float = 24.0
+    rules: AntiFlap = field(default_factory=AntiFlap)
 
     def permits(self, plan: Plan, world: World, now: datetime) -> Permit:
         """Refuses with every VM that rests or would go back."""
-        lately: dict[str, list[Step]] = {}
-        for step in moves_since(self.journal, now - timedelta(hours=self.ledger_h)):
-            if step.state != StepState.FAILED:
-                lately.setdefault(step.vm, []).append(step)
-        final = {m.vm: m for m in plan.migrations}
+        trips = trips_since(self.journal, now - MEMORY)
+        rests, left = resting(trips, now, self.rules), came_from(trips, now, self.rules)
         reasons = []
-        for vm, migration in final.items():
-            if vm in lately:
-                reasons += self._reasons(plain(migration.vm_name or vm), migration.destination, lately[vm], now)
+        for vm, migration in {m.vm: m for m in plan.migrations}.items():
+            name = plain(migration.vm_name or vm)
+            if vm in rests:
+                last = max(t.ended for t in trips if t.vm == vm)
+                reasons.append(f"{name} was moved at {last:%H:%M} UTC and rests until {rests[vm]:%Y-%m-%d %H:%M} UTC")
+            if migration.destination in left.get(vm, ()):
+                where = plain(migration.destination)
+                reasons.append(
+                    f"{name} would go back to {where}, which it left in the last {self.rules.ledger_h:g} hours"
+                )
         return Permit(not reasons, "; ".join(reasons) or "no VM rests")
-
-    def _reasons(self, name: str, destination: str, moves: list[Step], now: datetime) -> list[str]:
-        times = len({s.run for s in moves})
-        pause = rest(times, self.first_min, self.longest_min)
-        last = max(datetime.fromisoformat(s.ended_at or s.intent_at) for s in moves)
-        reasons = []
-        if now < last + pause:
-            reasons.append(f"{name} was moved at {last:%H:%M} UTC and rests until {last + pause:%H:%M} UTC")
-        if any(s.source == destination for s in moves):
-            reasons.append(
-                f"{name} would go back to {plain(destination)}, which it left in the last {self.ledger_h:g} hours"
-            )
-        return reasons
 
 
 @dataclass(frozen=True)
 class HoldWhenTooMuchIsHot:
     """Too many hot hosts, or too little data, point at bad data rather than bad hosts.
 
-    `hot_hosts`: how many are hot now. `coverage`: share 0..1 of the expected samples that are known. Fewer than `fewest` hot
+    `hot_hosts`: how many are measured hot now. `coverage`: share 0..1 of the expected samples that are known. Fewer than `fewest` hot
     hosts never hold a plan back: in a small estate two of four may well be hot.
     """
 
@@ -180,6 +199,60 @@ class Freshness:
         if age < -timedelta(minutes=5):
             return Permit(False, f"the plan was made at {plan.created_at}, which is yet to come: a clock is wrong")
         return Permit(True, f"the plan is {max(age.total_seconds(), 0.0) / 60:.0f} minutes old")
+
+
+@dataclass(frozen=True)
+class FreshCounters:
+    """A forecast made of old counters is old, however new the plan is: a collector may be dead. `newest`: the last sample."""
+
+    name: ClassVar[str] = "fresh counters"
+    newest: datetime
+    minutes: float = 90.0
+
+    def permits(self, plan: Plan, world: World, now: datetime) -> Permit:
+        """Counts by the clock. Counters from the future are refused too: some clock is wrong."""
+        age = now - self.newest
+        if age > timedelta(minutes=self.minutes):
+            return Permit(
+                False,
+                f"the newest counters are of {self.newest:%Y-%m-%d %H:%M} UTC, {_ago(age)} ago: is the collector dead?",
+            )
+        if age < -timedelta(minutes=5):
+            return Permit(
+                False, f"the newest counters are of {self.newest:%Y-%m-%d %H:%M} UTC, yet to come: a clock is wrong"
+            )
+        return Permit(True, f"the newest counters are {max(age.total_seconds(), 0.0) / 60:.0f} minutes old")
+
+
+def _ago(age: timedelta) -> str:
+    minutes = age.total_seconds() / 60
+    if minutes < 120:
+        return f"{minutes:.0f} minutes"
+    return f"{minutes / 60:.0f} hours" if minutes < 48 * 60 else f"{age.days} days"
+
+
+@dataclass(frozen=True)
+class LaterHeat:
+    """Heat that is far off can wait for a forecast that knows more. `starts`: when the first is expected; None: none is. `measured`: hosts hot
+    now; `broken`: rules that the plan repairs."""
+
+    name: ClassVar[str] = "later heat"
+    starts: datetime | None
+    measured: int
+    broken: int
+    now: datetime
+    hours: float = LEAD_H
+
+    def permits(self, plan: Plan, world: World, now: datetime) -> Permit:
+        """Permits what cannot wait, and all that is not about heat."""
+        if plan.goal != "balance" or self.measured or self.broken or self.starts is None:
+            return Permit(True, "not only about later heat")
+        if self.starts > self.now + timedelta(hours=self.hours):
+            return Permit(
+                False,
+                f"no host is hot, and none is expected to be before {self.starts:%Y-%m-%d %H:%M} UTC: that can wait for a later look",
+            )
+        return Permit(True, f"heat is expected within {self.hours:g} hours")
 
 
 @dataclass(frozen=True)

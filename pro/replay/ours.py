@@ -17,14 +17,12 @@ from pro.fleet.entities import entity_of, spokesmen
 from pro.fleet.fleet import RuleSpec
 from pro.placement.place import place
 from pro.placement.policy import WORTH, default_moves
-from pro.remediation.antiflap import came_from, doubt, incredible, lasting, resting, worth_returning
+from pro.remediation.antiflap import BAN, came_from, doubt, incredible, lasting, resting, saved, worth_returning
 from pro.replay.past import STEP_S
 from pro.replay.view import Decision
 from pro.stages import Outlook, expect, hold_back, order, policy_of, standing_by
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from pro.config import Config
@@ -32,14 +30,12 @@ if TYPE_CHECKING:
     from pro.placement.placement import Placement
     from pro.placement.policy import Policy
     from pro.planning.plan import Plan
-    from pro.remediation.antiflap import AntiFlap, Trip
+    from pro.remediation.antiflap import AntiFlap
     from pro.replay.policies import PolicySpec
     from pro.replay.view import View
 
-DAY = timedelta(days=1)
 SLACK = 0.03
 """Fraction of capacity by which the quick look is more careful than the full one."""
-BAN = "went back and forth"
 
 
 class Ours:
@@ -185,15 +181,6 @@ class Ours:
             ),
             steps=self.spec.rounds, seconds=3600.0,
         )  # fmt: skip
-
-
-def saved(trips: Sequence[Trip], now: datetime, daily: int, days: float) -> int:
-    """Migrations that are left of a bucket which `daily` fills in a day, holds those of `days` days, and was full before the first."""
-    most = left = days * daily
-    since = min((t.ended for t in trips), default=now)
-    for ended in sorted(t.ended for t in trips):
-        left, since = min(left + daily * ((ended - since) / DAY), most) - 1, ended
-    return math.floor(min(left + daily * ((now - since) / DAY), most) + 1e-9)
 
 
 def ways_back_of(view: View, rules: AntiFlap) -> dict[str, tuple[str, ...]]:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pro.config import faults_of
 from pro.core.errors import InputError
-from pro.remediation.antiflap import AntiFlap
+from pro.remediation.antiflap import LEAD_H, SAVED_DAYS, AntiFlap, daily
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,7 +41,7 @@ class PolicySpec(BaseModel):
     again_minutes: float = Field(
         60.0, gt=0, description="ours: after a look that found nothing better, a host that stays hot is looked at again"
     )
-    lead_h: float = Field(3.0, gt=0, description="ours: heat expected later than this can wait for a later look")
+    lead_h: float = Field(LEAD_H, gt=0, description="ours: heat expected later than this can wait for a later look")
     min_probability: float = Field(0.3, gt=0, le=1, description="ours: least share of scenarios in which a host is hot")
     horizon_h: float = Field(24.0, gt=0, description="ours: how far plans look ahead")
     slot_minutes: int = Field(60, ge=5, description="ours: length of a time slot of a moment")
@@ -53,7 +53,9 @@ class PolicySpec(BaseModel):
         None, ge=0, description="ours: migrations a day, on the average; unset: one for every 30 VMs, at least 2"
     )
     saved_days: float = Field(
-        2.5, ge=1, description="ours: so many days' migrations may be saved up while little moves; it begins with these"
+        SAVED_DAYS,
+        ge=1,
+        description="ours: so many days' migrations may be saved up while little moves; it begins with these",
     )
     reserve: float = Field(
         0.34,
@@ -82,7 +84,7 @@ class PolicySpec(BaseModel):
 
     def daily(self, vms: int) -> int:
         """Migrations a day, on the average."""
-        return max(2, -(-vms // 30)) if self.moves_per_day is None else self.moves_per_day
+        return daily(vms) if self.moves_per_day is None else self.moves_per_day
 
 
 def side_by_side() -> tuple[PolicySpec, ...]:

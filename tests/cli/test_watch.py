@@ -10,12 +10,14 @@ import sqlite3
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pro.actions.watchers import alone, woken
 from pro.remediation import status
+from pro.remediation.gates import moves_since
 from tests.small import split
 
 if TYPE_CHECKING:
@@ -46,8 +48,10 @@ def inbox(home: Path) -> Path:
 
 @pytest.fixture
 def contract(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A contract that allows what the small estate needs, of which a large part is hot."""
+    """A contract that allows what the small estate needs, of which a large part is hot, and whose counters are years old."""
     monkeypatch.setenv("PRO__APPLY__MOST_HOT", "1")
+    monkeypatch.setenv("PRO__APPLY__PER_DAY", "60")
+    monkeypatch.setenv("PRO__APPLY__COUNTERS_MINUTES", "1e9")
     path = home / "contract.toml"
     path.write_text(CONTRACT.format(moves=20), encoding="utf-8")
     return path
@@ -125,6 +129,34 @@ def test_beyond_the_contract_it_asks(pro: Pro, past: Path, refusing: Path) -> No
     assert done["applied"] == []
     assert any("the contract allows 1" in why for why in done["asked"])
     assert {t["state"] for t in done["tips"]} == {"new"}
+
+
+def test_counters_of_a_dead_collector_are_not_acted_on_alone(
+    pro: Pro, past: Path, contract: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PRO__APPLY__COUNTERS_MINUTES")
+    done = look(pro, past, "--contract", contract)
+    assert done["applied"] == []
+    assert any("is the collector dead?" in why for why in done["asked"])
+
+
+def test_what_moved_lately_rests_and_is_planned_around(
+    pro: Pro, past: Path, contract: Path, small: Estate, inbox: Path
+) -> None:
+    """The next day's counters ask for other migrations; nobody moves twice, and no plan is refused because somebody would."""
+    _, late = split(small, inbox.parent / "parts")
+    first = look(pro, past, "--contract", contract)
+    assert [a["state"] for a in first["applied"]] == ["done"], first["asked"]
+    shutil.copy(late, inbox / "day.csv")
+    second = look(pro, past, "--contract", contract, "--inbox", inbox)
+    moved: dict[int, set[str]] = {}
+    for step in moves_since(past / "journal.sqlite", datetime(2000, 1, 1, tzinfo=UTC)):
+        moved.setdefault(step.run, set()).add(step.vm)
+    assert second["now"] > first["now"]
+    assert second["migrations"] > 0
+    assert [a["state"] for a in second["applied"]] == ["done"], second["asked"]
+    assert len(moved) == 2
+    assert not set.intersection(*moved.values())
 
 
 def test_when_the_budget_of_the_day_is_spent_it_asks(

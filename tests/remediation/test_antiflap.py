@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pro.placement.constraints import build
 from pro.remediation.antiflap import (
     AntiFlap,
     Trip,
@@ -17,9 +18,11 @@ from pro.remediation.antiflap import (
     lasting,
     rest,
     resting,
+    steadied,
     undone,
     worth_returning,
 )
+from tests.builders import fleet, stand
 
 NOW = datetime(2024, 3, 4, 12, tzinfo=UTC)
 RULES = AntiFlap()
@@ -48,6 +51,28 @@ def test_a_vm_rests_for_the_cooldown_and_twice_as_long_after_a_second_migration(
 def test_the_ledger_forgets_after_its_hours() -> None:
     trips = [ago(25, source="old"), ago(23, source="young"), ago(1, source="new")]
     assert came_from(trips, NOW, RULES) == {"a": ("new", "young")}
+
+
+@given(st.lists(st.tuples(st.sampled_from("abz"), st.sampled_from(["h1", "h2", "h3"]), st.floats(0, 100)), max_size=6))
+def test_who_rests_stays_and_nobody_goes_back(moves: list[tuple[str, str, float]]) -> None:
+    """Also of VMs (z) that are gone meanwhile; where a VM stands it may stay, even if it left that host once."""
+    a_fleet = fleet("h1: a | h2: b | h3: c")
+    trips = [Trip(vm, source, "h9", NOW - timedelta(hours=hours)) for vm, source, hours in moves]
+    steady = steadied(a_fleet, trips, NOW, RULES)
+    assert a_fleet.movable.all()
+    rests = resting(trips, NOW, RULES)
+    assert {vm for vm, free in zip(a_fleet.vms, steady.movable, strict=True) if not free} == set(rests) & {
+        "a",
+        "b",
+        "c",
+    }
+    here = dict(zip(a_fleet.vms, (a_fleet.hosts[h] for h in a_fleet.host_of), strict=True))
+    for rule in build(steady):
+        assert not rule.violations(steady, steady.host_of), "staying breaks nothing"
+    for vm, hosts in came_from(trips, NOW, RULES).items():
+        for host in set(hosts) - {here.get(vm)} if vm in here else ():
+            there = stand(a_fleet, f"{host}: {vm}")
+            assert any(rule.violations(steady, there) for rule in build(steady))
 
 
 def test_a_way_back_needs_many_times_the_usual_gain() -> None:

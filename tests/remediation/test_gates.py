@@ -13,17 +13,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pro.core.errors import InputError
+from pro.remediation.antiflap import SAVED_DAYS, AntiFlap, daily, saved
 from pro.remediation.contract import ContractGate, load_contract, parse_contract
 from pro.remediation.gates import (
+    MEMORY,
     CircuitBreaker,
     Cooldown,
+    FreshCounters,
     Freshness,
     HoldWhenTooMuchIsHot,
     KillSwitch,
+    LaterHeat,
     MoveBudget,
     OtherBalancer,
     refusals,
     stamp,
+    trips_since,
 )
 from pro.remediation.journal import Journal
 from pro.remediation.records import Run, RunState, Step, StepState
@@ -79,6 +84,46 @@ def test_a_budget_counts_the_plan_and_the_day_with_what_is_in_flight(tmp_path: P
     assert not MoveBudget(path, gib_per_day=5.9).permits(PLAN, SEEN, START).allowed
 
 
+def test_where_nobody_says_how_many_a_day_it_is_as_many_as_in_a_backtest(tmp_path: Path) -> None:
+    """Two a day are filled into a bucket of five, which was full before the first."""
+    assert daily(len(SEEN.vms)) == 2
+    done = [("c", "h0", "h1", START - timedelta(hours=k), StepState.DONE) for k in (1, 2, 3)]
+    two_left = journal_of(tmp_path / "a.sqlite", *done)
+    assert saved(trips_since(two_left, START - MEMORY), START, 2, SAVED_DAYS) == 2
+    assert MoveBudget(two_left).permits(PLAN, SEEN, START).allowed
+    one_left = journal_of(tmp_path / "b.sqlite", *done, ("c", "h1", "h0", START - timedelta(hours=4), StepState.DONE))
+    refused = MoveBudget(one_left).permits(PLAN, SEEN, START)
+    assert refused.reason == "2 migrations now, the budget is 1"
+    assert MoveBudget(one_left, per_day=60).permits(PLAN, SEEN, START).allowed
+    failed = journal_of(tmp_path / "c.sqlite", *((*m[:4], StepState.FAILED) for m in done), *done)
+    assert MoveBudget(failed).permits(PLAN, SEEN, START).allowed, "what failed was no migration"
+
+
+@pytest.mark.parametrize(("minutes", "allowed"), [(-6, False), (-4, True), (89, True), (91, False), (7 * 1440, False)])
+def test_counters_of_a_dead_collector_are_not_acted_on(minutes: int, allowed: bool) -> None:
+    permit = FreshCounters(START - timedelta(minutes=minutes)).permits(PLAN, SEEN, START)
+    assert permit.allowed == allowed, permit.reason
+    if minutes == 7 * 1440:
+        assert "7 days ago: is the collector dead?" in permit.reason
+
+
+@pytest.mark.parametrize(
+    ("hours", "measured", "broken", "goal", "allowed"),
+    [
+        (4, 0, 0, "balance", False),
+        (2, 0, 0, "balance", True),
+        (4, 1, 0, "balance", True),
+        (4, 0, 1, "balance", True),
+        (4, 0, 0, "repair", True),
+        (None, 0, 0, "balance", True),
+    ],
+)
+def test_heat_that_is_far_off_can_wait(hours: int | None, measured: int, broken: int, goal: str, allowed: bool) -> None:
+    starts = None if hours is None else START + timedelta(hours=hours)
+    permit = LaterHeat(starts, measured, broken, START).permits(replace(PLAN, goal=goal), SEEN, START)
+    assert permit.allowed == allowed, permit.reason
+
+
 def test_without_a_journal_nothing_was_moved(tmp_path: Path) -> None:
     gates = [MoveBudget(tmp_path / "none"), Cooldown(tmp_path / "none"), CircuitBreaker(tmp_path / "none")]
     assert refusals(gates, PLAN, SEEN, START) == []
@@ -91,7 +136,8 @@ def test_without_a_journal_nothing_was_moved(tmp_path: Path) -> None:
 def test_a_vm_rests_longer_after_each_migration(tmp_path: Path, times: int, minutes: int, allowed: bool) -> None:
     last = START - timedelta(minutes=minutes)
     moves = [("a", "h3", "h0", last - timedelta(hours=k), StepState.DONE) for k in range(times)]
-    permit = Cooldown(journal_of(tmp_path / "j.sqlite", *moves)).permits(PLAN, SEEN, START)
+    rules = AntiFlap(cooldown_minutes=30, longest_minutes=240)
+    permit = Cooldown(journal_of(tmp_path / "j.sqlite", *moves), rules).permits(PLAN, SEEN, START)
     assert permit.allowed == allowed, permit.reason
 
 
