@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from pro.core.errors import InputError, RefereeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
     from pro.config import Config
     from pro.fleet import Demand, Fleet
     from pro.fleet.readiness import Readiness
+    from pro.fleet.tables import Inventory
     from pro.forecast import Scenarios
     from pro.forecast.joint import Reach
     from pro.forecast.taught import Taught
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from pro.placement.question import Question
     from pro.planning.plan import Plan
     from pro.telemetry import Grid
+
+    Sizes = Mapping[str, Sequence[tuple[datetime, float]]]
 
 EXPLAIN_AT_MOST = 5_000
 """VM x host pairs that a plan explains; above it only moved VMs and those that cause heat."""
@@ -54,15 +58,50 @@ class Outlook:
     """Probabilities within hours, by the classifier of `pro train`; empty where there is none that wins."""
 
 
-def read_history(store: Any, fleet: Fleet, now: datetime, config: Config) -> dict[str, Grid]:
-    """Grids of the counters this fleet is judged by; nothing after `now`."""
+def sized(root: Path, inventory: Inventory, fleet: Fleet, now: datetime, config: Config) -> tuple[Fleet, Sizes]:
+    """The fleet, with a warning for each VM that was resized within the days that forecasts look back on, and how; see `archive.resized`."""
+    from pro.core.text import minute, plain
+    from pro.fleet.archive import resized
+
+    sizes = resized(root, inventory, now - timedelta(days=config.forecast.history_days))
+    names = dict(zip(fleet.vms, fleet.vm_names, strict=True))
+    said = [
+        f"{plain(names[vm])} had {pieces[-1][1]:.3g} times the processor it has now until {minute(pieces[-1][0].isoformat())}: "
+        "what it used then is read as a share of what it has now"
+        for vm, pieces in sorted(sizes.items()) if vm in names
+    ]  # fmt: skip
+    return replace(fleet, warnings=(*fleet.warnings, *said)), sizes
+
+
+def read_history(store: Any, fleet: Fleet, now: datetime, config: Config, resized: Sizes) -> dict[str, Grid]:
+    """Grids of the counters this fleet is judged by; nothing after `now`. `resized`: see `archive.resized`."""
     from pro.core.units import CPU, DISK, NET
     from pro.fleet.entities import unite
 
     of = {CPU: ("cpu_pct", "host_cpu_pct"), DISK: ("disk_bps",), NET: ("net_bps",)}
     wanted = [name for resource in fleet.resources for name in of.get(resource, ())]
     grids = {name: believed(unite(fleet, store.grid(name, now, config.forecast.history_days))) for name in wanted}
+    grids["cpu_pct"] = of_today(fleet, grids["cpu_pct"], resized)
     return {name: grid for name, grid in grids.items() if grid.entities or name == "cpu_pct"}
+
+
+def of_today(fleet: Fleet, grid: Grid, resized: Sizes) -> Grid:
+    """`grid` of per cent of what each VM has now, where it had another size before; no more than all of it."""
+    import numpy as np
+
+    from pro.fleet.entities import entity_of
+
+    if not resized or not grid.entities:
+        return grid
+    values = grid.values.copy()
+    for e, v in enumerate(entity_of(fleet, grid.entities).vm.tolist()):
+        begin = 0
+        for until, ratio in resized.get(fleet.vms[v], ()) if v >= 0 else ():
+            # Column k is of the instant `start + k * step_s`.
+            end = max(int((until - grid.start).total_seconds() // grid.step_s) + 1, begin)
+            values[e, begin:end] = np.minimum(values[e, begin:end] * ratio, 100.0)
+            begin = end
+    return replace(grid, values=values)
 
 
 def believed(grid: Grid) -> Grid:

@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING
 
 from pro.stages import Outlook as Outlook
 from pro.stages import baselines as baselines
-from pro.stages import draw_scenarios, expect, failover_seen, hold_back, order, read_history, standing_by, within_hours
+from pro.stages import (
+    draw_scenarios,
+    expect,
+    failover_seen,
+    hold_back,
+    order,
+    read_history,
+    sized,
+    standing_by,
+    within_hours,
+)
 from pro.stages import policy_of as policy_of
 from pro.stages import trained as learnt
 
@@ -80,7 +90,8 @@ def look_ahead(
         expected = flat_demand(fleet, instant)
         return Outlook(instant, fleet, expected, {}, {}, (), None)
     tell("reading counters")
-    history = read_history(store, fleet, instant, config)
+    fleet, sizes = sized(root, inventory, fleet, instant, config)
+    history = read_history(store, fleet, instant, config, sizes)
     tell("forecasting")
     known = learnt(root, instant) if trained else None
     scenarios = draw_scenarios(history, config, taught_from(*known) if known is not None else None)

@@ -13,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pro.core.errors import FleetError, InputError
 from pro.core.text import minute
 from pro.fleet.columns import HOST_COLUMNS, VM_COLUMNS, schema
@@ -21,10 +23,13 @@ from pro.fleet.readers.rules import SCHEMA, RulesReader, rule_json
 from pro.fleet.tables import Inventory, conform, to_pandas
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from pro.fleet.fleet import RuleSpec
 
 _STAMP = re.compile(r"(\d{8}T\d{6}\.\d{6})Z(?:-(\d+))?")
 _FORMAT = "%Y%m%dT%H%M%S.%f"
+SIZES = ("id", "cpu_cap_mhz", "vcpus")
 
 
 def save_inventory(root: Path, inventory: Inventory) -> bool:
@@ -99,6 +104,44 @@ def settled(root: Path, inventory: Inventory, hours: float = 48.0) -> dict[str, 
                 unchanged.discard(host)
         later = at
     return since
+
+
+def resized(root: Path, inventory: Inventory, since: datetime) -> dict[str, tuple[tuple[datetime, float], ...]]:
+    """VM id -> ((until, ratio), ...), oldest first, of VMs that had another size after `since`: before the first instant they had `ratio` times
+    the processor they have now, and so on. Per cent of a VM's processor mean something else then. When between two
+    inventories it was resized nobody knows: the later one counts.
+    """
+    now, later = _sizes(inventory.vms), inventory.at
+    found: dict[str, list[tuple[datetime, float]]] = {}
+    for (at, _), folder in sorted(_folders(root), reverse=True):
+        if at > inventory.at:
+            continue
+        if later <= since:
+            break
+        for vm, then in _sizes(_vm_sizes(folder)).items():
+            pieces, ratio = found.get(vm, []), _ratio(then, now.get(vm, (0, 0)))
+            if ratio != (pieces[-1][1] if pieces else 1.0):
+                found[vm] = [*pieces, (later, ratio)]
+        later = at
+    return {vm: tuple(reversed(pieces)) for vm, pieces in found.items()}
+
+
+def _sizes(vms: pd.DataFrame) -> dict[str, tuple[int, int]]:
+    """VM id -> (MHz it may use, 0 where nobody says, processors)."""
+    cap, vcpus = (vms[name].fillna(0).to_numpy(np.int64).tolist() for name in SIZES[1:])
+    return dict(zip(vms["id"].tolist(), zip(cap, vcpus, strict=True), strict=True))
+
+
+def _ratio(then: tuple[int, int], now: tuple[int, int]) -> float:
+    """How many times what it has now a VM had then. Where one does not state the MHz, the number of processors has to do; 1 where nobody knows."""
+    k = 0 if then[0] > 0 and now[0] > 0 else 1
+    return then[k] / now[k] if then[k] > 0 and now[k] > 0 else 1.0
+
+
+def _vm_sizes(folder: Path) -> pd.DataFrame:
+    import pyarrow.parquet as pq
+
+    return to_pandas(pq.ParquetFile(folder / "vms.parquet").read(columns=list(SIZES)))
 
 
 def _standing_sets(inventory: Inventory) -> dict[str, frozenset[str]]:

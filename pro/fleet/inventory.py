@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pro.core.clock import SystemClock
 from pro.core.errors import FleetError
 from pro.fleet.archive import load_inventory as load_inventory
+from pro.fleet.archive import resized as resized
 from pro.fleet.archive import save_inventory as save_inventory
 from pro.fleet.archive import settled as settled
 from pro.fleet.names import quoted

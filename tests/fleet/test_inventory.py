@@ -18,6 +18,7 @@ from pro.fleet.inventory import (
     import_inventory,
     load_inventory,
     read_inventory,
+    resized,
     save_inventory,
     settled,
     with_placement,
@@ -211,6 +212,23 @@ def test_since_when_a_host_has_the_vms_of_now(tmp_path: Path) -> None:
     since = settled(tmp_path, now)
     assert since["h1"] == since["h2"] == AT + DAY / 2
     assert since["h3"] == datetime.min.replace(tzinfo=UTC)
+
+
+def test_what_a_vm_had_before_it_was_resized(tmp_path: Path) -> None:
+    """APP had 2 GHz, then 4 for two days, and has 1 now; of B only the number of processors is known, and only once."""
+    sizes = [(2000, 2), (4000, None), (4000, None), (1000, 4)]
+    for day, (cap, vcpus) in enumerate(sizes):
+        more = {} if day == 0 else {"new": vm("new", "h1")}
+        vms = [vm("app", "h1", cpu_cap_mhz=cap), vm("b", "h1", cpu_cap_mhz=None, vcpus=vcpus), *more.values()]
+        save_inventory(tmp_path, build_inventory([host("h1")], vms, [], AT + day * DAY))
+    now = load_inventory(tmp_path)
+    found = resized(tmp_path, now, AT - DAY)
+    assert found["app"] == ((AT + DAY, 2.0), (AT + 3 * DAY, 4.0))
+    assert found["b"] == ((AT + DAY, 0.5),)
+    assert "new" not in found
+    assert resized(tmp_path, now, AT + 2 * DAY)["app"] == ((AT + 3 * DAY, 4.0),)
+    assert resized(tmp_path, load_inventory(tmp_path, AT + 2 * DAY), AT - DAY)["app"] == ((AT + DAY, 0.5),)
+    assert resized(tmp_path, load_inventory(tmp_path, AT), AT - DAY) == {}
 
 
 @given(estate=estates(), seed=st.integers(0, 2**32))
