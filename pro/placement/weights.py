@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from math import isfinite
 from typing import TYPE_CHECKING
 
 from pro.core.units import CPU, MEMORY
@@ -14,6 +13,10 @@ from pro.placement.objectives.ratio import SCALE
 if TYPE_CHECKING:
     from pro.fleet import Demand, Fleet
     from pro.placement.problem import Objective
+
+
+MOST_WEIGHT = 1_000
+"""More than this would only drown the other goals, and much more would pass what costs can be counted in."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,9 @@ class Weights:
 
     def __post_init__(self) -> None:
         for name in (f.name for f in fields(self)):
-            if not isfinite(getattr(self, name)) or getattr(self, name) < 0:
+            if not 0 <= getattr(self, name) <= MOST_WEIGHT:
                 raise ValueError(
-                    f"the weight of {name} must be a number of migrations from 0 on, got {getattr(self, name)}"
+                    f"the weight of {name} must be a number of migrations from 0 to {MOST_WEIGHT:,}, got {getattr(self, name)}"
                 )
 
 

@@ -35,7 +35,7 @@ def test_hosts_are_emptied_for_what_they_draw_where_power_counts():
     assert [objective.name for objective in first[1]] == ["heat", "moves", "power"]
 
 
-@pytest.mark.parametrize("wrong", [-1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("wrong", [-1.0, 1001.0, 1e300, float("nan"), float("inf")])
 def test_a_weight_is_a_number_of_migrations(wrong: float):
     with pytest.raises(ValueError, match="weight of power"):
         Weights(power=wrong)
