@@ -1,6 +1,6 @@
-"""Which hosts run hot within the hour? Our classifier, a plain one and every rule in use, on VMs thrown onto hosts at random.
+"""Which hosts run hot within the hour, or within so many? Our classifier, a plain one and every rule in use, on VMs thrown onto hosts at random.
 
-    python -m benchmarks.heat DATASET... [--groupings 5] [--first 0] [--json]
+    python -m benchmarks.heat DATASET... [--hours 1] [--groupings 5] [--first 0] [--json]
 
 DATASET: a folder of PlanetLab days (the last to test, the last but one to choose by, the others to train on), a trace as OpenDC writes it
 (Bitbrains; of 30 days the last ten to test, four to choose by, days 3 to 16 to train on), or an estate folder (the last day, the one before it,
@@ -34,7 +34,7 @@ from pro.heat.direct import (
 )
 from pro.heat.features import HOUR, Loads, heat_ahead
 
-LEVEL, STEPS = 0.85, 12
+LEVEL = 0.85
 LEAST_DAYS = 3
 HEAD = ("AUC-PR", "fresh", "Brier", "caught", "FA/host-day", "lead min")
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -57,6 +57,7 @@ class Split:
     choose: list[Part]
     test: list[Part]
     daily: bool
+    steps: int
 
 
 def loads_of(trace: Trace, host_of: np.ndarray[Any, Any], capacity: Array) -> Loads:
@@ -81,14 +82,14 @@ def throw(count: int, rng: np.random.Generator, low: int, high: int) -> np.ndarr
     return np.asarray(rng.permutation(hosts))
 
 
-def planetlab_split(days: list[Trace], seed: int) -> Split:
-    """Capacity: mean of the first six hours / 0.60; the instants after them, each with a whole hour ahead."""
+def planetlab_split(days: list[Trace], seed: int, steps: int) -> Split:
+    """Capacity: mean of the first six hours / 0.60; the instants after them, each with all `steps` ahead."""
     rng = np.random.default_rng(seed)
 
     def part(day: Trace, every: int) -> Part:
         hosts = throw(len(day.pct), rng, 15, 25)
         capacity = np.maximum(totals(day, hosts)[:, :72].mean(axis=1) / 0.60, 1.0)
-        return Part(loads_of(day, hosts, capacity), Window(72, PER_DAY - STEPS, every))
+        return Part(loads_of(day, hosts, capacity), Window(72, PER_DAY - steps, every))
 
     *first, fourth, last = days
 
@@ -98,11 +99,11 @@ def planetlab_split(days: list[Trace], seed: int) -> Split:
     learn, choose, test = early(3), [part(fourth, 1)], [part(last, 1)]
     learn += early(shuffles(sum(p.loads.hosts * p.window.instants.size for p in learn[: len(first)])) - 2)
     choose += [part(fourth, 1) for _ in range(JUDGED_ON - 1)]
-    return Split(len(first), learn, choose, test, daily=False)
+    return Split(len(first), learn, choose, test, daily=False, steps=steps)
 
 
 def long_split(
-    trace: Trace, seed: int, days: tuple[int, int, int, int], sizes: tuple[int, int], fixed: float | None
+    trace: Trace, seed: int, days: tuple[int, int, int, int], sizes: tuple[int, int], fixed: float | None, steps: int
 ) -> Split:
     """One trace of many days: learn from days[0] to days[1], choose to days[2], test to days[3].
 
@@ -117,11 +118,11 @@ def long_split(
             return loads_of(trace, hosts, np.full(int(hosts.max()) + 1, fixed))
         return loads_of(trace, hosts, np.quantile(totals(trace, hosts)[:, : edges[2]], 0.97, axis=1) / LEVEL)
 
-    judged, window = thrown(), Window(edges[0], edges[1] - STEPS, 3)
+    judged, window = thrown(), Window(edges[0], edges[1] - steps, 3)
     early = [judged, *(thrown() for _ in range(shuffles(judged.hosts * window.instants.size)))]
     learn = [Part(loads, window) for loads in early]
-    choose = [Part(loads, Window(edges[1], edges[2] - STEPS)) for loads in early[:JUDGED_ON]]
-    return Split(1, learn, choose, [Part(judged, Window(edges[2], edges[3] - STEPS))], daily=True)
+    choose = [Part(loads, Window(edges[1], edges[2] - steps)) for loads in early[:JUDGED_ON]]
+    return Split(1, learn, choose, [Part(judged, Window(edges[2], edges[3] - steps))], daily=True, steps=steps)
 
 
 def rules(part: Part) -> dict[str, Array]:
@@ -162,8 +163,8 @@ def plain_classifier(learn: Examples) -> Any:
 def run(split: Split) -> tuple[dict[str, dict[str, float]], HeatModel, Array]:
     """Figures of every method on one grouping, our model, and its reliability."""
 
-    own = split.learn[: split.own]
-    ahead = learn_ahead([(p.loads, replace(p.window, every=1).instants) for p in own], STEPS, daily=split.daily)
+    own, steps = split.learn[: split.own], split.steps
+    ahead = learn_ahead([(p.loads, replace(p.window, every=1).instants) for p in own], steps, daily=split.daily)
     known: dict[tuple[int, Window], Foreseen] = {}
 
     def gathered(parts: list[Part]) -> Examples:
@@ -171,11 +172,11 @@ def run(split: Split) -> tuple[dict[str, dict[str, float]], HeatModel, Array]:
         for p in parts:
             same = (id(p.loads.load), p.window)
             known[same] = known.get(same) or ahead.foresee(p.loads, p.window.instants)
-            found.append(examples(p.loads, p.window, STEPS, known[same], daily=split.daily))
+            found.append(examples(p.loads, p.window, steps, known[same], daily=split.daily))
         return together(found)
 
     learn, choose, test = gathered(split.learn), gathered(split.choose), gathered(split.test)
-    ours = train(learn, choose, STEPS, ahead)
+    ours = train(learn, choose, steps, ahead)
     if ours is None:
         raise SystemExit("hardly anything runs hot in this data set")
     plain = plain_classifier(gathered([replace(p, window=replace(p.window, every=1)) for p in own]))
@@ -188,20 +189,20 @@ def run(split: Split) -> tuple[dict[str, dict[str, float]], HeatModel, Array]:
     scores |= {name: (before[name].ravel(), after[name].ravel()) for name in before}
     found = {}
     for name, (chosen, judged) in scores.items():
-        alarm = level_for(split.choose[0], chosen)
+        alarm = level_for(split.choose[0], chosen, steps)
         fresh = ~test.before
         found[name] = dict(zip(HEAD, (
             average_precision(test.hot, judged), average_precision(test.hot[fresh], judged[fresh]),
             float(np.mean((judged - test.hot) ** 2)) if name in ("pro", "plain classifier") else float("nan"),
-            *events(split.test[0], judged, alarm),
+            *events(split.test[0], judged, alarm, steps),
         ), strict=True))  # fmt: skip
     return found, ours, reliability(scores["pro"][1], test.hot)
 
 
-def events(part: Part, score: Array, level: float) -> tuple[float, float, float]:
-    """Share of onsets with an alarm in the hour before, false alarms per host and day, minutes between first alarm and onset."""
+def events(part: Part, score: Array, level: float, steps: int) -> tuple[float, float, float]:
+    """Share of onsets with an alarm in the `steps` before, false alarms per host and day, minutes between first alarm and onset."""
     use, t = part.loads.use(), part.window.instants
-    ahead, before = heat_ahead(use, STEPS)
+    ahead, before = heat_ahead(use, steps)
     alarm = np.zeros(use.shape, dtype=bool)
     alarm[:, t] = score.reshape(len(use), -1) >= level
     run = np.zeros(use.shape, dtype=bool)
@@ -210,11 +211,11 @@ def events(part: Part, score: Array, level: float) -> tuple[float, float, float]
     for h in range(len(use)):
         for end in np.flatnonzero(run[h]):
             onset = end - 2
-            if onset - HOUR >= t[0] and onset <= t[-1] and not run[h, max(end - HOUR, 0) : end].any():
+            if onset - steps >= t[0] and onset <= t[-1] and not run[h, max(end - HOUR, 0) : end].any():
                 onsets += 1
-                raised = np.flatnonzero(alarm[h, onset - HOUR : onset])
+                raised = np.flatnonzero(alarm[h, onset - steps : onset])
                 if raised.size:
-                    leads.append((HOUR - int(raised[0])) * 5)
+                    leads.append((steps - int(raised[0])) * 5)
         quiet = -HOUR
         for k in t:
             if alarm[h, k] and not ahead[h, k] and not before[h, k] and k - quiet >= HOUR:
@@ -224,13 +225,13 @@ def events(part: Part, score: Array, level: float) -> tuple[float, float, float]
     return len(leads) / max(onsets, 1), false / days, float(np.median(leads)) if leads else float("nan")
 
 
-def level_for(part: Part, score: Array) -> float:
+def level_for(part: Part, score: Array, steps: int) -> float:
     """The lowest alarm level with at most one false alarm per host and day."""
     levels = np.unique(np.quantile(score, np.linspace(0.5, 0.9995, 60)))
     low, high = 0, len(levels) - 1
     while low < high:
         middle = (low + high) // 2
-        if events(part, score, levels[middle])[1] <= 1:
+        if events(part, score, levels[middle], steps)[1] <= 1:
             high = middle
         else:
             low = middle + 1
@@ -246,40 +247,41 @@ def reliability(probability: Array, hot: np.ndarray[Any, Any]) -> Array:
     return np.array(rows)
 
 
-def splits(path: Path, seeds: range) -> Any:
-    """A data set's splits, one per grouping."""
+def splits(path: Path, seeds: range, steps: int) -> Any:
+    """A data set's splits, one per grouping, to look `steps` ahead."""
     if path.is_dir() and any(path.glob("20*.parquet")):
         days = [planetlab(p) for p in sorted(path.glob("20*.parquet"))]
         if len(days) < LEAST_DAYS:
             raise SystemExit(
                 f"{path}: {len(days)} days; one to train on, one to choose by and one to test are the least"
             )
-        return (planetlab_split(days, seed) for seed in seeds)
+        return (planetlab_split(days, seed, steps) for seed in seeds)
     if path.is_dir():
         trace, mhz = estate(path)
         whole = trace.pct.shape[1] // PER_DAY
         if whole < 2 * LEAST_DAYS:
             raise SystemExit(f"{path}: {whole} days are too few to train, choose and test on")
-        return (long_split(trace, seed, (1, whole - 2, whole - 1, whole), (8, 12), mhz) for seed in seeds)
+        return (long_split(trace, seed, (1, whole - 2, whole - 1, whole), (8, 12), mhz, steps) for seed in seeds)
     trace = opendc(path)
     whole = trace.pct.shape[1] // PER_DAY
     train, choose, test = whole // 10, whole * 16 // 30, whole * 20 // 30
     if not train < choose < test < whole:
         raise SystemExit(f"{path}: {whole} days are too few to train, choose and test on")
-    return (long_split(trace, seed, (train, choose, test, whole), (6, 10), None) for seed in seeds)
+    return (long_split(trace, seed, (train, choose, test, whole), (6, 10), None, steps) for seed in seeds)
 
 
 def main() -> None:
     """Command line."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("dataset", type=Path, nargs="+")
+    options.add_argument("--hours", type=int, default=1, choices=(1, 4, 24), help="hot within so many hours")
     options.add_argument("--groupings", type=int, default=5)
     options.add_argument("--first", type=int, default=0, help="seed of the first grouping")
     options.add_argument("--json", action="store_true")
     given = options.parse_args()
     for path in given.dataset:
         each = []
-        for split in splits(path, range(given.first, given.first + given.groupings)):
+        for split in splits(path, range(given.first, given.first + given.groupings), given.hours * HOUR):
             each.append(run(split))
             print(f"{path.name}: grouping {len(each)} of {given.groupings}", file=sys.stderr)
         if given.json:
