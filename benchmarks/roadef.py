@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks.tables import tell
 from pro.fleet import frozen
 from pro.placement.engines.portfolio import best_of
 from pro.placement.language import AtLeast, Limit, Linear, MostMoved, Near, Row, Steps
@@ -257,6 +258,7 @@ def main() -> None:
     options.add_argument("--only", help="with --all: instances, separated by commas")
     options.add_argument("--out", type=Path, help="with --all: folder for the answers")
     options.add_argument("--no-record", action="store_true", help="with --all: leave RESULTS.md alone")
+    options.add_argument("--record", action="store_true", help="of one instance: a table, appended to RESULTS.md")
     options.add_argument("--seconds", type=float, default=60.0)
     options.add_argument("--steps", type=int, default=Stop().steps)
     options.add_argument("--workers", type=int, default=1)
@@ -271,10 +273,19 @@ def main() -> None:
     if len(given.files) != 2:
         options.error("MODEL and ASSIGNMENT, or --all FOLDER")
     model, assignment = given.files
-    initial, final, found, seconds = solve(model, assignment, given)
+    try:
+        initial, final, found, seconds = solve(model, assignment, given)
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"error: {error}") from error
     if given.output:
         write_assignment(given.output, found)
     print(f"initial {initial} final {final} seconds {seconds:.2f}")
+    if given.record:
+        name = model.name.partition(".")[0].removeprefix("model_")
+        row: dict[str, Any] = {"instance": name, "initial": initial, "final": final, "CPU s": round(seconds, 2)}
+        if name in KNOWN:
+            row |= {"best known": KNOWN[name], "gap %": round(100 * (final - KNOWN[name]) / initial, 3)}
+        tell("ROADEF", f"{given.seconds:g} CPU-s, {given.workers} worker, seed {given.seed}", [row], record=True)
 
 
 if __name__ == "__main__":
