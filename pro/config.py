@@ -24,7 +24,9 @@ class _Section(BaseModel):
 
 def _weight(what: str) -> Any:
     """A weight of a goal: how many migrations a unit of it is worth."""
-    return Field(0.0, ge=0, le=1_000, allow_inf_nan=False, description=f"migrations it is worth: {what}; 0: does not count")
+    return Field(
+        0.0, ge=0, le=1_000, allow_inf_nan=False, description=f"migrations it is worth: {what}; 0: does not count"
+    )
 
 
 class ForecastConfig(_Section):

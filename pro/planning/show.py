@@ -35,6 +35,7 @@ def show(plan: Plan) -> list[str]:
     if plan.blocked:
         lines += ["", "Blocked:", *(f"  {plain(b.vm, _NAME)}: {plain(b.reason, 400)}" for b in plan.blocked)]
     lines += _tiers(plan.tiers)
+    lines += _bound(plan)
     lines += _before_after(plan.before, plan.after)
     for title, soft in (("Still broken:", False), ("Preferences not kept:", True)):
         told = [f"  {_violation(v)}" for v in plan.violations if bool(v.get("preference")) == soft]
@@ -57,6 +58,22 @@ def _answers(plan: Plan) -> list[str]:
         lines += ["", "What the plan leaves, and what stands in the way:"]
         lines += [f"  {plain(str(r['text']), 2_000)}" for r in said["remedies"]]
     return lines
+
+
+def _bound(plan: Plan) -> list[str]:
+    """How far from the best it is at most, by the lower bound; nothing of a plan for which nobody asked."""
+    gap = plan.proof.get("gap", "")
+    if gap is None:
+        return ["", "How much better another plan could be is not known: there is no bound."]
+    if not isinstance(gap, float | int):
+        return []
+    within = "within the rules and the budget of migrations"
+    if gap <= 0:
+        return ["", f"Proven: by all that is weighed after repairs nothing {within} is better."]
+    return [
+        "",
+        f"Bound: all that is weighed after repairs could be at most {gap:.1%} lower, whatever else was moved {within}.",
+    ]
 
 
 def duration(seconds: float) -> str:

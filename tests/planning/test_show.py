@@ -41,6 +41,23 @@ def test_what_is_blocked_costs_and_stays_broken_is_told() -> None:
         assert said in text
 
 
+@pytest.mark.parametrize(
+    ("proof", "said"),
+    [
+        ({"gap": 0.2053}, "could be at most 20.5% lower"),
+        ({"gap": 0.0}, "Proven: by all that is weighed after repairs nothing within the rules"),
+        ({"gap": None}, "is not known: there is no bound"),
+        ({}, ""),
+        ({"gap": "much"}, ""),
+    ],
+)
+def test_how_far_from_the_best_it_may_be_is_said(proof: dict[str, object], said: str) -> None:
+    lines = show(replace(full_plan(), proof=proof))
+    assert [said in line for line in lines if "Bound:" in line or "Proven:" in line or "no bound" in line] == [
+        True
+    ] * bool(said)
+
+
 def test_nothing_to_move_is_said() -> None:
     f = fleet("h1: a")
     assert "Nothing to move." in show(make_plan(f, None, f.host_of, CONTEXT))
