@@ -72,7 +72,7 @@ def backtest(
             found = run_backtest(
                 store, conf, span, policy or (), output, lambda done: progress.share("replaying", done)
             )
-        for warning in found.past.warnings:
+        for warning in found.warnings:
             remark(f"warning: {warning}")
         document = found.to_json()
         if json:

@@ -13,11 +13,10 @@ import numpy as np
 from pro import __version__
 from pro.core.errors import InputError
 from pro.core.files import write_atomically
-from pro.core.text import counted
 from pro.placement.policy import WORTH
 from pro.replay.loop import HOUR_S, Runner, Shared, columns, look, runners
 from pro.replay.measure import BUSY_W, IDLE_W, Account, account
-from pro.replay.past import STEP_S
+from pro.replay.verdict import STEADY, remarks, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 STATE = "backtest-state.json"
 LOOKS_KEPT = 96
 """Looks between two writes of the state."""
-STEADY = 0.01
-"""A policy that undoes more than this share of its migrations is not recommended."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +42,16 @@ class Row:
     def name(self) -> str:
         """Of the policy."""
         return self.runner.spec.name
+
+    @property
+    def cost(self) -> float:
+        """Per cent x hours over the threshold, and for every migration what it must be worth at aggressiveness 3."""
+        return self.account.area + WORTH[3] * self.account.migrations
+
+    @property
+    def steady(self) -> bool:
+        """Whether it undoes so little that it can be recommended."""
+        return self.account.undone <= STEADY * self.account.migrations
 
 
 @dataclass(frozen=True)
@@ -64,9 +71,13 @@ class Backtest:
 
     @property
     def best(self) -> Row:
-        """The cheapest: per cent x hours over the threshold, and for every migration what it must be worth at aggressiveness 3."""
-        steady = [r for r in self.rows if r.account.undone <= STEADY * r.account.migrations]
-        return min(steady, key=lambda r: (r.account.area + WORTH[3] * r.account.migrations, r.account.migrations))
+        """The cheapest of the steady ones."""
+        return min((r for r in self.rows if r.steady), key=lambda r: (r.cost, r.account.migrations))
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the past does not tell, and what to know about policies beside the verdict."""
+        return (*self.past.warnings, *remarks(self))
 
     def to_json(self) -> dict[str, Any]:
         """Schema "backtest/1"."""
@@ -77,7 +88,7 @@ class Backtest:
             "hosts": past.fleet.n_hosts, "vms": past.fleet.n_vms,
             "power_model": {"idle_w": IDLE_W, "busy_w": BUSY_W, "empty_w": 0.0},
             "policies": [self._row(r) for r in self.rows], "best": self.best.name, "verdict": verdict(self),
-            "warnings": list(past.warnings),
+            "warnings": list(self.warnings),
         }  # fmt: skip
 
     def _row(self, row: Row) -> dict[str, Any]:
@@ -157,40 +168,6 @@ def _go(
                 runner.note_chances(shared)
             look(runner, shared, until)
         tell((step + 1) / len(looks))
-
-
-def verdict(found: Backtest) -> str:
-    """One sentence: what to do, and what it would have been good for."""
-    nothing, best, span = found.nothing.account, found.best, _span((found.past.last - found.past.first) * STEP_S)
-    over = f"over {found.threshold:.0%}"
-    if nothing.hot_minutes == 0:
-        return f"{span} no host was {over}: there was nothing to gain."
-    if best.runner.spec.kind == "nothing":
-        return f"{span} hosts were {over} for {nothing.hot_minutes:,} minutes, and no policy would have been worth its migrations."
-    a = best.account
-    classic = [r for r in found.rows if r.runner.spec.kind not in ("nothing", best.runner.spec.kind)]
-    said = (
-        f"{span} {best.name} would have cut {nothing.hot_minutes:,} host-minutes {over} to {a.hot_minutes:,} "
-        f"({a.hot_minutes / nothing.hot_minutes:.0%}) with {counted(a.migrations, 'migration')}, {_undone(a)}"
-    )
-    if classic:
-        other = min(classic, key=lambda r: (r.account.area + WORTH[3] * r.account.migrations, r.name))
-        o = other.account
-        said += (
-            f"; the best rule of another kind, {other.name}, to {o.hot_minutes:,} with {o.migrations:,}, {_undone(o)}"
-        )
-    return said + "."
-
-
-def _span(seconds: float) -> str:
-    """When, of the time that was replayed: "In these 6 hours", "On this day", "In these 3.5 days"."""
-    if seconds < 86_400:
-        return "In this hour" if seconds == 3600 else f"In these {seconds / 3600:.3g} hours"
-    return "On this day" if seconds == 86_400 else f"In these {seconds / 86_400:.3g} days"
-
-
-def _undone(a: Account) -> str:
-    return "none of them undone within a day" if a.undone == 0 else f"{a.undone:,} of them undone within a day"
 
 
 def _share(value: float, whole: float) -> float | None:

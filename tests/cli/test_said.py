@@ -10,7 +10,7 @@ import pytest
 
 from pro.cli import common
 from pro.core.text import counted, minute
-from pro.replay import backtest
+from pro.replay import verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,7 +100,7 @@ def test_what_to_do_after_ctrl_c_is_said(capsys: pytest.CaptureFixture[str]) -> 
     [(3600, "In this hour"), (21_600, "In these 6 hours"), (86_400, "On this day"), (302_400, "In these 3.5 days")],
 )
 def test_the_time_that_was_replayed_in_words(seconds: int, said: str) -> None:
-    assert backtest._span(seconds) == said
+    assert verdict._span(seconds) == said
 
 
 def test_counts_and_minutes() -> None:
