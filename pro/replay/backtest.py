@@ -14,6 +14,7 @@ from pro import __version__
 from pro.core.errors import InputError
 from pro.core.files import write_atomically
 from pro.placement.policy import WORTH
+from pro.replay.known import Known
 from pro.replay.loop import HOUR_S, Runner, Shared, columns, look, runners
 from pro.replay.measure import BUSY_W, IDLE_W, Account, account
 from pro.replay.verdict import STEADY, remarks, verdict
@@ -77,7 +78,7 @@ class Backtest:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the past does not tell, and what to know about policies beside the verdict."""
-        return (*self.past.warnings, *remarks(self))
+        return (*self.past.warnings, *Known.of(self.past).warnings, *remarks(self))
 
     def to_json(self) -> dict[str, Any]:
         """Schema "backtest/1"."""

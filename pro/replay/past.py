@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 STEP_S = 300
 FULL = 0.995
 """A host that is measured at this share of its capacity or more may have been asked for more than was measured."""
+LONGEST_DAYS = 400.0
+"""So far back from its newest sample a store is searched for its first."""
 COUNTERS_OF = {CPU: ("cpu_pct", "host_cpu_pct"), DISK: ("disk_bps",), NET: ("net_bps",)}
 
 
@@ -136,7 +138,7 @@ class Past:
 def read_past(root: Path, begins: datetime, ends: datetime, days: float, inventory: Inventory | None = None) -> Past:
     """What the store knows from `days` before `begins` up to `ends`. `inventory`: where VMs stand at first, instead of the store.
 
-    Raises InputError when the store has no counters of this stretch, or it is empty.
+    Raises InputError when the store has no counters of this stretch, or it is empty, or no VM's processors are known in it.
     """
     from pro.fleet.archive import load_inventory
     from pro.fleet.snapshot import snapshot
@@ -170,7 +172,23 @@ def read_past(root: Path, begins: datetime, ends: datetime, days: float, invento
         )
     first = int((begins - start).total_seconds() // STEP_S)
     use, own, counted = measured(fleet, grids, stood, first)
+    if not np.isfinite(use[:, first + 1 :]).any():
+        raise InputError(
+            f"no VM's processors are known from {begins:%Y-%m-%d %H:%M} to {ends:%Y-%m-%d %H:%M} UTC, so there is nothing to replay; "
+            f"the store holds {held(store, 'cpu_pct')}",
+            where=root,
+        )
     return Past(fleet, first, points - 1, grids, use, own, counted, lookup, known_at, (*fleet.warnings, *warnings))
+
+
+def held(store: Store, counter: str | None = None) -> str:
+    """From when to when a store holds samples (of one counter), in words."""
+    rows = [r for r in store.coverage(days=LONGEST_DAYS) if counter in (None, r.counter)]
+    what = "samples" if counter is None else f"samples of {counter}"
+    if not rows:
+        return f"no {what}"
+    first, newest = min(r.first for r in rows), max(r.newest for r in rows)
+    return f"{what} from {first:%Y-%m-%d %H:%M} to {newest:%Y-%m-%d %H:%M} UTC"
 
 
 def measured(fleet: Fleet, grids: Mapping[str, Grid], stood: Ints, first: int) -> tuple[Floats, Floats, Bools]:

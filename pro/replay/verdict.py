@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pro.core.text import counted
+from pro.replay.known import Known
 from pro.replay.past import STEP_S
 
 if TYPE_CHECKING:
@@ -17,12 +18,15 @@ STEADY = 0.01
 
 def verdict(found: Backtest) -> str:
     """One sentence: what to do, and what it would have been good for."""
-    span = _span((found.past.last - found.past.first) * STEP_S)
+    doubt = Known.of(found.past).clause()
     if found.nothing.account.hot_minutes == 0:
-        return f"{span} no host was over {found.threshold:.0%}: there was nothing to gain."
-    if found.best.runner.spec.kind == "nothing":
-        return f"{span} {_stay(found)}."
-    return f"{span} {_move(found)}."
+        over = f"over {found.threshold:.0%}"
+        said = f"no host was seen {over}" if doubt else f"no host was {over}: there was nothing to gain"
+    elif found.best.runner.spec.kind == "nothing":
+        said = _stay(found)
+    else:
+        said = _move(found)
+    return f"{_span((found.past.last - found.past.first) * STEP_S)} {said}{f'; but {doubt}' if doubt else ''}."
 
 
 def remarks(found: Backtest) -> tuple[str, ...]:
