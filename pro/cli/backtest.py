@@ -64,14 +64,14 @@ def backtest(
 ) -> None:
     """Had these policies run over the past: how hot would hosts have been, with how many migrations?"""
     with errors("interrupted" + ("; run again with the same -o, it goes on where it was last kept" if output else "")):
-        from pro.actions.backtesting import Span, run_backtest
+        from pro.actions.backtesting import Listener, Span, run_backtest
 
         conf = settings(config, threshold=threshold)
         span = Span(instant(begins, "--from"), instant(ends, "--to"), seconds(every, "--every"))
         with Progress() as progress:
-            found = run_backtest(
-                store, conf, span, policy or (), output, lambda done: progress.share("replaying", done)
-            )
+            replaced: list[str] = []
+            listener = Listener(share=lambda done: progress.share("replaying", done), remark=replaced.append)
+            found = run_backtest(store, conf, span, policy or (), output, listener)
         for warning in found.warnings:
             remark(f"warning: {warning}")
         document = found.to_json()
@@ -81,6 +81,8 @@ def backtest(
             say(table([_row(p) for p in document["policies"]], HEAD))
             say()
             say(document["verdict"])
+        for line in replaced:
+            remark(line)
         if output:
             remark(f"written: {output / 'backtest.html'}, and tables beside it")
 

@@ -17,6 +17,7 @@ from pro.placement.policy import WORTH
 from pro.replay.known import Known
 from pro.replay.loop import HOUR_S, Runner, Shared, columns, look, runners
 from pro.replay.measure import BUSY_W, IDLE_W, Account, account
+from pro.replay.policies import distinct
 from pro.replay.verdict import STEADY, remarks, verdict
 
 if TYPE_CHECKING:
@@ -118,11 +119,7 @@ def backtest(
     `folder`: where the state is kept; a backtest of exactly the same that was interrupted goes on where it was last kept. `tell` hears
     the share that is done, 0..1; the state is kept every `keep_every` looks.
     """
-    from pro.replay.policies import PolicySpec
-
-    if not any(s.kind == "nothing" for s in specs):
-        specs = (PolicySpec(name="nothing", kind="nothing"), *specs)
-    specs = sorted(specs, key=lambda s: s.kind != "nothing")
+    specs = distinct(specs)
     looks, shared = columns(past, every_s), Shared(past)
     mark = fingerprint(past, specs, config, every_s)
     begin, crew = _restored(folder, mark, past, runners(past, specs, config))

@@ -77,6 +77,8 @@ def test_errors_say_what_got_expected_and_where(pro: Pro, home: Path, store: Pat
     assert (
         "two policies of one name" in pro("backtest", "--store", store, "--policy", "a.toml", "--policy", "b.toml").err
     )
+    (home / "n.toml").write_text("name = 'Nothing'\nkind = 'mmt'", encoding="utf-8")
+    assert "two policies of one name" in pro("backtest", "--store", store, "--policy", "n.toml").err
     for words, said in (
         (("--from", "soon"), "--from"),
         (("--to", "later"), "--to"),
@@ -95,3 +97,28 @@ def test_without_a_span_it_begins_after_three_days(pro: Pro, home: Path, store: 
     document = pro("backtest", "--store", store, "--policy", "old.toml", "--every", "2h", "--json").json("backtest/1")
     span = datetime.fromisoformat(document["to"]) - datetime.fromisoformat(document["from"])
     assert timedelta(hours=23) < span < timedelta(hours=25)
+
+
+def test_another_result_replaces_the_earlier_one_with_its_tables_and_says_so(
+    pro: Pro, home: Path, store: Path, small: Estate
+) -> None:
+    (home / "one.toml").write_text("name = 'a b'\nkind = 'pro2008'\n", encoding="utf-8")
+    (home / "two.toml").write_text("name = 'a-b'\nkind = 'mmt'\n", encoding="utf-8")
+    words = ("backtest", "--store", store, "--from", small.now.isoformat(), "--to",
+             (small.now + timedelta(hours=2)).isoformat(), "-o", "again")  # fmt: skip
+    out = home / "again"
+    both = pro(*words, "--policy", "one.toml", "--policy", "two.toml")
+    assert both.code == 0, both.err
+    assert "replaced" not in both.err
+    kinds = ("trajectory", "probabilities", "use")
+    named = {f"{kind}-{name}.parquet" for kind in kinds for name in ("nothing", "a%20b", "a-b")}
+    assert {p.name for p in out.glob("*.parquet")} == named
+    (out / "use-mine.parquet").write_bytes(b"not of a backtest")
+    same = pro(*words, "--policy", "one.toml", "--policy", "two.toml")
+    assert "replaced" not in same.err
+    other = pro(*words, "--policy", "two.toml")
+    assert "the earlier result in again is replaced" in other.err
+    assert "under nothing, a b, a-b" in other.err
+    left = {p.name for p in out.glob("*.parquet")}
+    assert left == {n for n in named if "%" not in n} | {"use-mine.parquet"}
+    assert (out / "use-mine.parquet").read_bytes() == b"not of a backtest"
