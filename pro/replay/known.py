@@ -1,4 +1,4 @@
-"""How much of the replayed time is known at all. What is missing counts as no load, and that must be said."""
+"""How much of the replayed time is known, and what of it cannot be. What is missing counts as no load, and that must be said."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pro.fleet.readiness import BLIND
 from pro.replay.past import STEP_S
 
 if TYPE_CHECKING:
-    from pro.core.arrays import Bools, Ints
+    from pro.core.arrays import Bools, Floats, Ints
     from pro.replay.past import Past
 
 ENOUGH = 0.95
@@ -21,6 +21,8 @@ MOSTLY = 0.5
 DARK_S = 3600
 """So long may no VM at all be seen before it is said: collectors restart."""
 NAMED = 3
+IMPOSSIBLE = 1.05
+"""A VM that is measured at more than so many times its size is worth a warning; counters round."""
 
 
 @dataclass(frozen=True)
@@ -35,27 +37,32 @@ class Known:
         (T,) instants at which no VM was seen.
     unseen
         VMs that were not seen for most of the other instants, the largest first.
+    above
+        (V,) share of the samples in which a VM was measured above its size.
     """
 
     past: Past
     share: float
     dark: Bools
     unseen: Ints
+    above: Floats
 
     @staticmethod
     def of(past: Past) -> Known:
         """Look at what is replayed of `past`."""
-        seen = np.isfinite(past.use[:, past.first + 1 : past.last + 1])
+        use = past.use[:, past.first + 1 : past.last + 1]
+        seen = np.isfinite(use)
         size = np.maximum(past.fleet.cpu_cap_mhz.astype(np.float64), 1.0)
         dark = np.asarray(~seen.any(axis=0))
         share = float((size @ seen).sum() / max(size.sum() * seen.shape[1], 1.0))
         unseen = np.flatnonzero((seen & ~dark).sum(axis=1) < MOSTLY * max((~dark).sum(), 1))
-        return Known(past, share, dark, unseen[np.argsort(-size[unseen], kind="stable")])
+        above = (use > IMPOSSIBLE * size[:, None]).sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
+        return Known(past, share, dark, unseen[np.argsort(-size[unseen], kind="stable")], above)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """All that is missing and matters."""
-        return tuple(w for w in (self._dark(), self._share(), self._unseen()) if w)
+        return tuple(w for w in (self._dark(), self._share(), self._unseen(), self._above()) if w)
 
     def clause(self) -> str:
         """The same for the verdict, as a clause; "" where enough is known."""
@@ -90,6 +97,17 @@ class Known:
             return ""
         verb = "was" if self.unseen.size == 1 else "were"
         return f"{self._names(self.unseen.tolist())} {verb} not seen for most of the time, which counts as no load"
+
+    def _above(self) -> str:
+        vms = np.flatnonzero(self.above)
+        if not vms.size:
+            return ""
+        worst = vms[np.argsort(-self.above[vms], kind="stable")].tolist()
+        one, often = len(worst) == 1, _percent(float(self.above[worst[0]]))
+        return (
+            f"{self._names(worst)} {'was' if one else 'were'} measured above what such a VM can use, in {often if one else 'up to ' + often} "
+            f"of the samples, a wrong unit or a wrong size: {'it counts' if one else 'they count'} as full then"
+        )
 
     def _names(self, vms: list[int]) -> str:
         fleet = self.past.fleet

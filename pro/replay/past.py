@@ -47,7 +47,7 @@ class Past:
     grids
         Counters over all columns.
     use
-        (V, T) MHz that every VM asked for; NaN where nobody knows.
+        (V, T) MHz of every VM as its counter has it; NaN where nobody knows. More than the VM's size is a unit error, and counts as its size.
     own
         (H, T) MHz that every host spent on itself: measured use of the host minus that of the VMs that really stood there.
         Where the host was not measured, or was full, the newest value before.
@@ -97,7 +97,8 @@ class Past:
         order = np.argsort(host_of, kind="stable")
         if order.size:
             there, first = np.unique(host_of[order], return_index=True)
-            total[there] += np.add.reduceat(np.nan_to_num(self.use[order, begin:end]), first, axis=0)
+            size = self.fleet.cpu_cap_mhz[order, None]
+            total[there] += np.add.reduceat(np.minimum(np.nan_to_num(self.use[order, begin:end]), size), first, axis=0)
         return np.maximum(total, 0.0)
 
     def until(self, column: int, days: float, load: Floats | None = None) -> dict[str, Grid]:
@@ -192,7 +193,7 @@ def held(store: Store, counter: str | None = None) -> str:
 
 
 def measured(fleet: Fleet, grids: Mapping[str, Grid], stood: Ints, first: int) -> tuple[Floats, Floats, Bools]:
-    """(V, T) MHz that VMs asked for, (H, T) MHz hosts spent on themselves, (H, T) whether hosts were counted.
+    """(V, T) MHz of VMs by their counters, (H, T) MHz hosts spent on themselves, (H, T) whether hosts were counted.
 
     `stood` (V, T): where the VMs really were. Who speaks for a VM is decided by what is known up to `first`.
     """
@@ -213,7 +214,7 @@ def measured(fleet: Fleet, grids: Mapping[str, Grid], stood: Ints, first: int) -
             whole[hosts] = np.where(np.isfinite(grid.values[rows]), grid.values[rows] / 100.0, whole[hosts])
     spent, seen = np.zeros(whole.shape), np.zeros(whole.shape)
     columns = np.broadcast_to(np.arange(use.shape[1]), use.shape)
-    np.add.at(spent, (stood, columns), np.nan_to_num(use))
+    np.add.at(spent, (stood, columns), np.minimum(np.nan_to_num(use), fleet.cpu_cap_mhz[:, None]))
     np.add.at(seen, (stood, columns), np.isfinite(use) * fleet.cpu_cap_mhz[:, None].astype(np.float64))
     caps = np.zeros(whole.shape)
     np.add.at(caps, (stood, columns), np.broadcast_to(fleet.cpu_cap_mhz[:, None].astype(np.float64), use.shape))

@@ -20,7 +20,7 @@ from pro.replay.known import Known
 from pro.replay.past import read_past
 from pro.replay.policies import PolicySpec
 from pro.telemetry.store import Store
-from tests.replay.pasts import DAY, past_of, steady
+from tests.replay.pasts import CAP, DAY, past_of, steady
 from tests.small import fill
 
 if TYPE_CHECKING:
@@ -98,6 +98,43 @@ def test_the_share_that_is_known_is_what_is_there_by_size(missing: int, vms: int
     known = Known.of(past_of(share, [v // 2 for v in range(8)]))
     assert known.share == pytest.approx(1 - missing * vms / (8 * (DAY - 1)))
     assert known.dark.sum() == (missing if vms == 8 else 0)
+
+
+@given(st.lists(st.integers(0, 7), max_size=4), st.floats(1.0, 1000.0))
+def test_no_vm_ever_asks_for_more_than_its_size(wrong: list[int], factor: float) -> None:
+    """Whatever the counters say, hosts are loaded with what their VMs have, and spend on themselves what they did."""
+    share = loads()
+    plain = past_of(share.copy(), [v // 2 for v in range(8)])
+    share[wrong] *= factor
+    past = past_of(share, [v // 2 for v in range(8)])
+    load = past.load(past.fleet.host_of, 0, past.last + 1)
+    full = np.array([2.0 * CAP] * 4)[:, None]
+    assert (load <= full + past.own + 1e-6).all()
+    right = [h for h in range(4) if not {2 * h, 2 * h + 1} & set(wrong)]
+    np.testing.assert_array_equal(load[right], plain.load(plain.fleet.host_of, 0, plain.last + 1)[right])
+
+
+def test_a_unit_error_that_lasts_counts_as_a_full_vm_and_is_named() -> None:
+    share = loads()
+    share[3] *= 100
+    found = told(share)
+    assert found.nothing.account.peak < 0.85
+    assert found.warnings == (
+        "V03 (10.0 GHz) was measured above what such a VM can use, in 100% of the samples, a wrong unit or a wrong size: it counts as full then",
+    )
+    share[0, BEGIN:] *= 100
+    share[5, BEGIN : BEGIN + 2] = 1.04
+    assert told(share).warnings[0].startswith("V00 (10.0 GHz) and V03 (10.0 GHz) were measured above")
+
+
+def test_rules_people_use_find_a_place_for_a_vm_whose_unit_is_wrong() -> None:
+    """What they see of a VM is at most its size, so that one that is measured at a hundred times as much still fits somewhere."""
+    share = steady([0.9, 0.9, 0.1, 0.1])
+    share[:2] *= 100
+    past = past_of(share, [0, 0, 1, 1])
+    found = backtest(past, [PolicySpec(name="rule", kind="mmt", samples=1)], Config(), every_s=3600.0)
+    assert found.rows[1].account.migrations >= 1
+    assert found.rows[1].account.hot_minutes < found.nothing.account.hot_minutes
 
 
 def test_where_no_vm_is_known_nothing_is_replayed(small: Estate, tmp_path: Path) -> None:
