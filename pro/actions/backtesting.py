@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     from pro.replay.backtest import Backtest
 
 
+HISTORY_DAYS = 3
+
+
 @dataclass(frozen=True)
 class Span:
-    """What to replay. `begins` None: three days after the first sample; `ends` None: the newest."""
+    """What to replay. `begins` None: `HISTORY_DAYS` after the first sample; `ends` None: the newest."""
 
     begins: datetime | None
     ends: datetime | None
@@ -30,9 +33,11 @@ class Span:
 
 @dataclass(frozen=True)
 class Listener:
-    """Who hears how it goes. `share`: how much is done, 0..1; `remark`: what people should know of the files, in a sentence."""
+    """Who hears how it goes. `share`: how much is done, 0..1; `kept`: from which share it could go on if it were interrupted now;
+    `remark`: what people should know of the files, in a sentence."""
 
     share: Callable[[float], None] = lambda _: None
+    kept: Callable[[float], None] = lambda _: None
     remark: Callable[[str], None] = lambda _: None
 
 
@@ -50,7 +55,7 @@ def run_backtest(
     `backtest.json`, `backtest.html` and, for every policy, `trajectory-NAME.parquet`, `probabilities-NAME.parquet` and `use-NAME.parquet`.
     An earlier result of something else is replaced, with its tables.
     """
-    from pro.replay.backtest import backtest
+    from pro.replay.backtest import Keep, backtest
     from pro.replay.past import STEP_S, read_past
     from pro.replay.policies import distinct, load_policies, side_by_side
 
@@ -70,7 +75,7 @@ def run_backtest(
     if not lock.try_acquire():
         raise RefusedError(f"another backtest is at work in {folder}")
     with lock:
-        found = backtest(past, specs, config, every_s=span.every_s, folder=folder, tell=hears.share)
+        found = backtest(past, specs, config, every_s=span.every_s, keep=Keep(folder, hears.kept), tell=hears.share)
         if replaced := write_files(found, folder):
             hears.remark(replaced)
     return found
@@ -80,16 +85,27 @@ def stretch(root: Path, span: Span) -> tuple[datetime, datetime]:
     """The first and the last instant to replay."""
     from datetime import timedelta
 
+    from pro.replay.past import LONGEST_DAYS, held
     from pro.telemetry.store import Store
 
     store = Store(root)
     newest = store.newest(span.ends)
-    if newest is None:
+    if newest is None and store.newest() is None:
         raise InputError("the store holds no samples to replay", expected="`pro ingest` first", where=root)
+    if newest is None:
+        raise InputError(
+            "there are no samples to replay", got=span.ends and f"{span.ends:%Y-%m-%d %H:%M} UTC", expected=f"later: the store holds {held(store)}",
+            where="--to",
+        )  # fmt: skip
     if span.begins is not None:
         return span.begins, span.ends or newest
-    first = min(row.first for row in store.coverage(newest, 400.0))
-    return first + timedelta(days=3), span.ends or newest
+    begins = min(row.first for row in store.coverage(newest, LONGEST_DAYS)) + timedelta(days=HISTORY_DAYS)
+    if begins >= newest:
+        raise InputError(
+            f"too little to replay: without --from, {HISTORY_DAYS} days are history only, and the store holds {held(store)}",
+            expected="--from, or more samples" if span.ends is None else "--from, or a later --to", where=root,
+        )  # fmt: skip
+    return begins, span.ends or newest
 
 
 def write_files(found: Backtest, folder: Path) -> str:

@@ -20,7 +20,7 @@ from pro.actions.places import DEFAULT_STORE as DEFAULT_STORE
 from pro.core.text import lines, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pro.config import Config
 
@@ -163,9 +163,9 @@ class Progress:
 
 
 @contextmanager
-def errors(interrupted: str = "interrupted") -> Iterator[None]:
+def errors(interrupted: str | Callable[[], str] = "interrupted") -> Iterator[None]:
     """Turn PRO's errors, and those of the disk, into a message and an exit code; a bug keeps its traceback. `interrupted`: what
-    is said after Ctrl-C."""
+    is said after Ctrl-C, or tells what there is to say then."""
     from pro.core.errors import ProError
 
     try:
@@ -174,7 +174,7 @@ def errors(interrupted: str = "interrupted") -> Iterator[None]:
         remark(f"error: {error}")
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
-        remark(interrupted)
+        remark(interrupted if isinstance(interrupted, str) else interrupted())
         raise SystemExit(130) from None
     except Exception as error:
         said = of_the_disk(error)

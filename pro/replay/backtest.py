@@ -104,35 +104,47 @@ class Backtest:
         }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Keep:
+    """Where the state is kept: in `folder`, every so many `looks`. `tell` hears from which share of all a run could go on now."""
+
+    folder: Path
+    tell: Callable[[float], None] = lambda _: None
+    looks: int = LOOKS_KEPT
+
+
 def backtest(
     past: Past,
     specs: Sequence[PolicySpec],
     config: Config,
     *,
     every_s: float,
-    folder: Path | None = None,
+    keep: Keep | None = None,
     tell: Callable[[float], None] = lambda _: None,
-    keep_every: int = LOOKS_KEPT,
 ) -> Backtest:
     """Replay `past` under every policy; doing nothing is always among them.
 
-    `folder`: where the state is kept; a backtest of exactly the same that was interrupted goes on where it was last kept. `tell` hears
-    the share that is done, 0..1; the state is kept every `keep_every` looks.
+    `keep`: where the state is kept; a backtest of exactly the same that was interrupted goes on where it was last kept. `tell` hears
+    the share that is done, 0..1.
     """
     specs = distinct(specs)
     looks, shared = columns(past, every_s), Shared(past)
     mark = fingerprint(past, specs, config, every_s)
-    begin, crew = _restored(folder, mark, past, runners(past, specs, config))
+    begin, crew = _restored(keep.folder if keep else None, mark, past, runners(past, specs, config))
     if not crew:
         crew = runners(past, specs, config)
+    looks_kept = keep.looks if keep else LOOKS_KEPT
+    if keep and begin:
+        keep.tell(begin / len(looks))
     with ThreadPoolExecutor(1) as beside:
-        for first in range(begin, len(looks), keep_every):
-            steps = range(first, min(first + keep_every, len(looks)))
+        for first in range(begin, len(looks), looks_kept):
+            steps = range(first, min(first + looks_kept, len(looks)))
             others = beside.submit(_go, crew[1::2], shared, looks, steps, every_s)
             _go(crew[::2], shared, looks, steps, every_s, tell)
             others.result()
-            if folder is not None:
-                _keep(folder, mark, steps.stop, crew)
+            if keep:
+                _keep(keep.folder, mark, steps.stop, crew)
+                keep.tell(steps.stop / len(looks))
     threshold = config.heat.threshold
     rows = tuple(Row(r, account(past, r.course.trail, threshold)) for r in crew)
     return Backtest(past, every_s, threshold, len(looks), rows)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 STEADY = 0.01
 """A policy that undoes more than this share of its migrations is not recommended."""
 
+PERCENT = 0.01
+
 
 def verdict(found: Backtest) -> str:
     """One sentence: what to do, and what it would have been good for."""
@@ -31,11 +33,16 @@ def verdict(found: Backtest) -> str:
 
 def remarks(found: Backtest) -> tuple[str, ...]:
     """What people should know of policies that the verdict does not name."""
-    return tuple(
+    said = [
         f"{r.name} is left out, although it would have cost {r.cost:,.1f} ({r.account.area:,.1f} per cent x hours and "
         f"{counted(r.account.migrations, 'migration')}) instead of {found.best.name}'s {found.best.cost:,.1f}: {_unsteady(r.account)}"
         for r in left_out(found)
-    )
+    ]
+    if peaks := [f"{r.name} {r.account.peak:.0%}" for r in found.rows if _peaks_higher(r.account, found)]:
+        said.append(
+            f"the worst peak of a host, {found.nothing.account.peak:.0%} if nothing is done, is higher under {', '.join(peaks)}"
+        )
+    return tuple(said)
 
 
 def left_out(found: Backtest) -> list[Row]:
@@ -67,6 +74,8 @@ def _move(found: Backtest) -> str:
         f"{best.name} would have {_cut(a, nothing, f' host-minutes over {found.threshold:.0%}')} "
         f"with {counted(a.migrations, 'migration')}, {_undone(a)}"
     )
+    if _peaks_higher(a, found):
+        said += f", but with a worst peak of {a.peak:.0%} instead of {nothing.peak:.0%}"
     classic = [r for r in found.rows if r.runner.spec.kind not in ("nothing", best.runner.spec.kind)]
     if classic:
         other = min(classic, key=lambda r: (r.cost, r.name))
@@ -74,11 +83,19 @@ def _move(found: Backtest) -> str:
         said += (
             f"; the best rule of another kind, {other.name}, to {o.hot_minutes:,} with {o.migrations:,}, {_undone(o)}"
         )
+        if _peaks_higher(o, found):
+            said += f", with a worst peak of {o.peak:.0%}"
+            said += "" if _peaks_higher(a, found) else f" instead of {nothing.peak:.0%}"
         if other in unsteady:
             return f"{said}, too many to be recommended"
     if unsteady:
         said += f"; {unsteady[0].name} would have cost less, but {_unsteady(unsteady[0].account)}"
     return said
+
+
+def _peaks_higher(a: Account, found: Backtest) -> bool:
+    """Whether a host is fuller at the worst than it would have been, as far as whole per cent show it, and hot then."""
+    return a.peak > max(found.nothing.account.peak, found.threshold) + PERCENT
 
 
 def _cut(a: Account, nothing: Account, what: str = "") -> str:

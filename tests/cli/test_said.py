@@ -93,6 +93,9 @@ def test_what_to_do_after_ctrl_c_is_said(capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(SystemExit) as end, common.errors("interrupted; go on"):
         raise KeyboardInterrupt
     assert (end.value.code, capsys.readouterr().err) == (130, "interrupted; go on\n")
+    with pytest.raises(SystemExit), common.errors(lambda: "kept at 50%"):
+        raise KeyboardInterrupt
+    assert capsys.readouterr().err == "kept at 50%\n"
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,26 @@ def test_a_policy_may_be_best_with_more_hot_minutes_and_less_heat() -> None:
     )
 
 
+def test_a_worst_peak_that_is_higher_than_without_migrations_is_said() -> None:
+    """Of the policy that is named best, of the one beside it, and of all others in a remark."""
+    other = ("rule", "mmt", {"hot_minutes": 90, "area": 9.0, "migrations": 6, "peak": 1.16})
+    found = told(NOTHING, ("mine", "ours", {"hot_minutes": 45, "area": 3.0, "migrations": 5, "peak": 1.12}), other)
+    assert verdict(found) == (
+        "mine would have cut 900 host-minutes over 85% to 45 (5%) with 5 migrations, none of them undone within a day, but with a worst "
+        "peak of 112% instead of 99%; the best rule of another kind, rule, to 90 with 6, none of them undone within a day, with a worst "
+        "peak of 116%."
+    )
+    assert found.warnings == ("the worst peak of a host, 99% if nothing is done, is higher under mine 112%, rule 116%",)
+    found = told(NOTHING, ("mine", "ours", {"hot_minutes": 45, "area": 3.0, "migrations": 5, "peak": 0.995}), other)
+    assert verdict(found).endswith("within a day, with a worst peak of 116% instead of 99%.")
+    assert found.warnings == ("the worst peak of a host, 99% if nothing is done, is higher under rule 116%",)
+
+
+def test_a_higher_peak_of_hosts_that_are_not_hot_is_not_worth_a_word() -> None:
+    cool = {"hot_minutes": 0, "area": 0.0, "peak": 0.3}
+    assert told(("nothing", "nothing", cool), ("mine", "ours", {**cool, "peak": 0.8, "migrations": 1})).warnings == ()
+
+
 def test_the_verdict_of_a_real_backtest_is_one_of_these() -> None:
     """One host, hot for hours: whatever is asked, nothing can be moved."""
     from pro.replay.backtest import backtest
