@@ -94,7 +94,8 @@ def render() -> str:
         ),
         _table_section(
             "Probabilities",
-            "`probabilities-POLICY.parquet` of `pro backtest -o`: how likely every host was to run hot, hour by hour.",
+            "`probabilities-POLICY.parquet` of `pro backtest -o`: how likely every host was to run hot, at the first look of every hour; "
+            "looks further apart than an hour leave hours out.",
             probabilities_schema(),
         ),
         _table_section("Use", "`use-POLICY.parquet` of `pro backtest -o`: how full every host was.", use_schema()),

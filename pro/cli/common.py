@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -132,10 +133,16 @@ def remark(text: str) -> None:
 
 
 class Progress:
-    """One line on stderr that says what is going on; only on a terminal, or once a step elsewhere."""
+    """One line on stderr that says what is going on, on a terminal. Elsewhere, and with NO_COLOR, a line for each step, and for each
+    tenth of one that takes long."""
+
+    LEAST_S = 2.0
+    """Seconds between two such lines, at least."""
 
     def __init__(self) -> None:
         self.live = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+        self.told = ("", 0, 0.0)
+        """Step, tenths and instant of the last line that was printed, or of the step's begin."""
 
     def __call__(self, step: str) -> None:
         if self.live:
@@ -151,6 +158,15 @@ class Progress:
             full = int(done * width)
             sys.stderr.write(f"\r\x1b[K{plain(step)} [{'#' * full}{'.' * (width - full)}] {done:4.0%}")
             sys.stderr.flush()
+            return
+        now = time.monotonic()
+        known, tenth, at = self.told
+        tenths = int(10 * done + 1e-9)
+        if known != step:
+            self.told = (step, tenths, now)
+        elif tenths > tenth and now - at >= self.LEAST_S:
+            self.told = (step, tenths, now)
+            remark(f"{plain(step)} {done:.0%}")
 
     def __enter__(self) -> Progress:
         return self

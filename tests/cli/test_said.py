@@ -98,6 +98,27 @@ def test_what_to_do_after_ctrl_c_is_said(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().err == "kept at 50%\n"
 
 
+@pytest.mark.parametrize("colour", [True, False])
+def test_long_work_is_told_in_plain_lines_where_no_bar_can_be_drawn(
+    colour: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a terminal with NO_COLOR, and in a log: a line every tenth, if it takes a while; a bar only on a terminal."""
+    clock = iter(range(10_000))
+    monkeypatch.setattr(common.time, "monotonic", lambda: next(clock))
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr(common.sys.stderr, "isatty", lambda: not colour, raising=False)
+    if not colour:
+        monkeypatch.setenv("NO_COLOR", "1")
+    with common.Progress() as progress:
+        for done in range(41):
+            progress.share("replaying", done / 40)
+    assert capsys.readouterr().err.splitlines() == [f"replaying {tenth}%" for tenth in range(10, 101, 10)]
+    with common.Progress() as progress:
+        progress.share("reading", 0.0)
+        progress.share("reading", 1.0)
+    assert capsys.readouterr().err == "", "short work is not worth a line"
+
+
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [(3600, "In this hour"), (21_600, "In these 6 hours"), (86_400, "On this day"), (302_400, "In these 3.5 days")],

@@ -104,9 +104,9 @@ if chances is None:
     st.text("This policy kept no forecasts.")
 else:
     components.chart(
-        past_charts.chance_map(chances, colours), alt="Hourly probability of every host to run hot, as forecast then"
+        past_charts.chance_map(chances, colours), alt="Probability of every host to run hot, as forecast then"
     )
-    st.caption("As forecast at each hour, from what was measured by then.")
+    st.caption("As forecast at the first look of each hour, from what was measured by then.")
 
 with st.expander("What the policies said at their looks"):
     looks = [
