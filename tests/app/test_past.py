@@ -17,6 +17,7 @@ from streamlit.testing.v1 import AppTest
 
 import pro.app
 from pro.actions.backtests import chances_of, find_backtests, packed, read_backtest, table_of, use_of
+from pro.app.components import change_and_note
 from pro.core.errors import InputError
 from tests.app.pasts import BEGAN, MOVED_AT, STEPS, write_past
 from tests.cli.conftest import validator
@@ -113,6 +114,12 @@ def test_the_page_shows_verdict_policies_and_pictures(past: Path, monkeypatch: p
     assert not at.exception
     for surface in (*at.markdown, *at.caption, *at.subheader):
         assert "![](" not in surface.value
+
+
+def test_figures_that_do_not_fit_beside_each_other_are_shown_one_below_the_other() -> None:
+    assert change_and_note("850", "12", "of all hosts") == ("850 \u2192 12", "of all hosts")
+    assert change_and_note("1,065", "230", "of all hosts") == ("230", "instead of 1,065")
+    assert change_and_note("1,065,000", "1,065,000", "of all hosts") == ("1,065,000", "of all hosts")
 
 
 def test_a_folder_can_be_given_and_one_that_is_none_is_said(
