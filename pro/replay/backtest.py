@@ -6,6 +6,7 @@ import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,10 +77,15 @@ class Backtest:
         """The cheapest of the steady ones."""
         return min((r for r in self.rows if r.steady), key=lambda r: (r.cost, r.account.migrations))
 
+    @cached_property
+    def known(self) -> Known:
+        """How much of the replayed time is known."""
+        return Known.of(self.past)
+
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the past does not tell, and what to know about policies beside the verdict."""
-        return (*self.past.warnings, *Known.of(self.past).warnings, *remarks(self))
+        return (*self.past.warnings, *self.known.warnings, *remarks(self))
 
     def to_json(self) -> dict[str, Any]:
         """Schema "backtest/1"."""

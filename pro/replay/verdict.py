@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pro.core.text import counted
-from pro.replay.known import Known
 from pro.replay.past import STEP_S
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ PERCENT = 0.01
 
 def verdict(found: Backtest) -> str:
     """One sentence: what to do, and what it would have been good for."""
-    doubt = Known.of(found.past).clause()
+    doubt = found.known.clause()
     if found.nothing.account.hot_minutes == 0:
         over = f"over {found.threshold:.0%}"
         said = f"no host was seen {over}" if doubt else f"no host was {over}: there was nothing to gain"
