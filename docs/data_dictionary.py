@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pro.actions.looking import quantiles_schema
 from pro.core.table import describe
 from pro.core.units import COUNTERS, RESOURCES
 from pro.fleet import RuleSpec
@@ -94,10 +95,16 @@ def render() -> str:
         ),
         _table_section(
             "Probabilities",
-            "`probabilities-POLICY.parquet` of `pro backtest -o`: how likely every host was to run hot, hour by hour.",
+            "`probabilities-POLICY.parquet` of `pro backtest -o`: how likely every host was to run hot, at the first look of every hour; "
+            "looks further apart than an hour leave hours out.",
             probabilities_schema(),
         ),
         _table_section("Use", "`use-POLICY.parquet` of `pro backtest -o`: how full every host was.", use_schema()),
+        _table_section(
+            "Forecast",
+            "`pro forecast -o FILE.parquet`: quantiles of every series and slot; what is asked for is rounded up to whole slots.",
+            quantiles_schema(),
+        ),
         _record("Account", Account),
         _policies(),
         _record("Hotspot", Hotspot),

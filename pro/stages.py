@@ -139,9 +139,11 @@ def reach_of(history: Mapping[str, Grid], config: Config) -> dict[str, Reach]:
 
 
 def _ahead(config: Config) -> tuple[int, int]:
-    """(seconds that paths look ahead, seconds of a slot)."""
+    """(seconds that paths look ahead, seconds of a slot): what was asked for, rounded up to whole slots."""
+    import math
+
     slot_s = config.forecast.slot_minutes * 60
-    return max(round(config.forecast.horizon_h * 3600 / slot_s), 1) * slot_s, slot_s
+    return max(math.ceil(round(config.forecast.horizon_h * 3600 / slot_s, 6)), 1) * slot_s, slot_s
 
 
 def _without_hosts(history: Mapping[str, Grid]) -> dict[str, Grid]:

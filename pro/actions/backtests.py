@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -40,10 +41,14 @@ class Finished:
         """When it was written, in ns."""
         return (self.folder / RESULT).stat().st_mtime_ns
 
+    def tables(self) -> list[Path]:
+        """The tables that it left."""
+        tables = [table_of(self.folder, kind, name) for name in self.policies for kind in KINDS]
+        return [p for p in tables if p.is_file()]
+
     def files(self) -> list[Path]:
         """All that the backtest left for people and programs."""
-        tables = [table_of(self.folder, kind, name) for name in self.policies for kind in KINDS]
-        return [p for p in (self.folder / RESULT, self.folder / PAGE, *tables) if p.is_file()]
+        return [*(p for p in (self.folder / RESULT, self.folder / PAGE) if p.is_file()), *self.tables()]
 
 
 KINDS = ("trajectory", "probabilities", "use")
@@ -64,9 +69,8 @@ class Grid:
 
 
 def table_of(folder: Path, kind: str, policy: str) -> Path:
-    """File of a policy's table; the name of a policy never leaves the folder."""
-    slug = "".join(c if c.isalnum() or c in "._+-" else "-" for c in policy)
-    return folder / f"{kind}-{slug}.parquet"
+    """File of a policy's table: one for every name, and none leaves the folder."""
+    return folder / f"{kind}-{quote(policy, safe='+', errors='surrogatepass')}.parquet"
 
 
 def find_backtests(store: Path) -> list[Path]:
@@ -88,8 +92,11 @@ def read_backtest(folder: Path) -> Finished:
         raise InputError(f"not JSON: {error}", where=path) from None
     if not isinstance(document, dict) or document.get("schema") != "backtest/1":
         raise InputError("not a backtest", got=str(document)[:80], expected='schema "backtest/1"', where=path)
-    if not document.get("policies"):
+    rows = document.get("policies")
+    if not rows:
         raise InputError("a backtest without policies", where=path)
+    if not all(isinstance(p, dict) and isinstance(p.get("name"), str) for p in rows):
+        raise InputError("a policy without a name", where=path)
     return Finished(folder, document)
 
 

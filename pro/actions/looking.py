@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from pro.core.table import field
 from pro.core.text import counted, minute, plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
+
+    import pyarrow as pa
 
     from pro.config import Config
     from pro.fleet import Fleet
@@ -45,7 +48,9 @@ def forecast_record(
     return {
         "schema": "forecast/1",
         "now": outlook.now.isoformat(),
-        "horizon_h": config.forecast.horizon_h,
+        "horizon_h": outlook.demand.slots * outlook.demand.step_s / 3600
+        if outlook.scenarios
+        else config.forecast.horizon_h,
         "series": sum(len(s.entities) for s in outlook.scenarios.values()),
         "counters": counters,
     }
@@ -65,26 +70,50 @@ def record_of(outlook: Outlook, config: Config, origins: int, tell: Tell) -> lis
     return found
 
 
+QUANTILES = (0.05, 0.5, 0.95)
+
+
+def quantiles_schema() -> pa.Schema:
+    """Columns of `pro forecast -o`."""
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            field("time", pa.timestamp("us", "UTC"), "UTC", "end of the slot that is meant"),
+            field("entity", pa.string(), "", "who the value belongs to, as in the samples"),
+            field("counter", pa.string(), "", "canonical counter"),
+            *(
+                field(
+                    f"q{round(q * 100):02d}",
+                    pa.float32(),
+                    "the counter's",
+                    f"the mean of the slot is below this in {q:.0%} of the paths",
+                )
+                for q in QUANTILES
+            ),
+        ]
+    )
+
+
 def write_quantiles(outlook: Outlook, output: Path) -> None:
-    """Quantiles 0.05, 0.5, 0.95 of every series and slot, long form, as Parquet."""
+    """Quantiles of every series and slot, long form, as Parquet."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    parts = []
+    schema = quantiles_schema()
+    parts = [schema.empty_table()]
     for s in outlook.scenarios.values():
         count, slots = len(s.entities), s.values.shape[2]
         times = np.datetime64(s.cutoff.replace(tzinfo=None), "us") + (np.arange(slots) + 1) * np.timedelta64(
             s.step_s, "s"
         )
-        columns: dict[str, Any] = {
-            "time": pa.array(np.tile(times, count)).cast(pa.timestamp("us", "UTC")),
-            "entity": np.repeat(np.array(s.entities, object), slots),
-            "counter": np.full(count * slots, s.counter, object),
-        }
-        for q in (0.05, 0.5, 0.95):
-            columns[f"q{round(q * 100):02d}"] = s.quantile(q).ravel()
-        parts.append(pa.table(columns))
+        columns = [
+            np.tile(times, count), np.repeat(np.array(s.entities, object), slots), np.full(count * slots, s.counter, object),
+            *(s.quantile(q).ravel() for q in QUANTILES),
+        ]  # fmt: skip
+        arrays = [pa.array(c).cast(f.type) for c, f in zip(columns, schema, strict=True)]
+        parts.append(pa.Table.from_arrays(arrays, schema=schema))
     output.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.concat_tables(parts), output)
 

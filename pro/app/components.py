@@ -14,8 +14,13 @@ from pro.reports import words
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from streamlit.delta_generator import DeltaGenerator
+
     from pro.reports.report import Report
     from pro.reports.tables import Table
+
+FITS = 9
+"""Letters that a tile shows without cutting them off, four beside each other in a window 1,300 wide."""
 
 
 def md(name: str, limit: int = 64) -> str:
@@ -50,28 +55,29 @@ def figures(report: Report) -> None:
     )
     columns = st.columns(4)
     for column, (label, before, after, note) in zip(columns, tiles, strict=False):
-        column.metric(
-            label,
-            change(before, after),
-            delta=note,
-            delta_color="off",
-            delta_arrow="off",
-            border=True,
-            height="stretch",
-        )
+        tile(column, label, *change_and_note(before, after, note or ""))
     cost = (
         f"{words.size(sum(m.mib for m in moves))} sent, {words.span(words.plan_seconds(report))}"
         if moves
         else "nothing to move"
     )
-    columns[3].metric(
-        "Migrations", len(moves), delta=cost, delta_color="off", delta_arrow="off", border=True, height="stretch"
-    )
+    tile(columns[3], "Migrations", str(len(moves)), cost)
+
+
+def tile(column: DeltaGenerator, label: str, shown: str, note: str) -> None:
+    """One of four figures beside each other."""
+    column.metric(label, shown, delta=note or None, delta_color="off", delta_arrow="off", border=True, height="stretch")
 
 
 def change(before: object, after: object) -> str:
     """A figure that may differ."""
     return f"{after}" if before == after else f"{before} \u2192 {after}"
+
+
+def change_and_note(before: object, after: object, note: str) -> tuple[str, str]:
+    """A figure that may differ and the note below it, for a tile: where both figures do not fit beside each other, the first is the note."""
+    both = change(before, after)
+    return (both, note) if len(both) <= FITS or before == after else (f"{after}", f"instead of {before}")
 
 
 def section(title: str, note: str = "") -> None:

@@ -63,16 +63,25 @@ def backtest(
     config: Settings = None,
 ) -> None:
     """Had these policies run over the past: how hot would hosts have been, with how many migrations?"""
-    with errors("interrupted" + ("; run again with the same -o, it goes on where it was last kept" if output else "")):
-        from pro.actions.backtesting import Span, run_backtest
+    replaced: list[str] = []
+    kept = [0.0]
+
+    def interrupted() -> str:
+        if output is None:
+            return "interrupted"
+        if kept[-1] == 0:
+            return "interrupted before anything was kept; run again, it begins anew"
+        return f"interrupted; run again with the same -o, it goes on where it was last kept, at {kept[-1]:.0%}"
+
+    with errors(interrupted):
+        from pro.actions.backtesting import Listener, Span, run_backtest
 
         conf = settings(config, threshold=threshold)
         span = Span(instant(begins, "--from"), instant(ends, "--to"), seconds(every, "--every"))
         with Progress() as progress:
-            found = run_backtest(
-                store, conf, span, policy or (), output, lambda done: progress.share("replaying", done)
-            )
-        for warning in found.past.warnings:
+            listener = Listener(lambda done: progress.share("replaying", done), kept.append, replaced.append)
+            found = run_backtest(store, conf, span, policy or (), output, listener)
+        for warning in found.warnings:
             remark(f"warning: {warning}")
         document = found.to_json()
         if json:
@@ -81,6 +90,8 @@ def backtest(
             say(table([_row(p) for p in document["policies"]], HEAD))
             say()
             say(document["verdict"])
+        for line in replaced:
+            remark(line)
         if output:
             remark(f"written: {output / 'backtest.html'}, and tables beside it")
 

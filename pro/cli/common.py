@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ from pro.actions.places import DEFAULT_STORE as DEFAULT_STORE
 from pro.core.text import lines, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pro.config import Config
 
@@ -132,10 +133,16 @@ def remark(text: str) -> None:
 
 
 class Progress:
-    """One line on stderr that says what is going on; only on a terminal, or once a step elsewhere."""
+    """One line on stderr that says what is going on, on a terminal. Elsewhere, and with NO_COLOR, a line for each step, and for each
+    tenth of one that takes long."""
+
+    LEAST_S = 2.0
+    """Seconds between two such lines, at least."""
 
     def __init__(self) -> None:
         self.live = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+        self.told = ("", 0, 0.0)
+        """Step, tenths and instant of the last line that was printed, or of the step's begin."""
 
     def __call__(self, step: str) -> None:
         if self.live:
@@ -151,6 +158,15 @@ class Progress:
             full = int(done * width)
             sys.stderr.write(f"\r\x1b[K{plain(step)} [{'#' * full}{'.' * (width - full)}] {done:4.0%}")
             sys.stderr.flush()
+            return
+        now = time.monotonic()
+        known, tenth, at = self.told
+        tenths = int(10 * done + 1e-9)
+        if known != step:
+            self.told = (step, tenths, now)
+        elif tenths > tenth and now - at >= self.LEAST_S:
+            self.told = (step, tenths, now)
+            remark(f"{plain(step)} {done:.0%}")
 
     def __enter__(self) -> Progress:
         return self
@@ -163,9 +179,9 @@ class Progress:
 
 
 @contextmanager
-def errors(interrupted: str = "interrupted") -> Iterator[None]:
+def errors(interrupted: str | Callable[[], str] = "interrupted") -> Iterator[None]:
     """Turn PRO's errors, and those of the disk, into a message and an exit code; a bug keeps its traceback. `interrupted`: what
-    is said after Ctrl-C."""
+    is said after Ctrl-C, or tells what there is to say then."""
     from pro.core.errors import ProError
 
     try:
@@ -174,7 +190,7 @@ def errors(interrupted: str = "interrupted") -> Iterator[None]:
         remark(f"error: {error}")
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
-        remark(interrupted)
+        remark(interrupted if isinstance(interrupted, str) else interrupted())
         raise SystemExit(130) from None
     except Exception as error:
         said = of_the_disk(error)

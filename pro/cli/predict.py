@@ -49,6 +49,12 @@ def forecast(
         with Progress() as progress:
             conf = settings(config, horizon=horizon)
             record = forecast_record(store, conf, instant(now), origins, output, progress)
+        asked, given = conf.forecast.horizon_h, record["horizon_h"]
+        if abs(given - asked) > 1e-6:
+            slots = f"whole slots of {conf.forecast.slot_minutes} minutes"
+            remark(
+                f"{60 * asked:g} minutes ahead were asked for; forecasts are made of {slots}, so these are {60 * given:g}"
+            )
         if json:
             emit(record)
             return

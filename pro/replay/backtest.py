@@ -6,6 +6,7 @@ import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,11 +14,12 @@ import numpy as np
 from pro import __version__
 from pro.core.errors import InputError
 from pro.core.files import write_atomically
-from pro.core.text import counted
 from pro.placement.policy import WORTH
+from pro.replay.known import Known
 from pro.replay.loop import HOUR_S, Runner, Shared, columns, look, runners
 from pro.replay.measure import BUSY_W, IDLE_W, Account, account
-from pro.replay.past import STEP_S
+from pro.replay.policies import distinct
+from pro.replay.verdict import STEADY, remarks, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
 STATE = "backtest-state.json"
 LOOKS_KEPT = 96
 """Looks between two writes of the state."""
-STEADY = 0.01
-"""A policy that undoes more than this share of its migrations is not recommended."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,16 @@ class Row:
     def name(self) -> str:
         """Of the policy."""
         return self.runner.spec.name
+
+    @property
+    def cost(self) -> float:
+        """Per cent x hours over the threshold, and for every migration what it must be worth at aggressiveness 3."""
+        return self.account.area + WORTH[3] * self.account.migrations
+
+    @property
+    def steady(self) -> bool:
+        """Whether it undoes so little that it can be recommended."""
+        return self.account.undone <= STEADY * self.account.migrations
 
 
 @dataclass(frozen=True)
@@ -64,9 +74,18 @@ class Backtest:
 
     @property
     def best(self) -> Row:
-        """The cheapest: per cent x hours over the threshold, and for every migration what it must be worth at aggressiveness 3."""
-        steady = [r for r in self.rows if r.account.undone <= STEADY * r.account.migrations]
-        return min(steady, key=lambda r: (r.account.area + WORTH[3] * r.account.migrations, r.account.migrations))
+        """The cheapest of the steady ones."""
+        return min((r for r in self.rows if r.steady), key=lambda r: (r.cost, r.account.migrations))
+
+    @cached_property
+    def known(self) -> Known:
+        """How much of the replayed time is known."""
+        return Known.of(self.past)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the past does not tell, and what to know about policies beside the verdict."""
+        return (*self.past.warnings, *self.known.warnings, *remarks(self))
 
     def to_json(self) -> dict[str, Any]:
         """Schema "backtest/1"."""
@@ -77,7 +96,7 @@ class Backtest:
             "hosts": past.fleet.n_hosts, "vms": past.fleet.n_vms,
             "power_model": {"idle_w": IDLE_W, "busy_w": BUSY_W, "empty_w": 0.0},
             "policies": [self._row(r) for r in self.rows], "best": self.best.name, "verdict": verdict(self),
-            "warnings": list(past.warnings),
+            "warnings": list(self.warnings),
         }  # fmt: skip
 
     def _row(self, row: Row) -> dict[str, Any]:
@@ -91,39 +110,47 @@ class Backtest:
         }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Keep:
+    """Where the state is kept: in `folder`, every so many `looks`. `tell` hears from which share of all a run could go on now."""
+
+    folder: Path
+    tell: Callable[[float], None] = lambda _: None
+    looks: int = LOOKS_KEPT
+
+
 def backtest(
     past: Past,
     specs: Sequence[PolicySpec],
     config: Config,
     *,
     every_s: float,
-    folder: Path | None = None,
+    keep: Keep | None = None,
     tell: Callable[[float], None] = lambda _: None,
-    keep_every: int = LOOKS_KEPT,
 ) -> Backtest:
     """Replay `past` under every policy; doing nothing is always among them.
 
-    `folder`: where the state is kept; a backtest of exactly the same that was interrupted goes on where it was last kept. `tell` hears
-    the share that is done, 0..1; the state is kept every `keep_every` looks.
+    `keep`: where the state is kept; a backtest of exactly the same that was interrupted goes on where it was last kept. `tell` hears
+    the share that is done, 0..1.
     """
-    from pro.replay.policies import PolicySpec
-
-    if not any(s.kind == "nothing" for s in specs):
-        specs = (PolicySpec(name="nothing", kind="nothing"), *specs)
-    specs = sorted(specs, key=lambda s: s.kind != "nothing")
+    specs = distinct(specs)
     looks, shared = columns(past, every_s), Shared(past)
     mark = fingerprint(past, specs, config, every_s)
-    begin, crew = _restored(folder, mark, past, runners(past, specs, config))
+    begin, crew = _restored(keep.folder if keep else None, mark, past, runners(past, specs, config))
     if not crew:
         crew = runners(past, specs, config)
+    looks_kept = keep.looks if keep else LOOKS_KEPT
+    if keep and begin:
+        keep.tell(begin / len(looks))
     with ThreadPoolExecutor(1) as beside:
-        for first in range(begin, len(looks), keep_every):
-            steps = range(first, min(first + keep_every, len(looks)))
+        for first in range(begin, len(looks), looks_kept):
+            steps = range(first, min(first + looks_kept, len(looks)))
             others = beside.submit(_go, crew[1::2], shared, looks, steps, every_s)
             _go(crew[::2], shared, looks, steps, every_s, tell)
             others.result()
-            if folder is not None:
-                _keep(folder, mark, steps.stop, crew)
+            if keep:
+                _keep(keep.folder, mark, steps.stop, crew)
+                keep.tell(steps.stop / len(looks))
     threshold = config.heat.threshold
     rows = tuple(Row(r, account(past, r.course.trail, threshold)) for r in crew)
     return Backtest(past, every_s, threshold, len(looks), rows)
@@ -157,40 +184,6 @@ def _go(
                 runner.note_chances(shared)
             look(runner, shared, until)
         tell((step + 1) / len(looks))
-
-
-def verdict(found: Backtest) -> str:
-    """One sentence: what to do, and what it would have been good for."""
-    nothing, best, span = found.nothing.account, found.best, _span((found.past.last - found.past.first) * STEP_S)
-    over = f"over {found.threshold:.0%}"
-    if nothing.hot_minutes == 0:
-        return f"{span} no host was {over}: there was nothing to gain."
-    if best.runner.spec.kind == "nothing":
-        return f"{span} hosts were {over} for {nothing.hot_minutes:,} minutes, and no policy would have been worth its migrations."
-    a = best.account
-    classic = [r for r in found.rows if r.runner.spec.kind not in ("nothing", best.runner.spec.kind)]
-    said = (
-        f"{span} {best.name} would have cut {nothing.hot_minutes:,} host-minutes {over} to {a.hot_minutes:,} "
-        f"({a.hot_minutes / nothing.hot_minutes:.0%}) with {counted(a.migrations, 'migration')}, {_undone(a)}"
-    )
-    if classic:
-        other = min(classic, key=lambda r: (r.account.area + WORTH[3] * r.account.migrations, r.name))
-        o = other.account
-        said += (
-            f"; the best rule of another kind, {other.name}, to {o.hot_minutes:,} with {o.migrations:,}, {_undone(o)}"
-        )
-    return said + "."
-
-
-def _span(seconds: float) -> str:
-    """When, of the time that was replayed: "In these 6 hours", "On this day", "In these 3.5 days"."""
-    if seconds < 86_400:
-        return "In this hour" if seconds == 3600 else f"In these {seconds / 3600:.3g} hours"
-    return "On this day" if seconds == 86_400 else f"In these {seconds / 86_400:.3g} days"
-
-
-def _undone(a: Account) -> str:
-    return "none of them undone within a day" if a.undone == 0 else f"{a.undone:,} of them undone within a day"
 
 
 def _share(value: float, whole: float) -> float | None:

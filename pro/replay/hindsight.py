@@ -83,7 +83,7 @@ def _really_used(root: Path, found: Recommendation, hours: float) -> tuple[Float
     matched = entity_of(fleet, grid.entities)
     for e in np.flatnonzero(matched.vm >= 0):
         v = matched.vm[e]
-        use[v] = values[e] / 100 * fleet.cpu_cap_mhz[v]
+        use[v] = np.minimum(values[e] / 100, 1.0) * fleet.cpu_cap_mhz[v]
     return np.nan_to_num(use), round(float(np.isfinite(use).mean()), 4) if use.size else 0.0
 
 

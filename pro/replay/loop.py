@@ -139,7 +139,7 @@ class Shared:
         past, k = course.past, course.column
         drawn = self._of(k, "hour", lambda reach: _hourly(past, k, reach).scenarios(HOUR_S, CHANCE_PATHS, 1),
                          lambda at: _hourly(past, at).calibrate(HOUR_S))  # fmt: skip
-        paths = drawn["cpu_pct"].values
+        paths = np.minimum(drawn["cpu_pct"].values, 100.0)
         stands = np.zeros((past.fleet.n_hosts, past.fleet.n_vms))
         stands[course.host_of, np.arange(past.fleet.n_vms)] = past.fleet.cpu_cap_mhz / 100.0
         use = (stands @ paths.reshape(past.fleet.n_vms, -1)).reshape(-1, *paths.shape[1:])

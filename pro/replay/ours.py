@@ -130,7 +130,8 @@ class Ours:
         stands[view.placed, np.arange(fleet.n_vms)] = fleet.cpu_cap_mhz
         asked = np.minimum(drawn.values[speaker] / 100.0, 1.0)
         use = (stands @ asked.reshape(fleet.n_vms, -1)).reshape(fleet.n_hosts, *asked.shape[1:])
-        own = view.load[:, -12:] - stands @ np.nan_to_num(view.use[:, -12:] / np.maximum(fleet.cpu_cap_mhz, 1)[:, None])
+        lately = np.minimum(view.use[:, -12:] / np.maximum(fleet.cpu_cap_mhz, 1)[:, None], 1.0)
+        own = view.load[:, -12:] - stands @ np.nan_to_num(lately)
         base = np.nan_to_num(np.maximum(own, 0.0)).max(axis=1)
         hot = use + base[:, None, None] > (self.threshold - SLACK) * view.capacity[:, None, None]
         near = hot[:, :, : math.floor(self.spec.lead_h * 3600 / drawn.step_s) + 1].any(axis=(1, 2))

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 STEP_S = 300
 FULL = 0.995
 """A host that is measured at this share of its capacity or more may have been asked for more than was measured."""
+LONGEST_DAYS = 400.0
+"""So far back from its newest sample a store is searched for its first."""
 COUNTERS_OF = {CPU: ("cpu_pct", "host_cpu_pct"), DISK: ("disk_bps",), NET: ("net_bps",)}
 
 
@@ -45,7 +47,7 @@ class Past:
     grids
         Counters over all columns.
     use
-        (V, T) MHz that every VM asked for; NaN where nobody knows.
+        (V, T) MHz of every VM as its counter has it; NaN where nobody knows. More than the VM's size is a unit error, and counts as its size.
     own
         (H, T) MHz that every host spent on itself: measured use of the host minus that of the VMs that really stood there.
         Where the host was not measured, or was full, the newest value before.
@@ -95,7 +97,8 @@ class Past:
         order = np.argsort(host_of, kind="stable")
         if order.size:
             there, first = np.unique(host_of[order], return_index=True)
-            total[there] += np.add.reduceat(np.nan_to_num(self.use[order, begin:end]), first, axis=0)
+            size = self.fleet.cpu_cap_mhz[order, None]
+            total[there] += np.add.reduceat(np.minimum(np.nan_to_num(self.use[order, begin:end]), size), first, axis=0)
         return np.maximum(total, 0.0)
 
     def until(self, column: int, days: float, load: Floats | None = None) -> dict[str, Grid]:
@@ -136,7 +139,7 @@ class Past:
 def read_past(root: Path, begins: datetime, ends: datetime, days: float, inventory: Inventory | None = None) -> Past:
     """What the store knows from `days` before `begins` up to `ends`. `inventory`: where VMs stand at first, instead of the store.
 
-    Raises InputError when the store has no counters of this stretch, or it is empty.
+    Raises InputError when the store has no counters of this stretch, or it is empty, or no VM's processors are known in it.
     """
     from pro.fleet.archive import load_inventory
     from pro.fleet.snapshot import snapshot
@@ -170,11 +173,27 @@ def read_past(root: Path, begins: datetime, ends: datetime, days: float, invento
         )
     first = int((begins - start).total_seconds() // STEP_S)
     use, own, counted = measured(fleet, grids, stood, first)
+    if not np.isfinite(use[:, first + 1 :]).any():
+        raise InputError(
+            f"no VM's processors are known from {begins:%Y-%m-%d %H:%M} to {ends:%Y-%m-%d %H:%M} UTC, so there is nothing to replay; "
+            f"the store holds {held(store, 'cpu_pct')}",
+            where=root,
+        )
     return Past(fleet, first, points - 1, grids, use, own, counted, lookup, known_at, (*fleet.warnings, *warnings))
 
 
+def held(store: Store, counter: str | None = None) -> str:
+    """From when to when a store holds samples (of one counter), in words."""
+    rows = [r for r in store.coverage(days=LONGEST_DAYS) if counter in (None, r.counter)]
+    what = "samples" if counter is None else f"samples of {counter}"
+    if not rows:
+        return f"no {what}"
+    first, newest = min(r.first for r in rows), max(r.newest for r in rows)
+    return f"{what} from {first:%Y-%m-%d %H:%M} to {newest:%Y-%m-%d %H:%M} UTC"
+
+
 def measured(fleet: Fleet, grids: Mapping[str, Grid], stood: Ints, first: int) -> tuple[Floats, Floats, Bools]:
-    """(V, T) MHz that VMs asked for, (H, T) MHz hosts spent on themselves, (H, T) whether hosts were counted.
+    """(V, T) MHz of VMs by their counters, (H, T) MHz hosts spent on themselves, (H, T) whether hosts were counted.
 
     `stood` (V, T): where the VMs really were. Who speaks for a VM is decided by what is known up to `first`.
     """
@@ -195,7 +214,7 @@ def measured(fleet: Fleet, grids: Mapping[str, Grid], stood: Ints, first: int) -
             whole[hosts] = np.where(np.isfinite(grid.values[rows]), grid.values[rows] / 100.0, whole[hosts])
     spent, seen = np.zeros(whole.shape), np.zeros(whole.shape)
     columns = np.broadcast_to(np.arange(use.shape[1]), use.shape)
-    np.add.at(spent, (stood, columns), np.nan_to_num(use))
+    np.add.at(spent, (stood, columns), np.minimum(np.nan_to_num(use), fleet.cpu_cap_mhz[:, None]))
     np.add.at(seen, (stood, columns), np.isfinite(use) * fleet.cpu_cap_mhz[:, None].astype(np.float64))
     caps = np.zeros(whole.shape)
     np.add.at(caps, (stood, columns), np.broadcast_to(fleet.cpu_cap_mhz[:, None].astype(np.float64), use.shape))

@@ -113,13 +113,24 @@ def load_policies(files: Iterable[Path]) -> tuple[PolicySpec, ...]:
     return tuple(found)
 
 
+def beside_nothing(specs: Iterable[PolicySpec]) -> tuple[PolicySpec, ...]:
+    """`specs` with doing nothing, which is always among them and comes first."""
+    found = sorted(specs, key=lambda s: s.kind != "nothing")
+    if not found or found[0].kind != "nothing":
+        found.insert(0, PolicySpec(name="nothing", kind="nothing"))
+    return tuple(found)
+
+
 def distinct(specs: Iterable[PolicySpec]) -> tuple[PolicySpec, ...]:
-    """`specs`; InputError where two have one name, for results are found by name."""
-    found = tuple(specs)
+    """`specs` beside doing nothing; InputError where two of them have one name, for results and files are found by name."""
+    found = beside_nothing(specs)
     names = [s.name.casefold() for s in found]
     twice = sorted({n for n in names if names.count(n) > 1})
     if twice:
-        raise InputError("two policies of one name", got=", ".join(twice), expected="a name of its own in each file")
+        raise InputError(
+            "two policies of one name", got=", ".join(twice),
+            expected="a name of its own in each file; doing nothing is always beside them and is called nothing",
+        )  # fmt: skip
     return found
 
 

@@ -74,7 +74,7 @@ def trajectory(found: Backtest, row: Row) -> pa.Table:
 
 
 def probabilities(found: Backtest, row: Row) -> pa.Table:
-    """Every host at every full hour, ordered by time and host."""
+    """Every host at the first look of every hour, ordered by time and host."""
     chances, fleet = row.runner.chances, found.past.fleet
     times = np.repeat([np.datetime64(found.past.at(c).replace(tzinfo=None), "us") for c, _ in chances], fleet.n_hosts)
     hosts = np.tile(np.arange(fleet.n_hosts), len(chances))

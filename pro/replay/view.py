@@ -43,7 +43,7 @@ class Reader(Protocol):
 class View:
     """The estate at `now`.
 
-    `placed` (V,) hosts where VMs stand; `coming` (VM -> host) those on their way. `use` (V, T) MHz that VMs asked for, `load` (H, T) MHz
+    `placed` (V,) hosts where VMs stand; `coming` (VM -> host) those on their way. `use` (V, T) MHz of VMs by their counters, `load` (H, T) MHz
     of hosts and `counted` (H, T) whether they were counted, up to now, 5 minutes apart. `base`: the fleet as it was at first.
     """
 
@@ -92,8 +92,8 @@ class View:
         return np.where(self.blind[:, None], np.nan, out)
 
     def recent(self, samples: int) -> Floats:
-        """(V,) MHz, mean of the known among the newest samples; the guess of an unknown VM is what it last used, or nothing."""
-        part = self.use[:, -samples:]
+        """(V,) MHz, mean of the known among the newest samples, none above the VM's size; of an unknown VM, nothing."""
+        part = np.minimum(self.use[:, -samples:], self.base.cpu_cap_mhz[:, None])
         count = np.isfinite(part).sum(axis=1)
         total = np.nansum(part, axis=1)
         mean: Floats = np.divide(total, count, out=np.zeros(part.shape[0]), where=count > 0)

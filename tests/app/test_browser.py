@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -15,9 +16,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from pro.actions.backtests import RESULT
 from pro.app import service
 from pro.remediation.tips import TipBook
 from pro.reports import html
+from tests.app.pasts import write_past
 from tests.conftest import HOSTILE_NAMES
 from tests.reports.fixtures import NOW, make_report
 
@@ -167,6 +170,24 @@ def test_every_page_opens_by_its_address_in_the_dark_on_a_phone(browser: Any, se
     watched.blameless()
     assert watched.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     context.close()
+
+
+def test_large_figures_of_a_backtest_are_not_cut_off(browser: Any, server: str, copied: Path) -> None:
+    past = write_past(copied / "backtests" / "large")
+    document = json.loads((past / RESULT).read_text("utf-8"))
+    for row, minutes in zip(document["policies"], (9_065_000, 1_230_000), strict=True):
+        row |= {"hot_minutes": minutes, "contention_minutes": minutes}
+    (past / RESULT).write_text(json.dumps(document), encoding="utf-8")
+    watched = Watched(browser.new_page(viewport={"width": 1300, "height": 1000}), server)
+    watched.page.goto(server + "backtest", wait_until="domcontentloaded")
+    watched.settle()
+    shown = watched.page.locator('[data-testid="stMetric"]')
+    assert "1,230,000" in shown.first.inner_text()
+    assert "instead of 9,065,000" in shown.first.inner_text()
+    cut = """tile => [tile, ...tile.querySelectorAll("*")].some(e => e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0)"""
+    assert not any(tile.evaluate(cut) for tile in shown.all())
+    watched.blameless()
+    watched.page.close()
 
 
 def test_a_plan_is_approved_and_applied_before_ones_eyes(browser: Any, server: str) -> None:

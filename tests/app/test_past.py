@@ -7,21 +7,21 @@ import json
 import os
 import zipfile
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 import pro.app
 from pro.actions.backtests import chances_of, find_backtests, packed, read_backtest, table_of, use_of
+from pro.app.components import change_and_note
 from pro.core.errors import InputError
 from tests.app.pasts import BEGAN, MOVED_AT, STEPS, write_past
 from tests.cli.conftest import validator
 from tests.conftest import HOSTILE_NAMES
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_the_archive_holds_every_file(past: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [(None, "no finished backtest"), ("{", "not JSON"), ("[]", "not a backtest"), ('{"schema": "plan/1"}', "not a backtest"),
-     ('{"schema": "backtest/1", "policies": []}', "without policies")],
+     ('{"schema": "backtest/1", "policies": []}', "without policies"), ('{"schema": "backtest/1", "policies": [{}]}', "without a name")],
 )  # fmt: skip
 def test_what_is_no_backtest_is_refused(tmp_path: Path, content: str | None, said: str) -> None:
     if content is not None:
@@ -93,8 +93,13 @@ def test_what_is_no_backtest_is_refused(tmp_path: Path, content: str | None, sai
         read_backtest(tmp_path)
 
 
-def test_the_name_of_a_policy_never_leaves_the_folder(tmp_path: Path) -> None:
-    assert table_of(tmp_path, "use", "../../etc/passwd").parent == tmp_path
+@given(st.text(min_size=1, max_size=20), st.text(min_size=1, max_size=20))
+def test_every_policy_has_tables_of_its_own_and_none_leaves_the_folder(one: str, two: str) -> None:
+    folder = Path("out")
+    assert table_of(folder, "use", one).parent == table_of(folder, "use", "../../etc/passwd").parent == folder
+    assert (table_of(folder, "use", one) == table_of(folder, "use", two)) == (one == two)
+    assert table_of(folder, "use", "a b") != table_of(folder, "use", "a-b")
+    assert table_of(folder, "use", "ours-3").name == "use-ours-3.parquet"
 
 
 def test_the_page_shows_verdict_policies_and_pictures(past: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,6 +114,12 @@ def test_the_page_shows_verdict_policies_and_pictures(past: Path, monkeypatch: p
     assert not at.exception
     for surface in (*at.markdown, *at.caption, *at.subheader):
         assert "![](" not in surface.value
+
+
+def test_figures_that_do_not_fit_beside_each_other_are_shown_one_below_the_other() -> None:
+    assert change_and_note("850", "12", "of all hosts") == ("850 \u2192 12", "of all hosts")
+    assert change_and_note("1,065", "230", "of all hosts") == ("230", "instead of 1,065")
+    assert change_and_note("1,065,000", "1,065,000", "of all hosts") == ("1,065,000", "of all hosts")
 
 
 def test_a_folder_can_be_given_and_one_that_is_none_is_said(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 import pytest
 
+from pro.core.table import describe
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -28,6 +30,30 @@ def test_a_forecast_comes_with_its_record(pro: Pro, store: Path, small: Estate, 
     said = pro("forecast", "--store", store, "--now", small.now.isoformat(), "--origins", 1)
     assert "MAE" in said.out
     assert all(model in said.out for model in models)
+
+
+def test_a_horizon_is_rounded_up_to_whole_slots_and_that_is_said(
+    pro: Pro, store: Path, small: Estate, home: Path
+) -> None:
+    """Slots last half an hour: seven minutes become one of them, forty become two; two hours stay two hours."""
+    words = ("forecast", "--store", store, "--now", small.now.isoformat(), "--origins", 1, "-o", "q.parquet", "--json")
+    for asked, hours in (("7m", 0.5), ("40m", 1.0), ("2h", 2.0)):
+        ran = pro(*words, "--horizon", asked)
+        assert ran.json("forecast/1")["horizon_h"] == hours
+        ends = pq.read_table(home / "q.parquet").column("time").to_pylist()
+        assert max(ends) - small.now == timedelta(hours=hours)
+        assert ("slots of 30 minutes" in ran.err) == (asked != "2h")
+        assert f"so these are {60 * hours:g}" in ran.err or asked == "2h"
+
+
+def test_every_column_of_a_forecast_carries_its_unit_and_meaning(
+    pro: Pro, store: Path, small: Estate, home: Path
+) -> None:
+    pro("forecast", "--store", store, "--now", small.now.isoformat(), "--origins", 1, "-o", "q.parquet")
+    columns = describe(pq.read_schema(home / "q.parquet"))
+    assert [name for name, *_ in columns] == ["time", "entity", "counter", "q05", "q50", "q95"]
+    assert all(meaning for *_, meaning in columns)
+    assert {unit for name, _, unit, _ in columns if name[0] == "q"} == {"the counter's"}
 
 
 def test_hotspots_for_programs_and_for_people(pro: Pro, store: Path, small: Estate) -> None:

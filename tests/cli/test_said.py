@@ -10,7 +10,7 @@ import pytest
 
 from pro.cli import common
 from pro.core.text import counted, minute
-from pro.replay import backtest
+from pro.replay import verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,6 +93,30 @@ def test_what_to_do_after_ctrl_c_is_said(capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(SystemExit) as end, common.errors("interrupted; go on"):
         raise KeyboardInterrupt
     assert (end.value.code, capsys.readouterr().err) == (130, "interrupted; go on\n")
+    with pytest.raises(SystemExit), common.errors(lambda: "kept at 50%"):
+        raise KeyboardInterrupt
+    assert capsys.readouterr().err == "kept at 50%\n"
+
+
+@pytest.mark.parametrize("colour", [True, False])
+def test_long_work_is_told_in_plain_lines_where_no_bar_can_be_drawn(
+    colour: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a terminal with NO_COLOR, and in a log: a line every tenth, if it takes a while; a bar only on a terminal."""
+    clock = iter(range(10_000))
+    monkeypatch.setattr(common.time, "monotonic", lambda: next(clock))
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr(common.sys.stderr, "isatty", lambda: not colour, raising=False)
+    if not colour:
+        monkeypatch.setenv("NO_COLOR", "1")
+    with common.Progress() as progress:
+        for done in range(41):
+            progress.share("replaying", done / 40)
+    assert capsys.readouterr().err.splitlines() == [f"replaying {tenth}%" for tenth in range(10, 101, 10)]
+    with common.Progress() as progress:
+        progress.share("reading", 0.0)
+        progress.share("reading", 1.0)
+    assert capsys.readouterr().err == "", "short work is not worth a line"
 
 
 @pytest.mark.parametrize(
@@ -100,7 +124,7 @@ def test_what_to_do_after_ctrl_c_is_said(capsys: pytest.CaptureFixture[str]) -> 
     [(3600, "In this hour"), (21_600, "In these 6 hours"), (86_400, "On this day"), (302_400, "In these 3.5 days")],
 )
 def test_the_time_that_was_replayed_in_words(seconds: int, said: str) -> None:
-    assert backtest._span(seconds) == said
+    assert verdict._span(seconds) == said
 
 
 def test_counts_and_minutes() -> None:

@@ -17,7 +17,7 @@ from pro.fleet import RuleSpec
 from pro.placement.constraints import build
 from pro.placement.referee import check
 from pro.remediation.antiflap import AntiFlap, Trip, undone
-from pro.replay.backtest import STATE, Backtest, backtest
+from pro.replay.backtest import STATE, Backtest, Keep, backtest
 from pro.replay.course import Course, Moved, stretches
 from pro.replay.loop import Shared, view_of
 from pro.replay.measure import account
@@ -200,23 +200,25 @@ def test_killed_and_run_again_it_ends_the_same(busy: Past, found: Backtest, shar
             raise Killed
 
     with pytest.raises(Killed):
-        run(busy, folder=tmp_path, tell=die, keep_every=7)
+        run(busy, keep=Keep(tmp_path, looks=7), tell=die)
     seen: list[float] = []
-    again = run(busy, folder=tmp_path, tell=seen.append, keep_every=7)
+    kept: list[float] = []
+    again = run(busy, keep=Keep(tmp_path, kept.append, looks=7), tell=seen.append)
     assert again.to_json() == found.to_json()
-    assert seen[0] > share / 2
+    assert seen[0] > kept[0] > share / 2
+    assert kept[-1] == 1
     assert [r.runner.chances for r in again.rows] == [r.runner.chances for r in found.rows]
     assert [r.runner.course.trail for r in again.rows] == [r.runner.course.trail for r in found.rows]
 
 
 def test_the_state_of_another_backtest_is_not_taken_up(busy: Past, found: Backtest, tmp_path: Path) -> None:
-    run(busy, *KINDS[:2], folder=tmp_path)
+    run(busy, *KINDS[:2], keep=Keep(tmp_path))
     assert (tmp_path / STATE).is_file()
     kept = json.loads((tmp_path / STATE).read_text(encoding="utf-8"))
     for broken in ("{", json.dumps({**kept, "policies": {"nothing": kept["policies"]["nothing"]}})):
         (tmp_path / STATE).write_text(broken, encoding="utf-8")
-        assert run(busy, *KINDS[:2], folder=tmp_path).to_json() == run(busy, *KINDS[:2]).to_json()
-    assert run(busy, folder=tmp_path).to_json() == found.to_json()
+        assert run(busy, *KINDS[:2], keep=Keep(tmp_path)).to_json() == run(busy, *KINDS[:2]).to_json()
+    assert run(busy, keep=Keep(tmp_path)).to_json() == found.to_json()
 
 
 def test_doing_nothing_is_always_beside_it_and_comes_first(busy: Past) -> None:

@@ -50,19 +50,19 @@ st.caption(
     f"{said['from'][:16].replace('T', ' ')} to {said['to'][:16].replace('T', ' ')} UTC, a look every {words.span(said['every_s'])} \u00b7 "
     f"{words.count(said['hosts'], 'host')}, {words.count(said['vms'], 'VM')}"
 )
-st.subheader(components.md(said["verdict"], 600), anchor=False)
+st.subheader(components.md(said["verdict"], 1000), anchor=False)
 tiles = (
     (f"Minutes above {100 * over:.0f} %", words.minutes(nothing["hot_minutes"]), words.minutes(best["hot_minutes"]), "of all hosts"),
     ("Worst peak, %", f"{100 * nothing['peak']:.0f}", f"{100 * best['peak']:.0f}", "of a host"),
-    ("Contention", words.minutes(nothing["contention_minutes"]), words.minutes(best["contention_minutes"]), "VM-minutes"),
+    ("Contention, VM-min", words.minutes(nothing["contention_minutes"]), words.minutes(best["contention_minutes"]), "on overbooked hosts"),
     ("Migrations", "0", f"{best['migrations']:,}", f"{best['migrations_per_day']:.1f} a day, {best['undone']:,} undone"),
 )  # fmt: skip
 for column, (label, before, after, note) in zip(st.columns(4), tiles, strict=True):
-    shown = after if label == "Migrations" else components.change(before, after)
-    column.metric(label, shown, delta=note, delta_color="off", delta_arrow="off", border=True, height="stretch")
+    shown = (after, note) if label == "Migrations" else components.change_and_note(before, after, note)
+    components.tile(column, label, *shown)
 st.caption(
     components.md(
-        f"Doing nothing, and {best['name']}, the cheapest: heat over the threshold, plus a price for every migration.",
+        f"Doing nothing, and {best['name']}, the cheapest: heat over the threshold, plus a price for every migration. Minutes are those of all hosts.",
         300,
     )
 )
@@ -104,9 +104,9 @@ if chances is None:
     st.text("This policy kept no forecasts.")
 else:
     components.chart(
-        past_charts.chance_map(chances, colours), alt="Hourly probability of every host to run hot, as forecast then"
+        past_charts.chance_map(chances, colours), alt="Probability of every host to run hot, as forecast then"
     )
-    st.caption("As forecast at each hour, from what was measured by then.")
+    st.caption("As forecast at the first look of each hour, from what was measured by then.")
 
 with st.expander("What the policies said at their looks"):
     looks = [
