@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from pro.core.errors import InputError, RefereeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from datetime import datetime
     from pathlib import Path
 
     from pro.config import Config
     from pro.fleet import Demand, Fleet
     from pro.fleet.readiness import Readiness
+    from pro.fleet.sizes import Sizes
     from pro.fleet.tables import Inventory
     from pro.forecast import Scenarios
     from pro.forecast.joint import Reach
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from pro.placement.question import Question
     from pro.planning.plan import Plan
     from pro.telemetry import Grid
-
-    Sizes = Mapping[str, Sequence[tuple[datetime, float]]]
 
 EXPLAIN_AT_MOST = 5_000
 """VM x host pairs that a plan explains; above it only moved VMs and those that cause heat."""
@@ -77,31 +76,13 @@ def read_history(store: Any, fleet: Fleet, now: datetime, config: Config, resize
     """Grids of the counters this fleet is judged by; nothing after `now`. `resized`: see `archive.resized`."""
     from pro.core.units import CPU, DISK, NET
     from pro.fleet.entities import unite
+    from pro.fleet.sizes import of_today
 
     of = {CPU: ("cpu_pct", "host_cpu_pct"), DISK: ("disk_bps",), NET: ("net_bps",)}
     wanted = [name for resource in fleet.resources for name in of.get(resource, ())]
     grids = {name: believed(unite(fleet, store.grid(name, now, config.forecast.history_days))) for name in wanted}
     grids["cpu_pct"] = of_today(fleet, grids["cpu_pct"], resized)
     return {name: grid for name, grid in grids.items() if grid.entities or name == "cpu_pct"}
-
-
-def of_today(fleet: Fleet, grid: Grid, resized: Sizes) -> Grid:
-    """`grid` of per cent of what each VM has now, where it had another size before; no more than all of it."""
-    import numpy as np
-
-    from pro.fleet.entities import entity_of
-
-    if not resized or not grid.entities:
-        return grid
-    values = grid.values.copy()
-    for e, v in enumerate(entity_of(fleet, grid.entities).vm.tolist()):
-        begin = 0
-        for until, ratio in resized.get(fleet.vms[v], ()) if v >= 0 else ():
-            # Column k is of the instant `start + k * step_s`.
-            end = max(int((until - grid.start).total_seconds() // grid.step_s) + 1, begin)
-            values[e, begin:end] = np.minimum(values[e, begin:end] * ratio, 100.0)
-            begin = end
-    return replace(grid, values=values)
 
 
 def believed(grid: Grid) -> Grid:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pro.core.errors import InputError
+from pro.core.text import plain
 from pro.core.units import CPU, DISK, NET
 from pro.fleet.base import MOST_BASE, SEEN, UNKNOWN_BASE, is_hyperv
 from pro.fleet.entities import entity_of, host_entities, spokesmen, unite
+from pro.fleet.sizes import of_today
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from pro.core.arrays import Bools, Floats, Ints
     from pro.fleet import Fleet
+    from pro.fleet.sizes import Sizes
     from pro.fleet.tables import Inventory
     from pro.telemetry.grid import Grid
     from pro.telemetry.store import Store
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 STEP_S = 300
 FULL = 0.995
 """A host that is measured at this share of its capacity or more may have been asked for more than was measured."""
+NAMED = 3
 LONGEST_DAYS = 400.0
 """So far back from its newest sample a store is searched for its first."""
 COUNTERS_OF = {CPU: ("cpu_pct", "host_cpu_pct"), DISK: ("disk_bps",), NET: ("net_bps",)}
@@ -141,7 +145,7 @@ def read_past(root: Path, begins: datetime, ends: datetime, days: float, invento
 
     Raises InputError when the store has no counters of this stretch, or it is empty, or no VM's processors are known in it.
     """
-    from pro.fleet.archive import load_inventory
+    from pro.fleet.archive import load_inventory, resized
     from pro.fleet.snapshot import snapshot
     from pro.telemetry.store import Store
 
@@ -158,14 +162,20 @@ def read_past(root: Path, begins: datetime, ends: datetime, days: float, invento
     if ends > newest + timedelta(hours=1):
         warnings.append(f"samples end at {newest:%Y-%m-%d %H:%M} UTC, and so does the replay")
     ends = min(ends, newest)
-    fleet = snapshot(inventory or load_inventory(root, begins), begins, leave_out=True)
+    inventory = inventory or load_inventory(root, begins)
+    fleet, sizes = snapshot(inventory, begins, leave_out=True), resized(root, inventory, begins - timedelta(days=days))
+    later = sorted(set(resized(root, load_inventory(root, ends), begins)) & set(fleet.vms))
+    if later:
+        names = ", ".join(plain(fleet.vm_names[fleet.vm_index(vm)]) for vm in later[:NAMED])
+        more = f" and {len(later) - NAMED} more" if len(later) > NAMED else ""
+        warnings.append(f"resized while replayed, and taken to have the size they began with: {names}{more}")
     span = (ends - begins).total_seconds() / 86_400 + days
-    grids = _grids(store, fleet, ends, span)
+    grids = _grids(store, fleet, ends, span, sizes)
     points = next(iter(grids.values())).values.shape[1]
     start = next(iter(grids.values())).start
     stood = _stood(root, fleet, (begins, ends), start, points)
     whole = _whole(store, grids, ends, span)
-    lookup = None if whole else lambda now: _grids(store, fleet, now, days)
+    lookup = None if whole else lambda now: _grids(store, fleet, now, days, sizes)
     known_at = None if whole else _known_at(store, fleet, start, points)
     if not whole:
         warnings.append(
@@ -241,9 +251,10 @@ def _host_rows(fleet: Fleet, grid: Grid) -> Ints:
     return row[(row >= 0) & ~roots]
 
 
-def _grids(store: Store, fleet: Fleet, until: datetime, days: float) -> dict[str, Grid]:
+def _grids(store: Store, fleet: Fleet, until: datetime, days: float, sizes: Sizes) -> dict[str, Grid]:
     wanted = [name for resource in fleet.resources for name in COUNTERS_OF.get(resource, ())]
     grids = {name: store.grid(name, until, days, STEP_S) for name in wanted}
+    grids["cpu_pct"] = of_today(fleet, grids["cpu_pct"], sizes)
     return {name: grid for name, grid in grids.items() if grid.entities or name == "cpu_pct"}
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pro.config import Config
 from pro.fleet.archive import load_inventory, save_inventory
-from pro.stages import of_today
+from pro.fleet.sizes import of_today
 from pro.telemetry import Grid
 from pro.workflow import look_ahead
 from tests.builders import fleet

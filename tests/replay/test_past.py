@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import shutil
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 
 from pro.core.errors import InputError
-from pro.fleet.inventory import import_inventory
+from pro.fleet.inventory import import_inventory, load_inventory, save_inventory
 from pro.replay.course import Course
 from pro.replay.past import read_past
 from pro.telemetry.store import Store
@@ -123,3 +125,26 @@ def test_what_cannot_be_replayed_is_said(store: Path, small: Estate, tmp_path: P
         read_past(tmp_path / "none", small.now, small.now + timedelta(days=1), 2.0)
     long = read_past(store, small.now, small.now + timedelta(days=9), 2.0)
     assert any("samples end at" in w for w in long.warnings)
+
+
+def test_what_a_vm_used_before_it_was_resized_stays_what_it_was(small: Estate, tmp_path: Path, past: Past) -> None:
+    """And one that is resized while it is replayed is said to count by the size it began with."""
+    store = fill(tmp_path / "store", small)
+    inventory = load_inventory(store)
+    vms, when = inventory.vms.copy(), small.now - timedelta(hours=6)
+    vms.loc[0, "cpu_cap_mhz"] *= 2
+    save_inventory(store, replace(inventory, at=small.now - timedelta(days=3)))
+    save_inventory(store, replace(inventory, vms=vms, at=when))
+    shutil.rmtree(store / "inventory" / inventory.at.strftime("%Y%m%dT%H%M%S.%fZ"))
+    grown = read_past(store, small.now, small.now + timedelta(hours=12), 2.0)
+    v = grown.fleet.vm_index(vms["id"][0])
+    change = int((when - grown.start).total_seconds() // 300) + 1
+    np.testing.assert_allclose(grown.use[v, :change], past.use[v, :change], rtol=1e-5)
+    np.testing.assert_allclose(grown.use[v, change:], 2 * past.use[v, change:], rtol=1e-5)
+    others = np.arange(past.fleet.n_vms) != v
+    np.testing.assert_array_equal(grown.use[others], past.use[others])
+    assert not any("resized" in w for w in grown.warnings)
+    save_inventory(store, replace(inventory, at=small.now + timedelta(hours=1)))
+    shrunk = read_past(store, small.now, small.now + timedelta(hours=12), 2.0)
+    assert any("resized while replayed" in w and shrunk.fleet.vm_names[v] in w for w in shrunk.warnings)
+    np.testing.assert_array_equal(shrunk.use, grown.use)
