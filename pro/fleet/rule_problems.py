@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from pro.fleet.names import quoted
+from pro.fleet.names import AMBIGUOUS, quoted
 from pro.fleet.rule_kinds import KINDS, SCOPES
 
 if TYPE_CHECKING:
@@ -34,15 +34,19 @@ def rule_problems(inventory: Inventory) -> Iterator[Found]:
 
 
 def _members(rule: RuleSpec, who: str, vms: Names, hosts: Names) -> Iterator[tuple[bool, str]]:
+    found = vms.find_all(rule.members)
+    # Hosts stay dedicated while their tenants are still to come: see `snapshot`.
+    empty = rule.kind == "dedicate" and AMBIGUOUS not in found
+    so = "; its hosts are kept empty" if empty else ""
     if not rule.members and not (rule.kind in KINDS and KINDS[rule.kind].everybody):
-        yield True, f"{who} names nobody"
+        yield True, f"{who} names nobody{so}"
     for label, texts, names in (("VM", rule.members, vms), ("host", rule.hosts, hosts)):
         for text, row in zip(texts, names.find_all(texts), strict=True):
             if row < 0:
                 what = "no known" if row == -1 else "more than one"
                 yield True, f"{who} names {quoted(text)}, which is {what} {label}; it holds for the others"
-    if rule.members and all(r < 0 for r in vms.find_all(rule.members)):
-        yield True, f"{who} names no VM that exists"
+    if rule.members and all(r < 0 for r in found):
+        yield True, f"{who} names no VM that exists{so}"
     if rule.hosts and all(r < 0 for r in hosts.find_all(rule.hosts)):
         yield rule.kind == "ban" or rule.soft, f"{who} names no host that exists"
 

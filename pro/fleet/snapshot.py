@@ -17,6 +17,7 @@ from pro.fleet.demand import demand as demand
 from pro.fleet.demand import flat_demand as flat_demand
 from pro.fleet.entities import entity_of as entity_of
 from pro.fleet.fleet import Fleet, Groups
+from pro.fleet.names import AMBIGUOUS
 from pro.fleet.problems import Problem, find_problems
 
 if TYPE_CHECKING:
@@ -194,15 +195,18 @@ def _checkpoints(vms: pd.DataFrame, at: datetime) -> tuple[NDArray[np.float64], 
 def _rules(inventory: Inventory) -> tuple[RuleSpec, ...]:
     """Rules with ids for names, without the members and hosts nobody knows, without those that are left empty.
 
-    Hosts come in order of their ids, but those of a preference stay in its order.
+    Hosts come in order of their ids, but those of a preference stay in its order. Hosts that are dedicated stay so while no tenant
+    is there yet; not where a tenant's name is shared, for it may be one of those that stand there.
     """
     vms, hosts = inventory.vm_names(), inventory.host_names()
     vm_ids, host_ids = inventory.vms["id"].tolist(), inventory.hosts["id"].tolist()
     resolved = []
     for rule in inventory.rules:
-        members = tuple(sorted({vm_ids[r] for r in vms.find_all(rule.members) if r >= 0}))
+        found = vms.find_all(rule.members)
+        members = tuple(sorted({vm_ids[r] for r in found if r >= 0}))
+        alone = (rule.kind == "limit" and not rule.members) or (rule.kind == "dedicate" and AMBIGUOUS not in found)
         places = tuple(dict.fromkeys(host_ids[r] for r in hosts.find_all(rule.hosts) if r >= 0))
-        if (members or (rule.kind == "limit" and not rule.members)) and (places or not rule.hosts):
+        if (members or alone) and (places or not rule.hosts):
             places = places if rule.kind == "prefer" else tuple(sorted(places))
             resolved.append(replace(rule, members=members, hosts=places))
     return tuple(resolved)
