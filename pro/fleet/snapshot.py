@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,8 @@ from pro.fleet.demand import demand as demand
 from pro.fleet.demand import flat_demand as flat_demand
 from pro.fleet.entities import entity_of as entity_of
 from pro.fleet.fleet import Fleet, Groups
+from pro.fleet.grouping import group as group
+from pro.fleet.grouping import rack_labels
 from pro.fleet.names import AMBIGUOUS
 from pro.fleet.problems import Problem, find_problems
 
@@ -147,32 +148,11 @@ def _capacity(hosts: pd.DataFrame) -> tuple[tuple[str, ...], Ints]:
     return tuple(names), np.stack(columns, axis=1)
 
 
-def group(labels: Sequence[str]) -> Groups:
-    """Group items by label, without regard to case or surrounding space; an empty label is no group (-1).
-
-    Groups are in order of their folded label; each shows its most frequent spelling.
-    """
-    stripped = [t.strip() for t in labels]
-    folded = sorted({t.casefold() for t in stripped if t})
-    code_of = {"": -1, **{t: i for i, t in enumerate(folded)}}
-    code = np.array([code_of[t.casefold()] for t in stripped], dtype=np.int64)
-    shown: dict[str, str] = {}
-    for spelling, _ in sorted(Counter(stripped).items(), key=lambda item: (-item[1], item[0])):
-        shown.setdefault(spelling.casefold(), spelling)
-    return Groups(code, tuple(shown[t] for t in folded))
-
-
 def _host_groups(hosts: pd.DataFrame) -> dict[str, Groups]:
-    """The groups every fleet has, and one for each attribute column.
-
-    A rack is a rack of its site: two sites may both have an R1.
-    """
+    """The groups every fleet has, and one for each attribute column."""
     groups = {name: group(hosts[name].tolist()) for name in _HOST_GROUPS}
     groups["cpu_vendor"] = group([_MAKERS.get(v.strip().casefold(), v) for v in hosts["cpu_vendor"].tolist()])
-    both = zip(hosts["site"].tolist(), hosts["rack"].tolist(), strict=True)
-    groups["rack"] = group(
-        [f"{site.strip()}/{rack.strip()}" if site.strip() and rack.strip() else rack for site, rack in both]
-    )
+    groups["rack"] = group(rack_labels(hosts["site"].tolist(), hosts["rack"].tolist()))
     return groups | {str(name): group(hosts[name].tolist()) for name in hosts.columns[len(HOST_COLUMNS) :]}
 
 
