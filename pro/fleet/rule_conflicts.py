@@ -21,10 +21,25 @@ Told = tuple[str, int]
 
 def rule_conflicts(at: Whereabouts) -> Iterator[Told]:
     """What hard rules ask of the same VMs, or of the same hosts, that cannot be had together."""
+    yield from _called_alike(at)
     yield from _owned_twice(at)
     yield from _nowhere(at)
     yield from _narrowed(at)
     yield from _together_apart(at)
+
+
+def _called_alike(at: Whereabouts) -> Iterator[Told]:
+    """Rules of one name: both hold, but people who read of one cannot tell which it is."""
+    alike: dict[str, list[int]] = defaultdict(list)
+    for row, rule in enumerate(at.rules):
+        alike[rule.name].append(row)
+    for name, rows in alike.items():
+        if len(rows) > 1:
+            places = ", ".join(at.rules[row].origin or f"a {at.rules[row].kind}" for row in rows)
+            yield (
+                f"{len(rows)} rules are called {quoted(name)} ({places}); only where they are written tells them apart",
+                rows[-1],
+            )
 
 
 def _owned_twice(at: Whereabouts) -> Iterator[Told]:

@@ -11,7 +11,7 @@ import numpy as np
 from pro.core.text import plain
 from pro.core.units import MEMORY
 from pro.fleet import host_use
-from pro.placement.constraints import MoveBudget
+from pro.placement.explain import Spent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,7 +125,7 @@ def _refused(h: int, explained: Sequence[Explanation]) -> tuple[Refused, ...]:
     by_rule: dict[str, list[str]] = {}
     for told in explained:
         refusals = told.options[h].refusals
-        others = [r for r in refusals if r.rule != MoveBudget.name]
+        others = [r for r in refusals if not isinstance(r, Spent)]
         for refusal in others or refusals:  # a budget that is spent refuses everybody: told where nothing else does
             by_rule.setdefault(refusal.rule, []).append(f"{plain(told.vm_name)}: {refusal.text}")
     return tuple(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pro.core.text import plain
+from pro.placement.constraints import written_as
 from pro.placement.language import Allow, Limit, Row, broken
 from pro.placement.problem import Problem, loosen
 from pro.placement.referee import MOVABLE
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pro.core.arrays import Ints
-    from pro.fleet import Demand, Fleet
+    from pro.fleet import Demand, Fleet, RuleSpec
     from pro.placement.engines.relaxing import Smallest
     from pro.placement.rules import Constraint
 
@@ -174,12 +175,15 @@ def remedy(
     if rows is None:
         return _say(fleet, wanted, (), proven=whole, complete=whole, possible=False if whole else None)
     problem = Problem(fleet.host_of, fleet.n_hosts, movable, rows, ())
-    hard = [constraints[i].name in HARD for i in names] + [True] * len(stuck)
+    written = written_as(fleet, constraints)
+    hard = [written[i] is None and constraints[i].name in HARD for i in names] + [True] * len(stuck)
     found = smallest(problem, rules, hard, seed=seed, work=WORK if work is None else work)
     ways = []
     for chosen, then in _smallest_of(found, rules, fleet.host_of).items():
         refs = [
-            _ref(fleet, constraints[names[i]], then) if i < len(names) else _immovable(fleet, stuck[i - len(names)])
+            _ref(fleet, constraints[names[i]], written[names[i]], then)
+            if i < len(names)
+            else _immovable(fleet, stuck[i - len(names)])
             for i in chosen
         ]
         moved = np.flatnonzero(then != fleet.host_of).tolist()
@@ -245,8 +249,7 @@ def _only(fleet: Fleet, host: int) -> NDArray[np.bool_]:
     return mask
 
 
-def _ref(fleet: Fleet, rule: Constraint, placed: Ints) -> RuleRef:
-    written = next((r for r in fleet.rules if r.name == rule.name), None)
+def _ref(fleet: Fleet, rule: Constraint, written: RuleSpec | None, placed: Ints) -> RuleRef:
     before = rule.violations(fleet, fleet.host_of)
     said = "; ".join(v.text for v in [v for v in rule.violations(fleet, placed) if v not in before][:2])
     if written is not None:

@@ -209,6 +209,13 @@ def test_vms_of_two_clusters_cannot_be_gathered_and_a_host_without_a_rack_is_one
     ]
 
 
+def test_two_rules_of_one_name_are_told_with_their_places() -> None:
+    rules = [rule("pin", "a", origin="x: rule 1"), rule("ban", "a", hosts=("h2",), origin="x: rule 7")]
+    assert told(HOSTS, VMS, *rules) == [
+        ("warning", '2 rules are called "r" (x: rule 7, x: rule 1); only where they are written tells them apart')
+    ]
+
+
 SURE = ("cannot hold", "cannot all hold", "wants together what")
 """What is said where nothing could ever help."""
 

@@ -166,3 +166,11 @@ def test_a_spent_budget_is_told_only_where_nothing_else_refuses():
     told = explain(a_fleet, question.constraints, question.problem.tiers, a_fleet.host_of, range(3))
     (story,) = stories(question, a_fleet.host_of, [2], told)
     assert [(r.rule, r.vms) for r in story.refused] == [("move budget", 1), ("off", 1)]
+
+
+def test_a_rule_that_is_called_like_the_budget_is_told_wherever_it_refuses():
+    a_fleet = fleet("h1: a | h2: b | h3: c", rules=[RuleSpec("move budget", "ban", ("b",), ("h3",))])
+    question = prepare(a_fleet, demand_of(a_fleet, {"a": 1}), Policy(max_moves=0))
+    told = explain(a_fleet, question.constraints, question.problem.tiers, a_fleet.host_of, [1])
+    (story,) = stories(question, a_fleet.host_of, [2], told)
+    assert [(r.rule, r.vms, r.examples) for r in story.refused] == [("move budget", 1, ("b: b is banned from h3",))]

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 
 from pro.fleet import RuleSpec
-from pro.placement.constraints import build
+from pro.placement.constraints import build, written_as
 from pro.placement.language import broken
 from pro.placement.problem import loosen
 from pro.placement.referee import MOVABLE
@@ -89,6 +89,31 @@ def test_the_rule_in_the_way_is_named_with_its_owner_and_origin():
         "To repair apart (a and b stand together on h1): relax licensed (rules.json: rule 2, owner licence desk: b on h2 is "
         "outside the one host it may use). Then, for example, b to h2. Proven: it cannot be had with every rule in force."
     )
+
+
+def test_of_rules_of_one_name_the_one_that_is_in_the_way_is_named():
+    written = [
+        RuleSpec("apart", "spread", ("a", "b"), owner="database team", origin="x: 1"),
+        RuleSpec("reach", "ban", ("a",), ("h1",), owner="not asked", origin="x: 2"),
+        RuleSpec("reach", "fence", ("a", "b"), ("h1", "h2"), owner="not asked", origin="x: 3"),
+        RuleSpec("reach", "fence", ("a", "b"), ("h2",), owner="licence desk", origin="x: 4"),
+        RuleSpec("reach", "ban", ("b",), ("h1",), owner="network desk", origin="x: 5"),
+    ]
+    a_fleet = fleet("h1: | h2: a b", rules=written)
+    rules = build(a_fleet)
+    (wanted,) = rules_broken(a_fleet, rules, a_fleet.host_of)
+    ways = {tuple(r.owner for r in way.relax) for way in remedy(a_fleet, rules, wanted).ways}
+    assert ways == {("not asked", "licence desk"), ("licence desk", "network desk")}
+    assert written_as(a_fleet, rules)[-5:] == written
+    assert not any(written_as(a_fleet, rules)[:-5])
+
+
+def test_a_rule_that_people_call_like_a_built_in_one_is_theirs_and_the_built_in_one_is_nobody_s():
+    a_fleet = fleet("h1: a b | h2:", rules=[RuleSpec("move budget", "fence", ("c",), ("h2",), owner="mallory")])
+    rules = build(a_fleet, evacuate=["h1"], max_moves=1)
+    wanted = rules_broken(a_fleet, rules, stand(a_fleet, "h2: a"))[0]
+    ((ref,),) = [way.relax for way in remedy(a_fleet, rules, wanted).ways]
+    assert (ref.rule, ref.kind, ref.owner) == ("move budget", "MoveBudget", "")
 
 
 def test_two_rules_at_once_are_found_where_one_is_not_enough():
