@@ -63,7 +63,7 @@ def answers(
     work = WORK / max(min(len(wanted), REMEDIES), 1)
     return {
         "gains": [asdict(gain) for gain in found],
-        "fewer": asdict(fewer(placement, found, len(moved))),
+        "fewer": asdict(fewer(question, placement, found, len(moved))),
         "hosts": told,
         "remedies": [asdict(remedy(fleet, question.constraints, w, host_of, work=work)) for w in wanted[:REMEDIES]],
         "units": {goal: {"per": per, "unit": unit} for goal, (per, unit) in units(question).items()},
