@@ -250,8 +250,8 @@ def _only(fleet: Fleet, host: int) -> NDArray[np.bool_]:
 
 
 def _ref(fleet: Fleet, rule: Constraint, written: RuleSpec | None, placed: Ints) -> RuleRef:
-    before = rule.violations(fleet, fleet.host_of)
-    said = "; ".join(v.text for v in [v for v in rule.violations(fleet, placed) if v not in before][:2])
+    before, then = rule.violations(fleet, fleet.host_of), rule.violations(fleet, placed)
+    said = "; ".join(v.text for v in ([v for v in then if v not in before] or then)[:2])
     if written is not None:
         return RuleRef(rule.name, written.kind, written.origin, written.owner, said)
     return RuleRef(rule.name, type(rule).__name__, "", "", said)
@@ -268,6 +268,11 @@ def _say(
         text = f"To {wanted.text}: cannot be had, whatever is relaxed."
     elif not ways:
         text = f"To {wanted.text}: not known what stands in the way; the search ended before it found a set of rules."
+    elif not ways[0].relax and not ways[0].migrations:
+        text = (
+            f"To {wanted.text}: so it is today, with every rule in force; {_undone(wanted)}. "
+            "To do without that was not worth its price, or the search needs more time."
+        )
     elif not ways[0].relax:
         text = f"To {wanted.text}: no rule stands in the way ({_moves(fleet, ways[0])}); it was not worth its price, or the search needs more time."
     else:
@@ -280,7 +285,12 @@ def _say(
         )
         if size == 1 and proven:
             surely = "Proven: it cannot be had with every rule in force."
-        text = f"To {wanted.text}: {head}. Then, for example, {_moves(fleet, ways[0])}. {surely}{more}"
+        then = (
+            f"Then, for example, {_moves(fleet, ways[0])}."
+            if ways[0].migrations
+            else f"Then all may stand as today; {_undone(wanted)}."
+        )
+        text = f"To {wanted.text}: {head}. {then} {surely}{more}"
     return Remedy(wanted.text, wanted.about, ways, proven, complete, possible, text)
 
 
@@ -299,6 +309,9 @@ def _moves(fleet: Fleet, way: Way) -> str:
         f"{plain(fleet.vm_names[fleet.vm_index(s.vm)])} to {plain(fleet.host_names[fleet.host_index(s.host)])}"
         for s in way.migrations[:3]
     ]
-    return (
-        ", ".join(said) + (f" and {len(way.migrations) - 3} more" if len(way.migrations) > 3 else "") or "nobody moves"
-    )
+    return ", ".join(said) + (f" and {len(way.migrations) - 3} more" if len(way.migrations) > 3 else "")
+
+
+def _undone(wanted: Wanted) -> str:
+    """What is said where nobody need move for it."""
+    return "it is the plan that makes the host hot" if wanted.rule is None else "it is the plan that undoes it"

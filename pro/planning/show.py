@@ -56,6 +56,8 @@ def _answers(plan: Plan) -> list[str]:
     if said.get("remedies"):
         lines += ["", "What the plan leaves, and what stands in the way:"]
         lines += [f"  {plain(str(r['text']), 2_000)}" for r in said["remedies"]]
+        if said.get("more_remedies"):
+            lines.append(f"  {plain(str(said['more_remedies']), 400)}")
     return lines
 
 

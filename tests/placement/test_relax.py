@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 
 from pro.fleet import RuleSpec
+from pro.placement.answers import unasked
 from pro.placement.constraints import build, written_as
 from pro.placement.language import broken
 from pro.placement.problem import loosen
@@ -168,6 +169,33 @@ def test_what_the_plan_repairs_stays_repaired():
     assert remedy(a_fleet, rules, wanted).ways[0].relax == ()
     sets = {tuple(ref.rule for ref in way.relax) for way in remedy(a_fleet, rules, wanted, done).ways}
     assert sets == {("move budget",), ("one",)}
+
+
+def test_where_the_plan_itself_makes_a_host_hot_that_is_said():
+    a_fleet = fleet("h1: a b | h2: c", cpu=1_000)
+    demand, plan = demand_of(a_fleet, {"a": 500, "b": 300, "c": 600}), stand(a_fleet, "h2: b")
+    hot = host_cool(a_fleet, demand, 1, "cpu", 0.85, host_of=plan)
+    assert remedy(a_fleet, build(a_fleet), hot, plan).text == (
+        "To keep h2 from cpu above 85% in 30% of futures or more: so it is today, with every rule in force; it is the plan that "
+        "makes the host hot. To do without that was not worth its price, or the search needs more time."
+    )
+    apart = fleet("h1: a b | h2: c", cpu=1_000, rules=[RuleSpec("apart", "spread", ("a", "b"))])
+    said = remedy(apart, build(apart, max_moves=1), hot, plan).text
+    assert (
+        "relax apart (a and b stand together on h1). Then all may stand as today; it is the plan that makes the host hot. Proven"
+        in said
+    )
+
+
+def test_what_was_not_looked_into_is_counted():
+    a_fleet = fleet(
+        "h1: a b | h2: c d", rules=[RuleSpec("one", "spread", ("a", "b")), RuleSpec("two", "spread", ("c", "d"))]
+    )
+    rules = rules_broken(a_fleet, build(a_fleet), a_fleet.host_of)
+    hot = host_cool(a_fleet, demand_of(a_fleet, 500), 0, "cpu", 0.05)
+    assert unasked([*rules, hot]) == "Not looked into: 2 broken rules and 1 hot spot more."
+    assert unasked(rules[:1]) == "Not looked into: 1 broken rule more."
+    assert unasked([]) == ""
 
 
 def test_where_nothing_is_in_the_way_that_is_said():

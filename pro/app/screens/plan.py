@@ -43,6 +43,8 @@ if remedies := report.plan.answers.get("remedies"):
     components.section("What the plan leaves, and what stands in the way")
     for remedy in remedies[:50]:
         st.text(plain(remedy["text"], 600))
+    if more := report.plan.answers.get("more_remedies"):
+        st.text(plain(more, 600))
 if alone := readiness.left_alone(report):
     st.text(f"\u26a0 {alone}: see the page Data.")
 
