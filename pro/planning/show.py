@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pro.core.text import counted, minute, plain
+from pro.placement.placement import for_people
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -111,8 +112,9 @@ def _tiers(tiers: Sequence[Mapping[str, Any]]) -> list[str]:
     if not tiers:
         return []
     return ["", "Costs, most important first:"] + [
-        f"  {_value(t.get('name', ''))}: {_value(t.get('before', ''))} -> {_value(t.get('after', ''))} {_value(t.get('unit', ''))}".rstrip()
+        f"  {_value(name)}: {_value(before)} -> {_value(after)} {_value(unit)}".rstrip()
         for t in tiers
+        for name, before, after, unit in for_people(t)
     ]
 
 

@@ -7,6 +7,7 @@ import streamlit as st
 
 from pro.app import charts, components, progress, session
 from pro.core.text import plain
+from pro.placement.placement import for_people
 from pro.reports import answers, readiness, tables, words
 
 report = session.report()
@@ -76,8 +77,9 @@ else:
 
 components.section("Rank of goals", "No later goal is served at the cost of an earlier one.")
 rows = [
-    {"Goal": t.name, "Today": words.figure(t.before), "After": words.figure(t.after), "Unit": t.unit}
+    {"Goal": name, "Today": words.figure(before), "After": words.figure(after), "Unit": unit}
     for t in report.placement.tiers
+    for name, before, after, unit in for_people(t.to_json())
 ]
 components.frame(
     pd.DataFrame(rows, columns=["Goal", "Today", "After", "Unit"]), alt="Cost of each goal before and after"
