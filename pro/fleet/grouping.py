@@ -28,6 +28,14 @@ def group(labels: Sequence[str]) -> Groups:
     return Groups(code, tuple(shown[t] for t in folded))
 
 
+_MAKERS = {"genuineintel": "Intel", "intel": "Intel", "intel(r)": "Intel", "authenticamd": "AMD", "amd": "AMD"}
+
+
+def maker_labels(vendors: Iterable[str]) -> list[str]:
+    """Makers of processors, each by one name."""
+    return [_MAKERS.get(v.strip().casefold(), v) for v in vendors]
+
+
 def rack_labels(sites: Iterable[str], racks: Iterable[str]) -> list[str]:
     """Racks with their sites: two sites may both have an R1."""
     both = zip(sites, racks, strict=True)

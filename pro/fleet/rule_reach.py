@@ -1,4 +1,4 @@
-"""Where VMs could ever stand: in their cluster, and where hard rules let them."""
+"""Where VMs could ever stand: in their cluster, on processors like their own, and where hard rules let them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import defaultdict
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from pro.fleet.grouping import group, rack_labels
+from pro.fleet.grouping import group, maker_labels, rack_labels
 from pro.fleet.names import quoted
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def who(rule: RuleSpec) -> str:
 
 
 class Whereabouts:
-    """The rules of an inventory with rows for names, and for every VM the hosts that they and its cluster leave it.
+    """The rules of an inventory with rows for names, and for every VM the hosts that they, its cluster and its processor leave it.
 
     Only what no migration could ever change counts: not what is broken today, not a host's state, not how full it is. A rule that
     names hosts of which none is known says nothing here.
@@ -41,11 +41,16 @@ class Whereabouts:
         self.ids = inventory.vms["id"].tolist()
         self.hosts = inventory.hosts
         self.standing = inventory.standing()
-        self._clusters = [c.strip().casefold() for c in inventory.hosts["cluster"].tolist()]
-        inside: dict[str, list[int]] = defaultdict(list)
-        for row, cluster in enumerate(self._clusters):
-            inside[cluster].append(row)
-        self._inside = {cluster: frozenset(rows) for cluster, rows in inside.items()}
+        clusters = group(self.hosts["cluster"].tolist()).code.tolist()
+        makers = group(maker_labels(self.hosts["cpu_vendor"].tolist())).code.tolist()
+        families = group(self.hosts["cpu_family"].tolist()).code.tolist()
+        self._clusters, self._alike = clusters, list(zip(clusters, makers, families, strict=True))
+        self._any_family = inventory.vms["cpu_compatibility_mode"].fillna(False).tolist()
+        inside: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for row, cpu in enumerate(self._alike):
+            inside[cpu].append(row)
+            inside[cpu[:2]].append(row)
+        self._inside = {cpu: frozenset(rows) for cpu, rows in inside.items()}
         self._own: dict[int, list[int]] = defaultdict(list)
         self._kept: list[int] = []
         for row, rule in enumerate(self.rules):
@@ -62,11 +67,14 @@ class Whereabouts:
         self._left: dict[tuple[Hosts, tuple[int, ...]], Hosts] = {}
 
     def reachable(self, vm: int) -> Hosts:
-        """The hosts of its cluster, or its own host where there is no cluster; none where it is not known where it stands."""
+        """The hosts of its cluster with processors that it can run on, or its own host where there is no cluster; none where it is
+        not known where it stands."""
         host = self.standing[vm]
         if host < 0:
             return frozenset()
-        return self._inside[self._clusters[host]] if self._clusters[host] else frozenset((host,))
+        if self._clusters[host] < 0:
+            return frozenset((host,))
+        return self._inside[self._alike[host][:2] if self._any_family[vm] else self._alike[host]]
 
     def left(self, vm: int) -> Hosts:
         """The hosts of `reachable` that all hard rules together leave this VM."""

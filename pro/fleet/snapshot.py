@@ -17,7 +17,7 @@ from pro.fleet.demand import flat_demand as flat_demand
 from pro.fleet.entities import entity_of as entity_of
 from pro.fleet.fleet import Fleet, Groups
 from pro.fleet.grouping import group as group
-from pro.fleet.grouping import rack_labels
+from pro.fleet.grouping import maker_labels, rack_labels
 from pro.fleet.names import AMBIGUOUS
 from pro.fleet.problems import Problem, find_problems
 
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 MIGRATION_MBPS = 1000
 """Assumed where nobody says: a network of its own at 1 Gbit/s, what the requirements of live migration ask for."""
 
-_MAKERS = {"genuineintel": "Intel", "intel": "Intel", "intel(r)": "Intel", "authenticamd": "AMD", "amd": "AMD"}
 _HOST_GROUPS = ("cluster", "rack", "site", "hypervisor", "cpu_vendor", "cpu_family", "networks", "storage")
 
 
@@ -151,7 +150,7 @@ def _capacity(hosts: pd.DataFrame) -> tuple[tuple[str, ...], Ints]:
 def _host_groups(hosts: pd.DataFrame) -> dict[str, Groups]:
     """The groups every fleet has, and one for each attribute column."""
     groups = {name: group(hosts[name].tolist()) for name in _HOST_GROUPS}
-    groups["cpu_vendor"] = group([_MAKERS.get(v.strip().casefold(), v) for v in hosts["cpu_vendor"].tolist()])
+    groups["cpu_vendor"] = group(maker_labels(hosts["cpu_vendor"].tolist()))
     groups["rack"] = group(rack_labels(hosts["site"].tolist(), hosts["rack"].tolist()))
     return groups | {str(name): group(hosts[name].tolist()) for name in hosts.columns[len(HOST_COLUMNS) :]}
 
