@@ -236,7 +236,7 @@ def order(
     def plan_of(reached: Placement, told: Mapping[str, Any]) -> Plan:
         context = PlanContext(
             goal=policy.goal, now=outlook.now.isoformat(), created_at=created_at.isoformat(),
-            constraints=question.constraints, tiers=[asdict(t) for t in reached.tiers],
+            constraints=question.constraints, tiers=[t.to_json() for t in reached.tiers],
             proof={"engine": reached.engine, "bound": reached.bound, "gap": reached.gap,
                    "minimal_moves": reached.minimal_moves},
             before=summary(fleet, demand, fleet.host_of, policy.threshold).to_json(),

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from pro.fleet.names import quoted
+from pro.fleet.names import AMBIGUOUS, quoted
+from pro.fleet.rule_conflicts import rule_conflicts
 from pro.fleet.rule_kinds import KINDS, SCOPES
+from pro.fleet.rule_reach import Whereabouts, who
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from pro.fleet.fleet import RuleSpec
     from pro.fleet.names import Names
+    from pro.fleet.rule_reach import Hosts
     from pro.fleet.tables import Inventory
 
 Found = tuple[bool, str, int]
@@ -22,143 +24,111 @@ Found = tuple[bool, str, int]
 def rule_problems(inventory: Inventory) -> Iterator[Found]:
     """Everything that is wrong with the rules of `inventory`."""
     vms, hosts = inventory.vm_names(), inventory.host_names()
-    judge = _Judge(inventory)
+    at = Whereabouts(inventory)
+    judge = _Judge(at)
     for row, rule in enumerate(inventory.rules):
-        who = f"rule {quoted(rule.name)} ({rule.origin})" if rule.origin else f"rule {quoted(rule.name)}"
-        yield from ((w, text, row) for w, text in _members(rule, who, vms, hosts))
-        members = [r for r in vms.find_all(rule.members) if r >= 0]
-        places = [r for r in hosts.find_all(rule.hosts) if r >= 0]
-        yield from ((w, text, row) for w, text in judge.rule(rule, who, members, places))
-    yield from judge.pairs(vms)
-    yield from _owned_twice(inventory, vms, hosts)
+        yield from ((w, text, row) for w, text in _members(rule, who(rule), vms, hosts))
+        yield from ((w, text, row) for w, text in judge.rule(rule, who(rule), at.members[row], at.places[row]))
+    yield from ((True, text, row) for text, row in rule_conflicts(at))
 
 
-def _members(rule: RuleSpec, who: str, vms: Names, hosts: Names) -> Iterator[tuple[bool, str]]:
+def _members(rule: RuleSpec, named: str, vms: Names, hosts: Names) -> Iterator[tuple[bool, str]]:
+    found = vms.find_all(rule.members)
+    # Hosts stay dedicated while their tenants are still to come: see `snapshot`.
+    empty = rule.kind == "dedicate" and AMBIGUOUS not in found
+    so = "; its hosts are kept empty" if empty else ""
     if not rule.members and not (rule.kind in KINDS and KINDS[rule.kind].everybody):
-        yield True, f"{who} names nobody"
+        yield True, f"{named} names nobody{so}"
     for label, texts, names in (("VM", rule.members, vms), ("host", rule.hosts, hosts)):
         for text, row in zip(texts, names.find_all(texts), strict=True):
             if row < 0:
                 what = "no known" if row == -1 else "more than one"
-                yield True, f"{who} names {quoted(text)}, which is {what} {label}; it holds for the others"
-    if rule.members and all(r < 0 for r in vms.find_all(rule.members)):
-        yield True, f"{who} names no VM that exists"
+                yield True, f"{named} names {quoted(text)}, which is {what} {label}; it holds for the others"
+    if rule.members and all(r < 0 for r in found):
+        yield True, f"{named} names no VM that exists{so}"
     if rule.hosts and all(r < 0 for r in hosts.find_all(rule.hosts)):
-        yield rule.kind == "ban" or rule.soft, f"{who} names no host that exists"
-
-
-def _owned_twice(inventory: Inventory, vms: Names, hosts: Names) -> Iterator[Found]:
-    """Hosts that two rules keep for different VMs."""
-    names, ids = inventory.hosts["host"].tolist(), inventory.hosts["id"].tolist()
-    owner: dict[int, tuple[RuleSpec, set[int]]] = {}
-    for row, rule in enumerate(inventory.rules):
-        if rule.kind != "dedicate" or rule.soft:
-            continue
-        tenants = set(vms.find_all(rule.members))
-        for h in sorted({r for r in hosts.find_all(rule.hosts) if r >= 0}):
-            other, others = owner.setdefault(h, (rule, tenants))
-            if others != tenants:
-                what = f"rule {quoted(rule.name)} and rule {quoted(other.name)} keep host {quoted(names[h], ids[h])}"
-                yield True, f"{what} for different VMs; both cannot hold", row
+        yield rule.kind == "ban" or rule.soft, f"{named} names no host that exists"
 
 
 class _Judge:
-    """Knows who stands where, and tells what can never hold."""
+    """Tells what one rule asks that can never hold."""
 
-    def __init__(self, inventory: Inventory) -> None:
-        self.rules = inventory.rules
-        self.names = inventory.vms["vm"].tolist()
-        self.ids = inventory.vms["id"].tolist()
-        self.hosts = inventory.hosts
-        self.standing = inventory.standing()
-        self.clusters = [c.strip().casefold() for c in inventory.hosts["cluster"].tolist()]
-        self.reach: dict[str, list[int]] = defaultdict(list)
-        for row, cluster in enumerate(self.clusters):
-            self.reach[cluster].append(row)
+    def __init__(self, at: Whereabouts) -> None:
+        self.at = at
 
-    def reachable(self, vm: int) -> list[int]:
-        """Rows of the hosts this VM could ever stand on: its cluster's, or its own host where there is no cluster."""
-        host = self.standing[vm]
-        if host < 0:
-            return []
-        return self.reach[self.clusters[host]] if self.clusters[host] else [host]
-
-    def rule(self, rule: RuleSpec, who: str, members: list[int], places: list[int]) -> Iterator[tuple[bool, str]]:
+    def rule(self, rule: RuleSpec, named: str, members: Hosts, places: Hosts) -> Iterator[tuple[bool, str]]:
         """What is wrong with one rule, beyond unknown names."""
         if rule.kind in ("spread", "gather", "limit"):
-            yield from self._scoped(rule, who, members, places)
+            yield from self._scoped(rule, named, members, places)
         elif rule.kind == "licence":
-            yield from self._licensed(rule, who, members)
+            yield from self._licensed(rule, named, members)
         elif places and rule.kind != "prefer":
-            yield from self._placed(rule, who, members, set(places))
+            yield from self._placed(rule, named, members, places)
 
-    def _items(self, scope: str) -> list[str]:
-        return self.hosts["id" if scope == "host" else scope].tolist()
-
-    def _scoped(self, rule: RuleSpec, who: str, members: list[int], places: list[int]) -> Iterator[tuple[bool, str]]:
+    def _scoped(self, rule: RuleSpec, named: str, members: Hosts, places: Hosts) -> Iterator[tuple[bool, str]]:
         if rule.scope not in SCOPES:
-            yield False, f"{who} has the scope {quoted(rule.scope)}; expected {' | '.join(SCOPES)}"
+            yield False, f"{named} has the scope {quoted(rule.scope)}; expected {' | '.join(SCOPES)}"
             return
-        items = self._items(rule.scope)
-        if not any(items):
-            yield True, f"{who} is about each {rule.scope}, and no host says its {rule.scope}"
-            return
+        if not any(label.strip() for label in self.at.hosts["id" if rule.scope == "host" else rule.scope].tolist()):
+            yield (
+                True,
+                f"{named} is about each {rule.scope}, and no host says its {rule.scope}; each counts as one of its own",
+            )
         if rule.kind == "limit":
-            yield from self._limited(rule, who, members if rule.members else range(len(self.names)), places)
-        if rule.kind != "spread" or not members:
-            return
-        wanted = rule.least or len(members)
+            yield from self._limited(rule, named, members if rule.members else range(len(self.at.names)), places)
+        elif rule.kind == "gather":
+            yield from self._gathered(rule, named, members)
+        elif members:
+            yield from self._spread(rule, named, members)
+
+    def _spread(self, rule: RuleSpec, named: str, members: Hosts) -> Iterator[tuple[bool, str]]:
         if rule.least > len(members):
-            yield True, f"{who} wants {wanted} {rule.scope}s for {len(members)} VMs; it cannot hold"
-            return
-        there = {items[h] for vm in members for h in self.reachable(vm)} - {""}
-        if wanted > len(there):
-            yield True, f"{who} wants {wanted} {rule.scope}s and its VMs can reach {len(there)}; it cannot hold"
+            yield (
+                True,
+                f"{named} wants {rule.least} {rule.scope}s for {len(members)} VMs; as many as there are VMs will do",
+            )
+        wanted = min(rule.least or len(members), len(members))
+        there = self.at.items(rule.scope, self._reach(members))
+        if len(there) < wanted and all(self.at.reachable(vm) for vm in members):
+            yield True, f"{named} wants {wanted} {rule.scope}s and its VMs can reach {len(there)}; it cannot hold"
 
-    def _limited(
-        self, rule: RuleSpec, who: str, members: Sequence[int], places: list[int]
-    ) -> Iterator[tuple[bool, str]]:
+    def _gathered(self, rule: RuleSpec, named: str, members: Hosts) -> Iterator[tuple[bool, str]]:
+        stand = [vm for vm in sorted(members) if self.at.reachable(vm)]
+        items = {vm: self.at.items(rule.scope, self.at.reachable(vm)) for vm in stand}
+        if stand and not frozenset.intersection(*items.values()):
+            apart = next(([stand[0], vm] for vm in stand if not items[stand[0]] & items[vm]), stand)
+            yield (
+                True,
+                f"{named} wants VMs in one {rule.scope} that can reach none together: {self.at.say(apart)}; it cannot hold",
+            )
+
+    def _limited(self, rule: RuleSpec, named: str, members: Iterable[int], places: Hosts) -> Iterator[tuple[bool, str]]:
         """Whether so many VMs have room in the scope items that they can reach, and elsewhere."""
-        items = self._items(rule.scope)
-        reach = {h for vm in members for h in self.reachable(vm)}
-        if (places and reach - set(places)) or any(not items[h] for h in reach):
+        stand = [vm for vm in members if self.at.reachable(vm)]
+        reach = self._reach(stand)
+        if (rule.hosts and not places) or (places and reach - places):
             return
-        room = rule.most * len({items[h] for h in reach})
-        if len(members) > room:
-            yield True, f"{who} lets {room} VMs stand where its {len(members)} can go; it cannot hold"
+        room = rule.most * len(self.at.items(rule.scope, reach))
+        if len(stand) > room:
+            yield True, f"{named} lets {room} VMs stand where its {len(stand)} can go; it cannot hold"
 
-    def _licensed(self, rule: RuleSpec, who: str, members: list[int]) -> Iterator[tuple[bool, str]]:
-        cores = self.hosts["cores"].fillna(0).tolist()
-        least = max((min((cores[h] for h in self.reachable(vm)), default=0) for vm in members), default=0)
+    def _licensed(self, rule: RuleSpec, named: str, members: Hosts) -> Iterator[tuple[bool, str]]:
+        cores = self.at.hosts["cores"].fillna(0).tolist()
+        least = max((min((cores[h] for h in self.at.reachable(vm)), default=0) for vm in members), default=0)
         if least > rule.most:
             yield (
                 True,
-                f"{who} licenses {rule.most} cores, and the smallest host for one VM has {least}; it cannot hold",
+                f"{named} licenses {rule.most} cores, and the smallest host for one VM has {least}; it cannot hold",
             )
 
-    def _placed(self, rule: RuleSpec, who: str, members: list[int], places: set[int]) -> Iterator[tuple[bool, str]]:
-        for vm in members:
-            reach = set(self.reachable(vm))
+    def _placed(self, rule: RuleSpec, named: str, members: Hosts, places: Hosts) -> Iterator[tuple[bool, str]]:
+        for vm in sorted(members):
+            reach = self.at.reachable(vm)
             left = reach - places if rule.kind == "ban" else reach & places
             if reach and not left:
-                name = quoted(self.names[vm], self.ids[vm])
-                yield True, f"{who} leaves VM {name} no host it can reach; it cannot hold for that VM"
+                yield True, f"{named} leaves VM {self.at.say([vm])} no host it can reach; it cannot hold for that VM"
 
-    def pairs(self, vms: Names) -> Iterator[Found]:
-        """VMs that one rule wants on one scope item and another on different ones."""
-        together = [
-            (i, r, set(vms.find_all(r.members))) for i, r in enumerate(self.rules) if r.kind == "gather" and not r.soft
-        ]
-        apart: dict[str, list[tuple[RuleSpec, set[int]]]] = defaultdict(list)
-        for rule in self.rules:
-            if rule.kind == "spread" and not rule.least and not rule.soft:
-                apart[rule.scope].append((rule, set(vms.find_all(rule.members))))
-        for row, rule, members in together:
-            for other, others in apart[rule.scope]:
-                both = sorted(m for m in members & others if m >= 0)
-                if len(both) > 1:
-                    names = ", ".join(quoted(self.names[m], self.ids[m]) for m in both)
-                    text = (
-                        f"rule {quoted(rule.name)} wants together what rule {quoted(other.name)} wants apart: {names}"
-                    )
-                    yield True, text, row
+    def _reach(self, members: Iterable[int]) -> Hosts:
+        """The hosts that any of these VMs can reach."""
+        found: Hosts = frozenset()
+        return found.union(*{self.at.reachable(vm) for vm in members})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,9 @@ from pro.fleet.demand import demand as demand
 from pro.fleet.demand import flat_demand as flat_demand
 from pro.fleet.entities import entity_of as entity_of
 from pro.fleet.fleet import Fleet, Groups
+from pro.fleet.grouping import group as group
+from pro.fleet.grouping import maker_labels, rack_labels
+from pro.fleet.names import AMBIGUOUS
 from pro.fleet.problems import Problem, find_problems
 
 if TYPE_CHECKING:
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
 MIGRATION_MBPS = 1000
 """Assumed where nobody says: a network of its own at 1 Gbit/s, what the requirements of live migration ask for."""
 
-_MAKERS = {"genuineintel": "Intel", "intel": "Intel", "intel(r)": "Intel", "authenticamd": "AMD", "amd": "AMD"}
 _HOST_GROUPS = ("cluster", "rack", "site", "hypervisor", "cpu_vendor", "cpu_family", "networks", "storage")
 
 
@@ -146,32 +147,11 @@ def _capacity(hosts: pd.DataFrame) -> tuple[tuple[str, ...], Ints]:
     return tuple(names), np.stack(columns, axis=1)
 
 
-def group(labels: Sequence[str]) -> Groups:
-    """Group items by label, without regard to case or surrounding space; an empty label is no group (-1).
-
-    Groups are in order of their folded label; each shows its most frequent spelling.
-    """
-    stripped = [t.strip() for t in labels]
-    folded = sorted({t.casefold() for t in stripped if t})
-    code_of = {"": -1, **{t: i for i, t in enumerate(folded)}}
-    code = np.array([code_of[t.casefold()] for t in stripped], dtype=np.int64)
-    shown: dict[str, str] = {}
-    for spelling, _ in sorted(Counter(stripped).items(), key=lambda item: (-item[1], item[0])):
-        shown.setdefault(spelling.casefold(), spelling)
-    return Groups(code, tuple(shown[t] for t in folded))
-
-
 def _host_groups(hosts: pd.DataFrame) -> dict[str, Groups]:
-    """The groups every fleet has, and one for each attribute column.
-
-    A rack is a rack of its site: two sites may both have an R1.
-    """
+    """The groups every fleet has, and one for each attribute column."""
     groups = {name: group(hosts[name].tolist()) for name in _HOST_GROUPS}
-    groups["cpu_vendor"] = group([_MAKERS.get(v.strip().casefold(), v) for v in hosts["cpu_vendor"].tolist()])
-    both = zip(hosts["site"].tolist(), hosts["rack"].tolist(), strict=True)
-    groups["rack"] = group(
-        [f"{site.strip()}/{rack.strip()}" if site.strip() and rack.strip() else rack for site, rack in both]
-    )
+    groups["cpu_vendor"] = group(maker_labels(hosts["cpu_vendor"].tolist()))
+    groups["rack"] = group(rack_labels(hosts["site"].tolist(), hosts["rack"].tolist()))
     return groups | {str(name): group(hosts[name].tolist()) for name in hosts.columns[len(HOST_COLUMNS) :]}
 
 
@@ -194,15 +174,18 @@ def _checkpoints(vms: pd.DataFrame, at: datetime) -> tuple[NDArray[np.float64], 
 def _rules(inventory: Inventory) -> tuple[RuleSpec, ...]:
     """Rules with ids for names, without the members and hosts nobody knows, without those that are left empty.
 
-    Hosts come in order of their ids, but those of a preference stay in its order.
+    Hosts come in order of their ids, but those of a preference stay in its order. Hosts that are dedicated stay so while no tenant
+    is there yet; not where a tenant's name is shared, for it may be one of those that stand there.
     """
     vms, hosts = inventory.vm_names(), inventory.host_names()
     vm_ids, host_ids = inventory.vms["id"].tolist(), inventory.hosts["id"].tolist()
     resolved = []
     for rule in inventory.rules:
-        members = tuple(sorted({vm_ids[r] for r in vms.find_all(rule.members) if r >= 0}))
+        found = vms.find_all(rule.members)
+        members = tuple(sorted({vm_ids[r] for r in found if r >= 0}))
+        alone = (rule.kind == "limit" and not rule.members) or (rule.kind == "dedicate" and AMBIGUOUS not in found)
         places = tuple(dict.fromkeys(host_ids[r] for r in hosts.find_all(rule.hosts) if r >= 0))
-        if (members or (rule.kind == "limit" and not rule.members)) and (places or not rule.hosts):
+        if (members or alone) and (places or not rule.hosts):
             places = places if rule.kind == "prefer" else tuple(sorted(places))
             resolved.append(replace(rule, members=members, hosts=places))
     return tuple(resolved)

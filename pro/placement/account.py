@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pro.placement.language import cost
 from pro.placement.objectives import Balance, HostsOn, Moves
@@ -30,9 +30,28 @@ def account(question: Question, host_of: Ints) -> tuple[TierCost, ...]:
     return compare(was, will)
 
 
-def compare(today: list[tuple[str, float, str]], after: list[tuple[str, float, str]]) -> tuple[TierCost, ...]:
+class Figure(NamedTuple):
+    """What, how much, in which unit. Of what is broken, too: how many rules, in how many places."""
+
+    name: str
+    amount: float
+    unit: str
+    rules: int | None = None
+    places: int | None = None
+
+
+def compare(today: Sequence[Figure], after: Sequence[Figure]) -> tuple[TierCost, ...]:
     """Two lists of figures of the same lines, side by side."""
-    return tuple(TierCost(name, was, will, unit) for (name, was, unit), (_, will, _) in zip(today, after, strict=True))
+
+    def both(was: int | None, will: int | None) -> tuple[int, int] | None:
+        return None if was is None or will is None else (was, will)
+
+    return tuple(
+        TierCost(
+            was.name, was.amount, will.amount, was.unit, both(was.rules, will.rules), both(was.places, will.places)
+        )
+        for was, will in zip(today, after, strict=True)
+    )
 
 
 @dataclass(frozen=True)
@@ -62,17 +81,18 @@ def lines_of(question: Question) -> list[Line]:
     ]
 
 
-def figures(
-    question: Question, lines: Sequence[Line], host_of: Ints, broken: Sequence[Violation]
-) -> list[tuple[str, float, str]]:
-    """The lines of the account for `host_of`: what, how much, in which unit. `broken`: the rules it breaks."""
+def figures(question: Question, lines: Sequence[Line], host_of: Ints, broken: Sequence[Violation]) -> list[Figure]:
+    """The lines of the account for `host_of`. `broken`: the rules it breaks."""
     fleet, home = question.fleet, question.fleet.host_of
-    wishes = [("preferences not kept", sum(v.amount for v in unkept(question, host_of)), "violations")]
     found = [
-        (line.name, round(sum(cost(t, home, host_of) for t in line.terms) / line.per, 2), line.unit) for line in lines
+        Figure(line.name, round(sum(cost(t, home, host_of) for t in line.terms) / line.per, 2), line.unit)
+        for line in lines
     ]
-    moved = ("memory moved", round(float(fleet.memory_mib[host_of != home].sum()) / 1024, 2), "GiB assigned")
-    return [
-        ("broken rules", sum(v.amount for v in broken), "violations"),
-        *(wishes if question.preferences else []), *found[:2], moved, *found[2:],
-    ]  # fmt: skip
+    moved = Figure("memory moved", round(float(fleet.memory_mib[host_of != home].sum()) / 1024, 2), "GiB assigned")
+    wishes = [_broken("preferences not kept", unkept(question, host_of))] if question.preferences else []
+    return [_broken("broken rules", broken), *wishes, *found[:2], moved, *found[2:]]
+
+
+def _broken(name: str, violations: Sequence[Violation]) -> Figure:
+    rules = len({v.rule for v in violations})
+    return Figure(name, sum(v.amount for v in violations), "violations", rules, len(violations))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pro.core.text import counted
 from pro.core.units import MEMORY
 from pro.placement.gains import fewer, gains
 from pro.placement.hosts import stories
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
     from pro.placement.explain import Explanation
     from pro.placement.placement import Placement
     from pro.placement.question import Question
+    from pro.placement.relax import Wanted
 
 ALL_HOSTS = 200
 """Fleets with at most so many hosts have every host told; larger ones those that the plan touches and those that are hot."""
 REMEDIES = 4
-"""At most so many things that cannot be had are looked into, broken rules first."""
+"""At most so many things that cannot be had are looked into, broken rules first; of the others it is said how many they are."""
 WORK = 1.0
 """Deterministic seconds for all of them together: a plan does not wait for what a person may never ask."""
 
@@ -35,7 +37,7 @@ def answers(
     hot: Mapping[str, Sequence[Mapping[str, Any]]],
     least: float = 0.3,
 ) -> dict[str, Any]:
-    """{told, gains, fewer, hosts, remedies, units}. `hot`: "before" and "after", hotspots as JSON (host, resource, ...), worst first;
+    """{told, gains, fewer, hosts, remedies, more_remedies, units}. `hot`: "before" and "after", hotspots as JSON (host, resource, ...), worst first;
     `least`: share of scenarios from which a host counts as one."""
     fleet, host_of = question.fleet, placement.host_of
     found = gains(question, explained)
@@ -64,8 +66,18 @@ def answers(
     return {
         "told": {"vms": len(explained), "of": fleet.n_vms},
         "gains": [asdict(gain) for gain in found],
-        "fewer": asdict(fewer(placement, found, len(moved))),
+        "fewer": asdict(fewer(question, placement, found, len(moved))),
         "hosts": told,
         "remedies": [asdict(remedy(fleet, question.constraints, w, host_of, work=work)) for w in wanted[:REMEDIES]],
+        "more_remedies": unasked(wanted[REMEDIES:]),
         "units": {goal: {"per": per, "unit": unit} for goal, (per, unit) in units(question).items()},
     }
+
+
+def unasked(wanted: Sequence[Wanted]) -> str:
+    """What is said of things that cannot be had and were not looked into; "" where there are none."""
+    rules = sum(w.rule is not None for w in wanted)
+    parts = [
+        counted(n, what, f"{what}s") for n, what in ((rules, "broken rule"), (len(wanted) - rules, "hot spot")) if n
+    ]
+    return f"Not looked into: {' and '.join(parts)} more." if parts else ""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pro.core.text import plain
+from pro.placement.constraints import MoveBudget
 from pro.placement.language import Soft, cost
 from pro.placement.part import only
 from pro.placement.problem import Tier
@@ -36,6 +37,11 @@ class Refusal:
     rule: str
     amount: int
     text: str
+
+
+@dataclass(frozen=True)
+class Spent(Refusal):
+    """The budget of migrations that refuses: whatever a rule of the same name may be about."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +157,9 @@ class Objections:
                     found[k].append(Refusal(MOVABLE, 1, text))
         for i, k in zip(*(x.tolist() for x in np.nonzero(amounts)), strict=True):
             words = self._words(i, v, int(asked[k]))
-            found[k].append(Refusal(self._rules[i][0].name, int(amounts[i, k]), words))
+            rule = self._rules[i][0]
+            made = Spent if isinstance(rule, MoveBudget) else Refusal
+            found[k].append(made(rule.name, int(amounts[i, k]), words))
         return [tuple(refusals) for refusals in found]
 
     def amounts(self, v: int) -> Ints:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pro.core.text import plain
+from pro.placement.constraints import Headroom
 from pro.placement.words import measured, say, units
 
 if TYPE_CHECKING:
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 _NOT_FOR = ("moves", "memory moved", "balance")
 """Goals that no migration is made for."""
+_FIRST = ("broken rules", "placement reserve")
+"""What comes before the goal."""
+GOAL = 1
+"""The tier in which the goal is weighed: rules come before it, finer points after it."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +52,8 @@ class Gain:
 
 @dataclass(frozen=True)
 class Fewer:
-    """Would fewer migrations do? `minimal`: proven that no placement that cools and repairs as much has fewer (None: not
-    proven, False: one has). `drop`: the migration (VM id) that is missed least, None where every one is needed by a rule."""
+    """Would fewer migrations do? `minimal`: proven that no placement that repairs as much and is as good by all that the goal weighs
+    has fewer (None: not proven, False: one has). `drop`: the migration (VM id) that is missed least, None where every one is needed by a rule."""
 
     migrations: int
     minimal: bool | None
@@ -57,20 +62,31 @@ class Fewer:
 
 
 def gains(question: Question, explained: Iterable[Explanation]) -> tuple[Gain, ...]:
-    """One for every explained VM that moves; the most needed first."""
-    table = units(question)
+    """One for every explained VM that moves; the most needed first: as the goal weighs it in all, then by heat."""
+    table, weighed = units(question), _weighed(question)
     found = []
     for told in explained:
         if told.moved:
             home = told.without
             worse = tuple(Worse(c.tier, *measured(c.tier, c.amount, table)) for c in home.changes if c.amount)
             text = _say(plain(told.vm_name), worse, home.refusals)
-            found.append(Gain(told.vm, told.vm_name, worse, home.refusals, text))
-    return tuple(sorted(found, key=lambda gain: (not gain.refusals, -_broken(gain), -gain.heat)))
+            gain = Gain(told.vm, told.vm_name, worse, home.refusals, text)
+            first = [sum(c.amount for c in home.changes if c.tier == goal) for goal in _FIRST]
+            first.append(sum(c.amount for c in home.changes if c.tier in weighed))
+            found.append(((not gain.refusals, *(-amount for amount in first), -gain.heat), gain))
+    return tuple(gain for _, gain in sorted(found, key=lambda ranked: ranked[0]))
 
 
-def _broken(gain: Gain) -> float:
-    return sum(w.amount for w in gain.worse if w.goal == "broken rules")
+def _weighed(question: Question) -> set[str]:
+    """What is weighed against migrations, heat among it."""
+    return {term.label for term in question.problem.tiers[GOAL].terms} - set(_NOT_FOR)
+
+
+def _heat_alone(question: Question) -> bool:
+    """Whether nothing but heat is weighed, and nothing but rules comes before it."""
+    return all(goal.startswith("heat") for goal in _weighed(question)) and not any(
+        isinstance(rule, Headroom) for rule in question.preferences
+    )
 
 
 def _say(name: str, worse: Sequence[Worse], refusals: Sequence[Refusal]) -> str:
@@ -83,18 +99,23 @@ def _say(name: str, worse: Sequence[Worse], refusals: Sequence[Refusal]) -> str:
     return f"without {name}: {', '.join(said) or 'nothing gets worse'}"
 
 
-def fewer(placement: Placement, found: Sequence[Gain], moved: int) -> Fewer:
-    """The statement about the number of migrations."""
+def fewer(question: Question, placement: Placement, found: Sequence[Gain], moved: int) -> Fewer:
+    """The statement about the number of migrations. `found`: as `gains` orders them."""
     free = [g for g in found if not g.refusals]
-    least = min(free, key=lambda g: (_broken(g), g.heat, g.vm), default=None)
+    least = free[-1] if free else None
     minimal = placement.minimal_moves
-    if least is not None and not any(w.amount > 0 and w.goal not in _NOT_FOR for w in least.worse):
+    if any(not any(w.amount > 0 and w.goal not in _NOT_FOR for w in g.worse) for g in free):
         minimal = False
     count = f"{moved} migration{'s' * (moved != 1)}"
     if not moved:
         return Fewer(0, True, None, "Nothing moves, and fewer than that cannot be.")
     if minimal:
-        text = f"Proven: no placement that repairs and cools as much needs fewer than {count}."
+        good = (
+            "repairs and cools as much"
+            if _heat_alone(question)
+            else "repairs as much and is as good by all that is weighed"
+        )
+        text = f"Proven: no placement that {good} needs fewer than {count}."
     elif minimal is None:
         text = f"Not proven that fewer than {count} would not do."
     else:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -14,12 +16,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TierCost:
-    """One line of the answer's account: a tier's cost today and after."""
+    """One line of the answer's account: a tier's cost today and after.
+
+    What rules are broken by is MiB, cores and VMs in one sum: engines want that, people do not. They are told, today and after,
+    how many `rules` are broken and in how many `places`.
+    """
 
     name: str
     before: float
     after: float
     unit: str
+    rules: tuple[int, int] | None = None
+    places: tuple[int, int] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """For documents."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+def for_people(tier: Mapping[str, Any]) -> list[tuple[str, Any, Any, str]]:
+    """The lines (name, before, after, unit) that people read of one `TierCost` as JSON."""
+    name, rules, places = tier.get("name", ""), tier.get("rules"), tier.get("places")
+    if rules is None or places is None:
+        return [(name, tier.get("before", ""), tier.get("after", ""), tier.get("unit", ""))]
+    return [(name, *rules, "rules"), (f"{name}, where", *places, "places")]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pro.core.text import plain
+from pro.placement.constraints import written_as
 from pro.placement.language import Allow, Limit, Row, broken
 from pro.placement.problem import Problem, loosen
 from pro.placement.referee import MOVABLE
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pro.core.arrays import Ints
-    from pro.fleet import Demand, Fleet
+    from pro.fleet import Demand, Fleet, RuleSpec
     from pro.placement.engines.relaxing import Smallest
     from pro.placement.rules import Constraint
 
@@ -174,12 +175,15 @@ def remedy(
     if rows is None:
         return _say(fleet, wanted, (), proven=whole, complete=whole, possible=False if whole else None)
     problem = Problem(fleet.host_of, fleet.n_hosts, movable, rows, ())
-    hard = [constraints[i].name in HARD for i in names] + [True] * len(stuck)
+    written = written_as(fleet, constraints)
+    hard = [written[i] is None and constraints[i].name in HARD for i in names] + [True] * len(stuck)
     found = smallest(problem, rules, hard, seed=seed, work=WORK if work is None else work)
     ways = []
     for chosen, then in _smallest_of(found, rules, fleet.host_of).items():
         refs = [
-            _ref(fleet, constraints[names[i]], then) if i < len(names) else _immovable(fleet, stuck[i - len(names)])
+            _ref(fleet, constraints[names[i]], written[names[i]], then)
+            if i < len(names)
+            else _immovable(fleet, stuck[i - len(names)])
             for i in chosen
         ]
         moved = np.flatnonzero(then != fleet.host_of).tolist()
@@ -245,10 +249,9 @@ def _only(fleet: Fleet, host: int) -> NDArray[np.bool_]:
     return mask
 
 
-def _ref(fleet: Fleet, rule: Constraint, placed: Ints) -> RuleRef:
-    written = next((r for r in fleet.rules if r.name == rule.name), None)
-    before = rule.violations(fleet, fleet.host_of)
-    said = "; ".join(v.text for v in [v for v in rule.violations(fleet, placed) if v not in before][:2])
+def _ref(fleet: Fleet, rule: Constraint, written: RuleSpec | None, placed: Ints) -> RuleRef:
+    before, then = rule.violations(fleet, fleet.host_of), rule.violations(fleet, placed)
+    said = "; ".join(v.text for v in ([v for v in then if v not in before] or then)[:2])
     if written is not None:
         return RuleRef(rule.name, written.kind, written.origin, written.owner, said)
     return RuleRef(rule.name, type(rule).__name__, "", "", said)
@@ -265,6 +268,11 @@ def _say(
         text = f"To {wanted.text}: cannot be had, whatever is relaxed."
     elif not ways:
         text = f"To {wanted.text}: not known what stands in the way; the search ended before it found a set of rules."
+    elif not ways[0].relax and not ways[0].migrations:
+        text = (
+            f"To {wanted.text}: so it is today, with every rule in force; {_undone(wanted)}. "
+            "To do without that was not worth its price, or the search needs more time."
+        )
     elif not ways[0].relax:
         text = f"To {wanted.text}: no rule stands in the way ({_moves(fleet, ways[0])}); it was not worth its price, or the search needs more time."
     else:
@@ -277,7 +285,12 @@ def _say(
         )
         if size == 1 and proven:
             surely = "Proven: it cannot be had with every rule in force."
-        text = f"To {wanted.text}: {head}. Then, for example, {_moves(fleet, ways[0])}. {surely}{more}"
+        then = (
+            f"Then, for example, {_moves(fleet, ways[0])}."
+            if ways[0].migrations
+            else f"Then all may stand as today; {_undone(wanted)}."
+        )
+        text = f"To {wanted.text}: {head}. {then} {surely}{more}"
     return Remedy(wanted.text, wanted.about, ways, proven, complete, possible, text)
 
 
@@ -296,6 +309,9 @@ def _moves(fleet: Fleet, way: Way) -> str:
         f"{plain(fleet.vm_names[fleet.vm_index(s.vm)])} to {plain(fleet.host_names[fleet.host_index(s.host)])}"
         for s in way.migrations[:3]
     ]
-    return (
-        ", ".join(said) + (f" and {len(way.migrations) - 3} more" if len(way.migrations) > 3 else "") or "nobody moves"
-    )
+    return ", ".join(said) + (f" and {len(way.migrations) - 3} more" if len(way.migrations) > 3 else "")
+
+
+def _undone(wanted: Wanted) -> str:
+    """What is said where nobody need move for it."""
+    return "it is the plan that makes the host hot" if wanted.rule is None else "it is the plan that undoes it"

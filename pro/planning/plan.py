@@ -78,7 +78,7 @@ class Plan:
     violations: tuple[Mapping[str, Any], ...] = ()
     """Rules still broken after the plan, with what would be needed; with `preference`: soft ones."""
     answers: Mapping[str, Any] = field(default_factory=dict)
-    """{told, gains, fewer, hosts, remedies, units}: see `pro.placement.answers`; empty where nobody asked."""
+    """{told, gains, fewer, hosts, remedies, more_remedies, units}: see `pro.placement.answers`; empty where nobody asked."""
     policy: Mapping[str, Any] = field(default_factory=dict)
     """What it was asked to keep besides the rules that people wrote: what `pro.placement.constraints.build` is told, and `failover`:
     {hosts: so many of a cluster may fail, granted: {cluster: VMs that may be without a place then, where repairs make that more than

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pro.core.text import counted, minute, plain
+from pro.placement.placement import for_people
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,6 +58,8 @@ def _answers(plan: Plan) -> list[str]:
     if said.get("remedies"):
         lines += ["", "What the plan leaves, and what stands in the way:"]
         lines += [f"  {plain(str(r['text']), 2_000)}" for r in said["remedies"]]
+        if said.get("more_remedies"):
+            lines.append(f"  {plain(str(said['more_remedies']), 400)}")
     return lines
 
 
@@ -126,8 +129,9 @@ def _tiers(tiers: Sequence[Mapping[str, Any]]) -> list[str]:
     if not tiers:
         return []
     return ["", "Costs, most important first:"] + [
-        f"  {_value(t.get('name', ''))}: {_value(t.get('before', ''))} -> {_value(t.get('after', ''))} {_value(t.get('unit', ''))}".rstrip()
+        f"  {_value(name)}: {_value(before)} -> {_value(after)} {_value(unit)}".rstrip()
         for t in tiers
+        for name, before, after, unit in for_people(t)
     ]
 
 

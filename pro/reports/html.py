@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pro.core import text
 from pro.fleet.readiness import STATES
 from pro.heat.fans import host_fan
+from pro.placement.placement import for_people
 from pro.reports import answers, pictures, readiness, tables, views, words
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def environment() -> Any:
         minutes=words.minutes,
         instant=words.instant,
         figure=words.figure,
+        for_people=for_people,
         heat=words.heat,
         enough=readiness.enough,
         count=_counted,

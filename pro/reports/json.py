@@ -48,7 +48,7 @@ def document(report: Report) -> dict[str, Any]:
             "host_of": {
                 v: report.fleet.hosts[h] for v, h in zip(report.fleet.vms, placement.host_of.tolist(), strict=True)
             },
-            "tiers": [asdict(t) for t in placement.tiers],
+            "tiers": [t.to_json() for t in placement.tiers],
             "bound": placement.bound,
             "gap": placement.gap,
             "minimal_moves": placement.minimal_moves,

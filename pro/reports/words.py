@@ -136,7 +136,13 @@ def _effect(report: Report) -> str:
     if report.hotspots:
         before, after = report.before, report.after
         if round(after.hot_minutes) < round(before.hot_minutes) or after.area >= before.area:
-            parts.append(f"bring{s} the minutes to {minutes(after.hot_minutes)}")
+            was, will = heat(before.area), heat(after.area)
+            hotter = (
+                f" while the heat above that rises from {was} to {will}"
+                if after.area > before.area and was != will
+                else ""
+            )
+            parts.append(f"bring{s} the minutes to {minutes(after.hot_minutes)}{hotter}")
         else:
             longer = round(after.hot_minutes) > round(before.hot_minutes)
             over = f"over {minutes(after.hot_minutes)} minutes" if longer else "over as many minutes"

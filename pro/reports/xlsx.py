@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pro.core import text
+from pro.placement.placement import for_people
 from pro.reports import tables, words
 from pro.reports.views import rules_broken
 
@@ -100,7 +101,8 @@ def _figures(report: Report) -> list[tuple[str, float, float, str]]:
         ("Expected minutes hot", report.before.hot_minutes, report.after.hot_minutes, "host-minutes, all hosts"),
         ("Rules broken", *rules_broken(report), "rules"),
     ]
-    rows += [(f"Goal: {t.name}", t.before, t.after, t.unit) for t in report.placement.tiers]
+    told = [line for t in report.placement.tiers for line in for_people(t.to_json())]
+    rows += [(f"Goal: {name}", before, after, unit) for name, before, after, unit in told]
     return rows
 
 

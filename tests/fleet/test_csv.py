@@ -186,6 +186,12 @@ def test_unknown_columns_are_kept_as_attributes(tmp_path: Path) -> None:
         ({"kind": "spread", "members": ["\ud800"]}, "not a list of names"),
         ({"kind": "spread", "members": ["a"], "scope": 3}, "not text, got 3"),
         ({"kind": "limit", "members": ["a"]}, "a limit without most"),
+        ({"kind": "limit", "most": None}, "a limit without most"),
+        (
+            {"kind": "limit", "members": ["a"], "most": 0},
+            "must be at least 1, got 0, expected 1, 2, 3, ...; a ban keeps VMs off hosts",
+        ),
+        ({"kind": "licence", "members": ["a"], "most": 0}, "must be at least 1, got 0"),
         ({"kind": "limit", "most": 2**31}, "not a count"),
         ({"kind": "limit", "most": True}, "not a count, got True"),
         ({"kind": "licence", "members": ["a"], "most": 16, "hosts": ["h"]}, "a licence has no hosts"),

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pro.core.errors import FleetError
 from pro.fleet import RuleSpec
-from pro.fleet.inventory import build_inventory, find_problems
+from pro.fleet.inventory import Inventory, build_inventory, find_problems
 from pro.fleet.snapshot import snapshot
+from pro.placement.constraints import ClusterBorder, CpuCompatibility, from_written
+from pro.placement.referee import check
 from tests.conftest import HOSTILE_NAMES
 from tests.fleet.estates import AT, host, vm
+from tests.strategies import written
 
 
 def told(hosts: list[dict[str, Any]], vms: list[dict[str, Any]], *rules: RuleSpec) -> list[tuple[str, str]]:
@@ -140,13 +145,140 @@ def test_together_and_apart_is_a_contradiction() -> None:
 
 
 def test_a_host_kept_for_two_is_a_contradiction_and_two_preferences_are_none() -> None:
-    mine, yours = rule("dedicate", "a", hosts=("h1", "h2")), RuleSpec("s", "dedicate", ("c",), ("h2",))
-    assert told(HOSTS, VMS, mine, yours) == [
-        ("warning", 'rule "s" and rule "r" keep host "h2" for different VMs; both cannot hold')
+    hosts = [*HOSTS, host("h3")]
+    mine, yours = rule("dedicate", "a", "b", hosts=("h1", "h2")), RuleSpec("s", "dedicate", ("c",), ("h2",))
+    assert told(hosts, VMS, mine, yours) == [
+        ("warning", 'rule "s" and rule "r" keep host "h2" for different VMs; nobody may stand there'),
+        ("warning", 'rule "r" and rule "s" leave VM "c" no host; they cannot all hold for that VM'),
     ]
-    assert told(HOSTS, VMS, mine, replace(yours, soft=True)) == []
+    shared = RuleSpec("s", "dedicate", ("b", "c"), ("h2", "h3"))
+    assert told(hosts, VMS, mine, shared) == [
+        ("warning", 'rule "s" and rule "r" keep host "h2" for different VMs; only "b" may stand there')
+    ]
+    assert told(hosts, VMS, mine, replace(yours, soft=True)) == []
+    assert told(HOSTS, VMS, mine) == [("warning", 'rule "r" leaves VM "c" no host; it cannot hold for that VM')]
     apart = RuleSpec("s", "spread", ("a", "b"), soft=True)
     assert told(HOSTS, VMS, rule("gather", "a", "b"), apart) == []
+
+
+RACKS = [host("h1", site="s", rack="r"), host("h2", site="t", rack="r"), host("h3"), host("h4", site="s", rack="r")]
+TWO = [vm("a", "h1"), vm("b", "h2")]
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ([rule("fence", "a", hosts=("h1",), origin="x: 1"), RuleSpec("s", "fence", ("a",), ("h2",))],
+         ['rule "r" (x: 1) and rule "s" leave VM "a" no host; they cannot all hold for that VM']),
+        ([rule("pin", "a", hosts=("h1",)), RuleSpec("s", "ban", ("a",), ("h1", "h2"))],
+         ['rule "r" and rule "s" leave VM "a" no host; they cannot all hold for that VM']),
+        ([rule("pin", "a"), RuleSpec("s", "ban", ("a", "b"), ("h1",))],
+         ['rule "r" and rule "s" leave VM "a" no host; they cannot all hold for that VM']),
+        ([rule("dedicate", "a", hosts=("h1",)), RuleSpec("s", "fence", ("b",), ("h1",))],
+         ['rule "r" and rule "s" leave VM "b" no host; they cannot all hold for that VM']),
+        ([rule("fence", "a", hosts=("h1", "h2")), RuleSpec("s", "ban", ("a",), ("h1",)), RuleSpec("t", "dedicate", (), ("h2",))],
+         ['rule "t" names nobody; its hosts are kept empty',
+          'rule "r", rule "s" and rule "t" leave VM "a" no host; they cannot all hold for that VM']),
+        ([rule("gather", "a", "b"), RuleSpec("s", "spread", ("a", "b"), scope="rack")],
+         ['rule "r" wants together what rule "s" wants apart: "a", "b"']),
+        ([rule("gather", "a", "b", scope="rack"), RuleSpec("s", "spread", ("a", "b"), scope="site")],
+         ['rule "r" wants together what rule "s" wants apart: "a", "b"']),
+        ([rule("gather", "a", "b", scope="rack"), RuleSpec("s", "spread", ("a", "b"))], []),
+        ([rule("gather", "a", "b", scope="rack"), RuleSpec("s", "spread", ("a", "b")), RuleSpec("t", "fence", ("a", "b"), ("h1", "h2"))],
+         ['rule "r" wants together what rule "s" wants apart: "a", "b"; so where rule "t" lets them stand']),
+        ([rule("gather", "a", "b"), RuleSpec("s", "fence", ("a",), ("h1",)), RuleSpec("t", "pin", ("b",), ("h2",))],
+         ['rule "r" wants together in one host what rule "s" and rule "t" keep apart: "a", "b"; they cannot all hold']),
+        ([rule("spread", "a", "b"), RuleSpec("s", "fence", ("a", "b"), ("h1",))],
+         ['rule "r" wants on 2 hosts what rule "s" lets stand on 1: "a", "b"; they cannot all hold']),
+        ([rule("spread", "a", "b", scope="rack")], []),
+        ([rule("spread", "a", "b", least=3)], ['rule "r" wants 3 hosts for 2 VMs; as many as there are VMs will do']),
+    ],
+)  # fmt: skip
+def test_what_rules_cannot_ask_together(written: list[RuleSpec], said: list[str]) -> None:
+    assert [text for _, text in told(RACKS, TWO, *written)] == said
+
+
+def test_vms_of_two_clusters_cannot_be_gathered_and_a_host_without_a_rack_is_one_of_its_own() -> None:
+    hosts = [host("h1", rack="r"), host("h2", rack="r"), host("h3"), host("x1", cluster="x", rack="q")]
+    far = told(hosts, [vm("a", "h1"), vm("b", "h2"), vm("c", "x1")], rule("gather", "a", "b", "c", scope="rack"))
+    assert far == [("warning", 'rule "r" wants VMs in one rack that can reach none together: "a", "c"; it cannot hold')]
+    racks = rule("spread", "a", "b", scope="rack")
+    assert told(hosts, [vm("a", "h1"), vm("b", "h2")], racks) == []
+    assert told(hosts[:2], [vm("a", "h1"), vm("b", "h2")], racks) == [
+        ("warning", 'rule "r" wants 2 racks and its VMs can reach 1; it cannot hold')
+    ]
+
+
+def test_a_vm_cannot_be_fenced_onto_processors_that_it_cannot_run_on() -> None:
+    hosts = [
+        host("h1", cpu_vendor="Intel", cpu_family="Nehalem"),
+        host("h2", cpu_vendor="GenuineIntel", cpu_family="Westmere"),
+    ]
+    fence = rule("fence", "a", hosts=("h2",))
+    assert told(hosts, [vm("a", "h1")], fence) == [
+        ("warning", 'rule "r" leaves VM "a" no host it can reach; it cannot hold for that VM')
+    ]
+    assert told(hosts, [vm("a", "h1", cpu_compatibility_mode=True)], fence) == []
+
+
+def test_two_rules_of_one_name_are_told_with_their_places() -> None:
+    rules = [rule("pin", "a", origin="x: rule 1"), rule("ban", "a", hosts=("h2",), origin="x: rule 7")]
+    assert told(HOSTS, VMS, *rules) == [
+        ("warning", '2 rules are called "r" (x: rule 7, x: rule 1); only where they are written tells them apart')
+    ]
+
+
+SURE = ("cannot hold", "cannot all hold", "wants together what")
+"""What is said where nothing could ever help."""
+
+
+@st.composite
+def ruled(draw: st.DrawFn) -> tuple[Inventory, list[RuleSpec]]:
+    """A small estate with hard rules of every kind."""
+    hosts = [
+        host(h, cluster=draw(st.sampled_from("cccd ")).strip(), **{s: draw(st.sampled_from("rq ")).strip() for s in ("rack", "site")})
+        for h in ("h1", "h2", "h3")[: draw(st.integers(1, 3))]
+    ]  # fmt: skip
+    names, modes = st.sampled_from([h["host"] for h in hosts]), st.sampled_from((None, True))
+    vms = [vm(v, draw(names), cpu_compatibility_mode=draw(modes)) for v in "abc"[: draw(st.integers(1, 3))]]
+    rules = [
+        replace(r, name=f"r{i}", soft=False, worth=0.0)
+        for i, r in enumerate(draw(st.lists(written(), max_size=4)))
+        if r.kind != "prefer"
+    ]
+    return build_inventory(hosts, vms, rules, AT), rules
+
+
+def placements_that_hold(inventory: Inventory) -> list[tuple[int, ...]]:
+    """Every placement by brute force under which all rules hold, and nobody leaves its cluster or its kind of processor."""
+    fleet = snapshot(inventory, AT, leave_out=True)
+    held = [ClusterBorder(), CpuCompatibility(), *map(from_written, fleet.rules)]
+    return [
+        stand
+        for stand in product(range(fleet.n_hosts), repeat=fleet.n_vms)
+        if not check(fleet, held, np.array(stand, np.int64))
+    ]
+
+
+@given(ruled())
+@settings(max_examples=100, deadline=None)
+def test_nothing_is_called_impossible_that_a_placement_can_do(case: tuple[Inventory, list[RuleSpec]]) -> None:
+    inventory, _ = case
+    sure = [p.text for p in find_problems(inventory) if any(words in p.text for words in SURE)]
+    assert not (sure and placements_that_hold(inventory))
+
+
+@given(ruled())
+@settings(max_examples=50, deadline=None)
+def test_where_rules_that_say_where_vms_may_stand_leave_none_that_is_told(
+    case: tuple[Inventory, list[RuleSpec]],
+) -> None:
+    inventory, rules = case
+    where = [r for r in rules if r.kind in ("fence", "pin", "ban", "dedicate")]
+    inventory = replace(inventory, rules=tuple(where))
+    problems = find_problems(inventory)
+    told = any(words in p.text for p in problems for words in SURE)
+    assert told == (not placements_that_hold(inventory))
 
 
 def test_a_vm_on_a_host_that_does_not_say_it_reaches_its_networks() -> None:

@@ -168,6 +168,17 @@ def test_rules_get_ids_and_lose_what_nobody_knows() -> None:
     assert fleet_of(hosts, vms, *rules).rules == (RuleSpec("f", "fence", ("A", "B"), ("2",), owner="ops", origin="x"),)
 
 
+def test_hosts_stay_dedicated_while_their_tenants_are_still_to_come() -> None:
+    hosts = [host("h1", id="1"), host("h2", id="2")]
+    twins = [vm("b", "2", id="B1"), vm("b", "2", id="B2"), vm("a", "1")]
+    kept = [RuleSpec("tenant", "dedicate", ("ghost",), ("h2",)), RuleSpec("nobody", "dedicate", (), ("h1",))]
+    found = fleet_of(hosts, twins, *kept, RuleSpec("which", "dedicate", ("b",), ("h2",)))
+    assert [(r.name, r.members, r.hosts) for r in found.rules] == [("nobody", (), ("1",)), ("tenant", (), ("2",))]
+    assert 'rule "tenant" names no VM that exists; its hosts are kept empty' in found.warnings
+    assert 'rule "nobody" names nobody; its hosts are kept empty' in found.warnings
+    assert 'rule "which" names no VM that exists' in found.warnings
+
+
 def test_a_preference_keeps_its_order_and_a_limit_may_be_about_everybody() -> None:
     hosts = [host("h1", id="1"), host("h2", id="2")]
     rules = (

@@ -20,6 +20,7 @@ from pro.placement.placement import Placement
 from pro.placement.policy import Policy, percent_hours
 from pro.placement.question import prepare
 from pro.placement.referee import check
+from pro.placement.weights import Weights
 from pro.placement.words import say, say_changes, units
 from tests.builders import demand_of, fleet, stand
 from tests.strategies import cases, placements
@@ -64,13 +65,13 @@ def warm_and_cool(**more):
     return a_fleet, demand_of(a_fleet, {"a": 600, "b": 500}, step_s=3600)
 
 
-def answer(a_fleet, demand, text, minimal=True):
-    question = prepare(a_fleet, demand, Policy())
+def answer(a_fleet, demand, text, minimal=True, **policy):
+    question = prepare(a_fleet, demand, Policy(**policy))
     host_of = stand(a_fleet, text)
     told = explain(a_fleet, question.constraints, question.problem.tiers, host_of)
     placement = Placement(host_of, (), (), None, None, minimal, "by hand", 1, 0.0)
     found = gains(question, told)
-    return found, fewer(placement, found, int((host_of != a_fleet.host_of).sum()))
+    return found, fewer(question, placement, found, int((host_of != a_fleet.host_of).sum()))
 
 
 def test_a_reader_learns_what_one_migration_is_good_for():
@@ -78,6 +79,41 @@ def test_a_reader_learns_what_one_migration_is_good_for():
     assert [g.text for g in found] == ["without a: heat cpu +35.60 % x hours, balance +371 % over the cluster's mean"]
     assert few.text.startswith("Proven: no placement that repairs and cools as much needs fewer than 1 migration.")
     assert few.drop == "a"
+
+
+@pytest.mark.parametrize(
+    ("policy", "written"),
+    [
+        ({"weights": Weights(disturbance=20)}, ()),
+        ({"goal": "consolidate"}, ()),
+        ({"memory_placement_mib": 4096}, ()),
+        ({}, (RuleSpec("near", "prefer", ("b",), ("h2",), soft=True),)),
+    ],
+)
+def test_a_proof_about_more_than_heat_says_so(policy, written):
+    _, few = answer(*warm_and_cool(rules=written), "h2: a", **policy)
+    assert few.text.startswith(
+        "Proven: no placement that repairs as much and is as good by all that is weighed needs fewer than 1 migration."
+    )
+
+
+@given(cases(), st.data())
+@settings(deadline=None, max_examples=40)
+def test_who_is_missed_least_costs_least_by_all_that_is_weighed(case, data):
+    a_fleet, demand, _, _ = case
+    question = prepare(a_fleet, demand, Policy(goal="consolidate", weights=Weights(disturbance=2, ratio=1)))
+    host_of = np.where(a_fleet.movable, data.draw(placements(a_fleet)), a_fleet.host_of)
+    told = explain(a_fleet, question.constraints, question.problem.tiers, host_of)
+    found = [g for g in gains(question, told) if not g.refusals]
+    price = []
+    for gain in found:
+        without = host_of.copy()
+        v = a_fleet.vm_index(gain.vm)
+        without[v] = a_fleet.host_of[v]
+        price.append((*question.problem.costs(without)[:2], gain.heat))
+    assert price == sorted(price, reverse=True)
+    few = fewer(question, Placement(host_of, (), (), None, None, None, "by hand", 1, 0.0), found, len(told))
+    assert few.drop == (found[-1].vm if found else None)
 
 
 @given(cases(), st.data())
@@ -129,7 +165,7 @@ def test_a_real_answer_never_says_that_fewer_would_do():
     placement, question = place(a_fleet, demand, Policy(seconds=2, steps=4))
     told = explain(a_fleet, question.constraints, question.problem.tiers, placement.host_of)
     moved = int((placement.host_of != a_fleet.host_of).sum())
-    assert fewer(placement, gains(question, told), moved).minimal
+    assert fewer(question, placement, gains(question, told), moved).minimal
     assert not check(a_fleet, question.constraints, placement.host_of)
 
 
@@ -189,3 +225,11 @@ def test_a_spent_budget_is_told_only_where_nothing_else_refuses():
     told = explain(a_fleet, question.constraints, question.problem.tiers, a_fleet.host_of, range(3))
     (story,) = stories(question, a_fleet.host_of, [2], told)
     assert [(r.rule, r.vms) for r in story.refused] == [("move budget", 1), ("off", 1)]
+
+
+def test_a_rule_that_is_called_like_the_budget_is_told_wherever_it_refuses():
+    a_fleet = fleet("h1: a | h2: b | h3: c", rules=[RuleSpec("move budget", "ban", ("b",), ("h3",))])
+    question = prepare(a_fleet, demand_of(a_fleet, {"a": 1}), Policy(max_moves=0))
+    told = explain(a_fleet, question.constraints, question.problem.tiers, a_fleet.host_of, [1])
+    (story,) = stories(question, a_fleet.host_of, [2], told)
+    assert [(r.rule, r.vms, r.examples) for r in story.refused] == [("move budget", 1, ("b: b is banned from h3",))]

@@ -10,17 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pro.core.errors import InputError
+from pro.fleet import RuleSpec
 from pro.placement import chain
+from pro.placement.account import account
 from pro.placement.engines import Cuts, Exact, Few, Local
 from pro.placement.engines.exact import Proof, Settled
 from pro.placement.engines.wide import Found, Wide
 from pro.placement.moments import fewer_moments
 from pro.placement.objectives import Heat
 from pro.placement.place import place
+from pro.placement.placement import TierCost, for_people
 from pro.placement.policy import Policy, budget, default_moves
 from pro.placement.question import prepare
 from pro.placement.referee import judge
-from tests.builders import demand_of, fleet
+from tests.builders import demand_of, fleet, stand
 from tests.strategies import demands, fleets, placements
 
 if TYPE_CHECKING:
@@ -199,3 +202,14 @@ def test_engines_that_take_all_they_are_given_are_never_given_more_than_there_is
     place(few_vms, demand, Policy(seconds=4.0, failover=0), clock=lambda: now[0])
     assert given == ["Few", "Local", "Exact" if whole else "Cuts"]
     assert now[0] <= 4.0
+
+
+def test_people_are_told_how_many_rules_are_broken_and_where_not_mib_and_vms_in_one_sum():
+    rules = [RuleSpec("apart", "spread", ("a", "b")), RuleSpec("off", "ban", ("a", "b"), ("h1",))]
+    a_fleet = fleet("h1: a b c | h2:", memory={"h1": 2_048, "h2": 1_024}, rules=rules)
+    question = prepare(a_fleet, demand_of(a_fleet), Policy(memory_reserve_mib=0))
+    first = account(question, stand(a_fleet, "h2: a"))[0]
+    assert (first.before, first.after) == (1_024 + 1 + 2, 1)
+    assert (first.rules, first.places) == ((3, 1), (4, 1))
+    assert for_people(first.to_json()) == [("broken rules", 3, 1, "rules"), ("broken rules, where", 4, 1, "places")]
+    assert for_people(TierCost("heat", 2.0, 1.0, "x").to_json()) == [("heat", 2.0, 1.0, "x")]

@@ -8,7 +8,8 @@ import numpy as np
 from hypothesis import given, settings
 
 from pro.fleet import RuleSpec
-from pro.placement.constraints import build
+from pro.placement.answers import unasked
+from pro.placement.constraints import build, written_as
 from pro.placement.language import broken
 from pro.placement.problem import loosen
 from pro.placement.referee import MOVABLE
@@ -91,6 +92,31 @@ def test_the_rule_in_the_way_is_named_with_its_owner_and_origin():
     )
 
 
+def test_of_rules_of_one_name_the_one_that_is_in_the_way_is_named():
+    written = [
+        RuleSpec("apart", "spread", ("a", "b"), owner="database team", origin="x: 1"),
+        RuleSpec("reach", "ban", ("a",), ("h1",), owner="not asked", origin="x: 2"),
+        RuleSpec("reach", "fence", ("a", "b"), ("h1", "h2"), owner="not asked", origin="x: 3"),
+        RuleSpec("reach", "fence", ("a", "b"), ("h2",), owner="licence desk", origin="x: 4"),
+        RuleSpec("reach", "ban", ("b",), ("h1",), owner="network desk", origin="x: 5"),
+    ]
+    a_fleet = fleet("h1: | h2: a b", rules=written)
+    rules = build(a_fleet)
+    (wanted,) = rules_broken(a_fleet, rules, a_fleet.host_of)
+    ways = {tuple(r.owner for r in way.relax) for way in remedy(a_fleet, rules, wanted).ways}
+    assert ways == {("not asked", "licence desk"), ("licence desk", "network desk")}
+    assert written_as(a_fleet, rules)[-5:] == written
+    assert not any(written_as(a_fleet, rules)[:-5])
+
+
+def test_a_rule_that_people_call_like_a_built_in_one_is_theirs_and_the_built_in_one_is_nobody_s():
+    a_fleet = fleet("h1: a b | h2:", rules=[RuleSpec("move budget", "fence", ("c",), ("h2",), owner="mallory")])
+    rules = build(a_fleet, evacuate=["h1"], max_moves=1)
+    wanted = rules_broken(a_fleet, rules, stand(a_fleet, "h2: a"))[0]
+    ((ref,),) = [way.relax for way in remedy(a_fleet, rules, wanted).ways]
+    assert (ref.rule, ref.kind, ref.owner) == ("move budget", "MoveBudget", "")
+
+
 def test_two_rules_at_once_are_found_where_one_is_not_enough():
     a_fleet = apart_but_fenced(memory={"h2": 0})
     rules = build(a_fleet)
@@ -143,6 +169,33 @@ def test_what_the_plan_repairs_stays_repaired():
     assert remedy(a_fleet, rules, wanted).ways[0].relax == ()
     sets = {tuple(ref.rule for ref in way.relax) for way in remedy(a_fleet, rules, wanted, done).ways}
     assert sets == {("move budget",), ("one",)}
+
+
+def test_where_the_plan_itself_makes_a_host_hot_that_is_said():
+    a_fleet = fleet("h1: a b | h2: c", cpu=1_000)
+    demand, plan = demand_of(a_fleet, {"a": 500, "b": 300, "c": 600}), stand(a_fleet, "h2: b")
+    hot = host_cool(a_fleet, demand, 1, "cpu", 0.85, host_of=plan)
+    assert remedy(a_fleet, build(a_fleet), hot, plan).text == (
+        "To keep h2 from cpu above 85% in 30% of futures or more: so it is today, with every rule in force; it is the plan that "
+        "makes the host hot. To do without that was not worth its price, or the search needs more time."
+    )
+    apart = fleet("h1: a b | h2: c", cpu=1_000, rules=[RuleSpec("apart", "spread", ("a", "b"))])
+    said = remedy(apart, build(apart, max_moves=1), hot, plan).text
+    assert (
+        "relax apart (a and b stand together on h1). Then all may stand as today; it is the plan that makes the host hot. Proven"
+        in said
+    )
+
+
+def test_what_was_not_looked_into_is_counted():
+    a_fleet = fleet(
+        "h1: a b | h2: c d", rules=[RuleSpec("one", "spread", ("a", "b")), RuleSpec("two", "spread", ("c", "d"))]
+    )
+    rules = rules_broken(a_fleet, build(a_fleet), a_fleet.host_of)
+    hot = host_cool(a_fleet, demand_of(a_fleet, 500), 0, "cpu", 0.05)
+    assert unasked([*rules, hot]) == "Not looked into: 2 broken rules and 1 hot spot more."
+    assert unasked(rules[:1]) == "Not looked into: 1 broken rule more."
+    assert unasked([]) == ""
 
 
 def test_where_nothing_is_in_the_way_that_is_said():

@@ -29,6 +29,20 @@ def test_a_plan_is_told_wave_by_wave() -> None:
     ]
 
 
+def test_broken_rules_are_counted_and_not_added_up() -> None:
+    tier = {
+        "name": "broken rules",
+        "unit": "violations",
+        "before": 206_211,
+        "after": 83_330,
+        "rules": [3, 2],
+        "places": [9, 4],
+    }
+    text = "\n".join(show(replace(full_plan(), tiers=(tier,))))
+    assert "first:\n  broken rules: 3 -> 2 rules\n  broken rules, where: 9 -> 4 places\n" in text
+    assert "206" not in text
+
+
 def test_what_is_blocked_costs_and_stays_broken_is_told() -> None:
     text = "\n".join(show(full_plan()))
     for said in (

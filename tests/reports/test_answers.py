@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pro.fleet.readiness import STATES, Readiness
 from pro.placement.failover.report import Failure, Stranded
 from pro.placement.failover.report import Report as Failover
+from pro.planning.show import show
 from pro.reports import answers, html, readiness
 from tests.conftest import HOSTILE_NAMES
 from tests.reports.fixtures import NOW, make_report
@@ -75,6 +76,17 @@ def test_a_migration_is_worth_the_heat_it_takes_away_and_the_rules_it_keeps() ->
     assert "&lt;b&gt;SQL" in page
     assert "<b>SQL" not in page
     assert "Not proven that fewer would not do." in page
+
+
+def test_what_was_not_looked_into_is_told_in_the_report_and_on_a_terminal() -> None:
+    report = make_report()
+    said = {
+        "remedies": [{"text": "To keep it cool: relax pinned."}],
+        "more_remedies": "Not looked into: 1 hot spot more.",
+    }
+    report = replace(report, plan=replace(report.plan, answers=said))
+    assert "Not looked into: 1 hot spot more." in html.render(report)
+    assert "  Not looked into: 1 hot spot more." in show(report.plan)
 
 
 def test_failures_before_and_after_stand_side_by_side() -> None:

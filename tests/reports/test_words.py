@@ -103,3 +103,15 @@ def test_milder_heat_is_not_told_as_more_of_it() -> None:
     assert "bring the minutes to" not in said
     same = replace(report, after=replace(report.after, hot_minutes=report.before.hot_minutes))
     assert f"from {was} to {will} over as many minutes and" in spoken(words.headline(same))
+
+
+def test_heat_that_rises_while_the_minutes_fall_is_not_left_out() -> None:
+    report = make_report()
+    fewer = replace(report.before, hot_minutes=report.before.hot_minutes - 9.0, area=report.before.area + 1.0)
+    was, will = spoken(words.heat(report.before.area)), spoken(words.heat(fewer.area))
+    said = spoken(words.headline(replace(report, after=fewer)))
+    assert f"bring the minutes to 306 while the heat above that rises from {was} to {will} and repair 1 rule." in said
+    more = replace(fewer, hot_minutes=report.before.hot_minutes + 9.0)
+    assert f"bring the minutes to 324 while the heat above that rises from {was} to {will}" in spoken(
+        words.headline(replace(report, after=more))
+    )

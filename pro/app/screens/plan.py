@@ -7,6 +7,7 @@ import streamlit as st
 
 from pro.app import charts, components, progress, session
 from pro.core.text import plain
+from pro.placement.placement import for_people
 from pro.reports import answers, readiness, tables, words
 
 report = session.report()
@@ -43,6 +44,8 @@ if remedies := report.plan.answers.get("remedies"):
     components.section("What the plan leaves, and what stands in the way")
     for remedy in remedies[:50]:
         st.text(plain(remedy["text"], 600))
+    if more := report.plan.answers.get("more_remedies"):
+        st.text(plain(more, 600))
 if alone := readiness.left_alone(report):
     st.text(f"\u26a0 {alone}: see the page Data.")
 
@@ -74,8 +77,9 @@ else:
 
 components.section("Rank of goals", "No later goal is served at the cost of an earlier one.")
 rows = [
-    {"Goal": t.name, "Today": words.figure(t.before), "After": words.figure(t.after), "Unit": t.unit}
+    {"Goal": name, "Today": words.figure(before), "After": words.figure(after), "Unit": unit}
     for t in report.placement.tiers
+    for name, before, after, unit in for_people(t.to_json())
 ]
 components.frame(
     pd.DataFrame(rows, columns=["Goal", "Today", "After", "Unit"]), alt="Cost of each goal before and after"

@@ -116,13 +116,15 @@ class _Entry:
             return ()
         return tuple(dict.fromkeys(value))
 
-    def count(self, *keys: str) -> int:
+    def count(self, *keys: str, least: int = 0) -> int:
         key = next((k for k in keys if k in self._entry), keys[0])
         value = self._entry.get(key)
         value = 0 if value is None else value
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _TOO_MANY:
             self._refuse("not a count", value, key, "0, 1, 2, ...")
             return 0
+        if value < least and self._entry.get(key) is not None:
+            self._refuse(f"must be at least {least}", value, key, "1, 2, 3, ...; a ban keeps VMs off hosts")
         return value
 
     def soft(self, kind: str) -> bool:
@@ -153,7 +155,7 @@ def _rule(entry: dict[str, Any], where: str, problems: list[InputError]) -> Rule
         hosts=read.texts("hosts"),
         scope=read.text("scope", "host").strip().casefold() or "host",
         least=read.count("least", "count"),
-        most=read.count("most"),
+        most=read.count("most", least=int(kind in KINDS and "most" in KINDS[kind].needs)),
         soft=read.soft(kind),
         worth=read.worth(),
         owner=read.text("owner"),

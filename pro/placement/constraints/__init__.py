@@ -123,6 +123,20 @@ def preferences(fleet: Fleet) -> list[Preference]:
     return [Preference(from_written(rule), rule.worth or 1.0) for rule in fleet.rules if rule.soft]
 
 
+def written_as(fleet: Fleet, rules: Sequence[Constraint]) -> list[RuleSpec | None]:
+    """For each of `rules` the hard rule of `fleet` that it was made from; None where nobody wrote it.
+
+    By what they say, not by their names: names repeat, and people may call a rule "move budget". Of rules that say the same the first
+    is the first that was written.
+    """
+    written: dict[Constraint, list[RuleSpec]] = {}
+    for spec in fleet.rules:
+        if not spec.soft:
+            written.setdefault(from_written(spec), []).append(spec)
+    left = {rule: iter(specs) for rule, specs in written.items()}
+    return [next(left[rule], None) if rule in left else None for rule in rules]
+
+
 def from_written(rule: RuleSpec) -> Constraint:
     """The constraint that a written rule asks for. Raises `InputError` when it cannot be read."""
     where = rule.origin or f"rule {rule.name!r}"

@@ -145,7 +145,7 @@ def _share(stop: Stop, parts: int, step: float = Effort.step) -> tuple[float, fl
 @dataclass(frozen=True)
 class Settled:
     """`bound`: the goal tier cannot cost less, given what rules are repaired. `minimal_moves`: True when it is proven that no
-    placement that repairs and cools as much needs fewer migrations; None when it is not known."""
+    placement that repairs as much and is as good by all that the goal weighs needs fewer migrations; None when it is not known."""
 
     bound: int | None
     minimal_moves: bool | None
