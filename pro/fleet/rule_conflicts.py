@@ -54,7 +54,7 @@ def _owned_twice(at: Whereabouts) -> Iterator[Told]:
             if at.members[other] != at.members[row]:
                 both = at.members[other] & at.members[row]
                 what = f"{who(rule)} and {who(at.rules[other])} keep host {quoted(names[h], ids[h])} for different VMs"
-                yield f"{what}; {f'only {at.say(both)}' if both else 'nobody'} may stand there", row
+                yield f"{what}; {f'only {at.say(both)}' if both else 'nobody'} may come there", row
 
 
 def _nowhere(at: Whereabouts) -> Iterator[Told]:

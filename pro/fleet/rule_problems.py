@@ -36,7 +36,7 @@ def _members(rule: RuleSpec, named: str, vms: Names, hosts: Names) -> Iterator[t
     found = vms.find_all(rule.members)
     # Hosts stay dedicated while their tenants are still to come: see `snapshot`.
     empty = rule.kind == "dedicate" and AMBIGUOUS not in found
-    so = "; its hosts are kept empty" if empty else ""
+    so = "; nobody is sent to its hosts" if empty else ""
     if not rule.members and not (rule.kind in KINDS and KINDS[rule.kind].everybody):
         yield True, f"{named} names nobody{so}"
     for label, texts, names in (("VM", rule.members, vms), ("host", rule.hosts, hosts)):

@@ -62,9 +62,12 @@ class Whereabouts:
             if rule.kind == "dedicate":
                 self._kept.append(row)
         self._all_kept: Hosts = frozenset().union(*(self.places[row] for row in self._kept))
+        tenanted: Hosts = frozenset().union(*(self.places[row] for row in self._kept if self.members[row]))
+        self._empty = self._all_kept - tenanted
+        """Hosts kept for nobody there is: who stands there stays."""
         self._items: dict[str, list[int]] = {}
         self._seen: dict[tuple[str, Hosts], Hosts] = {}
-        self._left: dict[tuple[Hosts, tuple[int, ...]], Hosts] = {}
+        self._left: dict[tuple[Hosts, tuple[int, ...], Hosts], Hosts] = {}
 
     def reachable(self, vm: int) -> Hosts:
         """The hosts of its cluster with processors that it can run on, or its own host where there is no cluster; none where it is
@@ -81,12 +84,13 @@ class Whereabouts:
         own = self._own.get(vm, ())
         if any(self.rules[row].kind == "pin" and not self.rules[row].hosts for row in own):
             return self.by(vm, self.about(vm))
-        key = self.reachable(vm), tuple(own)
+        stays = self._empty & {self.standing[vm]}
+        key = self.reachable(vm), tuple(own), stays
         if key not in self._left:
             if any(self.rules[row].kind == "dedicate" for row in own):
                 self._left[key] = self.by(vm, self.about(vm))
             else:
-                self._left[key] = self.by(vm, own) - self._all_kept
+                self._left[key] = self.by(vm, own) - (self._all_kept - stays)
         return self._left[key]
 
     def about(self, vm: int) -> list[int]:
@@ -102,7 +106,8 @@ class Whereabouts:
             if rule.kind == "pin" and not rule.hosts:
                 hosts &= {self.standing[vm]} if vm in self.members[row] else hosts
             elif rule.kind == "dedicate":
-                hosts = hosts & places if vm in self.members[row] else hosts - places
+                stays = frozenset() if self.members[row] else frozenset({self.standing[vm]})
+                hosts = hosts & places if vm in self.members[row] else hosts - (places - stays)
             elif vm in self.members[row]:
                 hosts = hosts - places if rule.kind == "ban" else hosts & places
         return hosts

@@ -148,12 +148,12 @@ def test_a_host_kept_for_two_is_a_contradiction_and_two_preferences_are_none() -
     hosts = [*HOSTS, host("h3")]
     mine, yours = rule("dedicate", "a", "b", hosts=("h1", "h2")), RuleSpec("s", "dedicate", ("c",), ("h2",))
     assert told(hosts, VMS, mine, yours) == [
-        ("warning", 'rule "s" and rule "r" keep host "h2" for different VMs; nobody may stand there'),
+        ("warning", 'rule "s" and rule "r" keep host "h2" for different VMs; nobody may come there'),
         ("warning", 'rule "r" and rule "s" leave VM "c" no host; they cannot all hold for that VM'),
     ]
     shared = RuleSpec("s", "dedicate", ("b", "c"), ("h2", "h3"))
     assert told(hosts, VMS, mine, shared) == [
-        ("warning", 'rule "s" and rule "r" keep host "h2" for different VMs; only "b" may stand there')
+        ("warning", 'rule "s" and rule "r" keep host "h2" for different VMs; only "b" may come there')
     ]
     assert told(hosts, VMS, mine, replace(yours, soft=True)) == []
     assert told(HOSTS, VMS, mine) == [("warning", 'rule "r" leaves VM "c" no host; it cannot hold for that VM')]
@@ -177,7 +177,7 @@ TWO = [vm("a", "h1"), vm("b", "h2")]
         ([rule("dedicate", "a", hosts=("h1",)), RuleSpec("s", "fence", ("b",), ("h1",))],
          ['rule "r" and rule "s" leave VM "b" no host; they cannot all hold for that VM']),
         ([rule("fence", "a", hosts=("h1", "h2")), RuleSpec("s", "ban", ("a",), ("h1",)), RuleSpec("t", "dedicate", (), ("h2",))],
-         ['rule "t" names nobody; its hosts are kept empty',
+         ['rule "t" names nobody; nobody is sent to its hosts',
           'rule "r", rule "s" and rule "t" leave VM "a" no host; they cannot all hold for that VM']),
         ([rule("gather", "a", "b"), RuleSpec("s", "spread", ("a", "b"), scope="rack")],
          ['rule "r" wants together what rule "s" wants apart: "a", "b"']),

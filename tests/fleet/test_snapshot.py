@@ -174,8 +174,8 @@ def test_hosts_stay_dedicated_while_their_tenants_are_still_to_come() -> None:
     kept = [RuleSpec("tenant", "dedicate", ("ghost",), ("h2",)), RuleSpec("nobody", "dedicate", (), ("h1",))]
     found = fleet_of(hosts, twins, *kept, RuleSpec("which", "dedicate", ("b",), ("h2",)))
     assert [(r.name, r.members, r.hosts) for r in found.rules] == [("nobody", (), ("1",)), ("tenant", (), ("2",))]
-    assert 'rule "tenant" names no VM that exists; its hosts are kept empty' in found.warnings
-    assert 'rule "nobody" names nobody; its hosts are kept empty' in found.warnings
+    assert 'rule "tenant" names no VM that exists; nobody is sent to its hosts' in found.warnings
+    assert 'rule "nobody" names nobody; nobody is sent to its hosts' in found.warnings
     assert 'rule "which" names no VM that exists' in found.warnings
 
 

@@ -9,6 +9,7 @@ from pro.core.errors import InputError
 from pro.fleet import RuleSpec
 from pro.fleet.rule_kinds import KINDS
 from pro.placement import constraints as room
+from pro.placement.language import broken
 from tests.builders import fleet, stand
 from tests.strategies import RULES, fleets, written
 from tests.suites import constraint_suite
@@ -160,6 +161,17 @@ def test_a_licence_counts_the_cores_of_every_host_that_holds_a_member():
     assert words(rule, hosts, "h1: c") == []
     assert words(rule, hosts, "h2: a b") == []
     assert words(rule, hosts, "h3: a b c") == ["its VMs occupy 32 cores (h3), 16 are licensed"]
+
+
+def test_hosts_of_no_tenant_take_nobody_and_send_nobody_away():
+    """Not even from one of them to another: a tenant that is misspelt must not be driven out of its own hosts."""
+    a_fleet = fleet("h1: a | h2: b | h3: c", rules=(RuleSpec("t", "dedicate", (), ("h1", "h2")),))
+    rule = room.Dedicate.of(a_fleet.rules[0])
+    rows = list(rule.rows(a_fleet))
+    for where, broken_by in (("", 0), ("h3: a", 0), ("h1: c", 1), ("h2: a", 1), ("h2: a c", 2)):
+        host_of = stand(a_fleet, where)
+        assert len(rule.violations(a_fleet, host_of)) == broken_by, where
+        assert sum(broken(row, a_fleet.host_of, host_of) for row in rows) == broken_by, where
 
 
 def test_dedicated_hosts_hold_their_tenants_and_nobody_else():

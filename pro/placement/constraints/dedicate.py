@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Dedicate:
-    """The tenants stand on these hosts only, and nobody else stands there. Both are ids; unknown ones are ignored."""
+    """The tenants stand on these hosts only, and nobody else stands there. Both are ids; unknown ones are ignored.
+
+    Without tenants (an inventory leaves out who does not exist) nobody comes there, but who stands there is not sent away for one that may be misspelt.
+    """
 
     name: str
     tenants: tuple[str, ...]
@@ -37,7 +40,7 @@ class Dedicate:
         tenants, found = set(self.tenants), []
         for v, vm in enumerate(fleet.vms):
             host = int(host_of[v])
-            if (vm in tenants) == (fleet.hosts[host] in self.hosts):
+            if (vm in tenants) == (fleet.hosts[host] in self.hosts) or (not tenants and host == int(fleet.host_of[v])):
                 continue
             name = plain(fleet.vm_names[v])
             if vm in tenants:
@@ -51,4 +54,13 @@ class Dedicate:
         """One row for tenants, one for everybody else."""
         own, tenants = host_mask(fleet, self.hosts), vm_indices(fleet, self.tenants)
         yield Allow(tenants, own, self.name)
-        yield Allow(np.setdiff1d(np.arange(fleet.n_vms), tenants), ~own, self.name)
+        others = np.setdiff1d(np.arange(fleet.n_vms), tenants)
+        if self.tenants:
+            yield Allow(others, ~own, self.name)
+            return
+        here = own[fleet.host_of]
+        yield Allow(others[~here], ~own, self.name)
+        for h in np.flatnonzero(own).tolist():  # from one kept host to another is no way either
+            stay = ~own
+            stay[h] = True
+            yield Allow(np.flatnonzero(fleet.host_of == h), stay, self.name)
