@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pro.forecast.taught import Taught
     from pro.heat import Hotspot
     from pro.heat.baselines import Comparison
+    from pro.heat.learnt import Learnt
     from pro.heat.soon import Soon
     from pro.placement.explain import Explanation
     from pro.placement.failover import Report as FailoverReport
@@ -52,6 +53,13 @@ class Outlook:
     readiness: Readiness | None
     soon: tuple[Soon, ...] = ()
     """Probabilities within hours, by the classifier of `pro train`; empty where there is none that wins."""
+    remarks: tuple[str, ...] = ()
+    """What this look goes without."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Everything a person should know of it, in the order in which it is told."""
+        return (*self.remarks, *self.fleet.warnings, *self.demand.warnings)
 
 
 def read_history(store: Any, fleet: Fleet, now: datetime, config: Config) -> dict[str, Grid]:
@@ -130,31 +138,30 @@ def expect(
     return Outlook(now, fleet, expected, history, scenarios, hotspots, readiness(fleet, history, now))
 
 
-def trained(root: Path, now: datetime) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """What `pro train` learned; None where it has not, or only from what lies after `now`."""
-    from datetime import datetime
+def trained(root: Path, now: datetime) -> tuple[Learnt | None, str]:
+    """What `pro train` learned, None where it has not or only from what lies after `now`; and why what is there is not used, or ""."""
+    from pro.forecast.taught import outdated
+    from pro.heat.learnt import read
 
-    from pro.forecast.taught import read
+    try:
+        found = read(root / MODELS)
+        old = found is None and outdated(root / MODELS)
+    except InputError as error:
+        return None, str(error)
+    if old:
+        return None, "what was learned is of an older PRO and is not used before `pro train` runs again"
+    return (found if found is not None and found.until <= now else None), ""
 
-    found = read(root / MODELS)
-    return found if found is not None and datetime.fromisoformat(found[0]["until"]) <= now else None
 
-
-def within_hours(outlook: Outlook, config: Config, known: tuple[dict[str, Any], dict[str, Any]]) -> tuple[Soon, ...]:
+def within_hours(outlook: Outlook, config: Config, known: Learnt) -> tuple[Soon, ...]:
     """Every host's probability to run hot within 1, 4 and 24 h by the trained classifiers that win; they need the same threshold."""
-    from pro.heat.direct import from_arrays
     from pro.heat.soon import loads_of, soon
 
-    page, arrays = known
-    if page["threshold"] != config.heat.threshold:
+    if known.threshold != config.heat.threshold:
         return ()
     found: list[Soon] = []
-    for resource in {row["resource"]: None for row in page["heat"] if row["used"]}:
+    for resource, models in known.heat.items():
         loads = loads_of(outlook.fleet, outlook.demand, outlook.history, resource, config.heat.threshold)
-        models = {
-            row["hours"]: from_arrays(arrays, f"heat.{resource}.{row['hours']}.")
-            for row in page["heat"] if row["resource"] == resource and row["used"]
-        }  # fmt: skip
         if loads is not None:
             found += soon(outlook.fleet, loads, models, resource)
     return tuple(found)

@@ -108,7 +108,7 @@ def examine(root: Path, config: Config, now: datetime | None) -> dict[str, Any]:
         f"now is {outlook.now:%Y-%m-%d %H:%M} UTC"
     )
     lines += [f"{p.severity}: {p.text}" for p in problems]
-    lines += [f"warning: {w}" for w in (*outlook.fleet.warnings, *outlook.demand.warnings)]
+    lines += [f"warning: {w}" for w in outlook.warnings]
     ready = outlook.readiness
     if ready is None:
         lines.append("no counters at all: only broken rules can be repaired (`pro plan --goal repair`)")
@@ -116,7 +116,7 @@ def examine(root: Path, config: Config, now: datetime | None) -> dict[str, Any]:
         states = {s: sum(r.state == s for r in ready.rows) for s in ("ok", "sparse", "stale", "absent")}
         lines.append("counters: " + ", ".join(f"{n} {s}" for s, n in states.items()))
         lines += [c.sentence() for c in ready.by_counter()]
-        lines.append(learning_line(root, outlook))
+        lines += [line for line in (learning_line(root, outlook),) if line not in outlook.remarks]
         lines += [f"host {plain(h)} is left alone: {why}" for h, why in ready.hold.items()]
     standby = survey(outlook.fleet, config, max(config.placement.failover, 1))
     lines.append(standby["lines"][0])
@@ -176,20 +176,16 @@ def learning_line(root: Path, outlook: Outlook) -> str:
 
 
 def learnt_line(root: Path, now: datetime) -> str | None:
-    """What `pro train` has left for a look at `now`; None where it has left nothing."""
-    from pro.forecast.taught import outdated
-    from pro.stages import MODELS, trained
+    """What `pro train` has left for a look at `now`, or why that is not used; None where it has left nothing."""
+    from pro.stages import trained
 
-    found = trained(root, now)
+    found, unused = trained(root, now)
     if found is None:
-        return (
-            "what was learned is of an older PRO and is not used before `pro train` runs again"
-            if outdated(root / MODELS)
-            else None
-        )
-    page = found[0]
-    good = f"{sum(bool(row['used']) for row in page['heat'])} of {len(page['heat'])}"
-    return f"learned from {page['days']:.1f} days up to {minute(page['until'])}: {good} heat classifiers beat every simple rule"
+        return unused or None
+    return (
+        f"learned from {found.days:.1f} days up to {minute(found.until.isoformat())}: "
+        f"{found.good} of {found.tried} heat classifiers beat every simple rule"
+    )
 
 
 def discover(url: str, store: Path | None) -> dict[str, Any]:

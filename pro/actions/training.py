@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from pro.config import Config
@@ -59,11 +60,12 @@ def days_of(history: Any) -> float:
 
 
 def due(root: Path, config: Config, now: datetime) -> bool:
-    """Whether the models are older than the settings allow, or there are none.
+    """Whether the models are older than the settings allow, or there are none that can be read.
 
     Never where training is switched off (0 days), or while there are too few days to learn from.
     """
-    from pro.forecast.taught import read
+    from pro.core.errors import InputError
+    from pro.heat.learnt import read
     from pro.heat.soon import LEAST_DAYS
     from pro.stages import MODELS
     from pro.telemetry.partitions import stored_days
@@ -71,5 +73,8 @@ def due(root: Path, config: Config, now: datetime) -> bool:
     every = config.forecast.retrain_days
     if every <= 0 or len(stored_days(root)) <= LEAST_DAYS:
         return False
-    found = read(root / MODELS)
-    return found is None or now - datetime.fromisoformat(found[0]["until"]) > timedelta(days=every)
+    try:
+        found = read(root / MODELS)
+    except InputError:
+        return True
+    return found is None or now - found.until > timedelta(days=every)

@@ -121,7 +121,7 @@ def hotspots(
         with Progress() as progress:
             conf = settings(config, threshold=threshold, horizon=horizon)
             outlook = look_ahead(store, conf, instant(now), progress)
-        for warning in (*outlook.fleet.warnings, *outlook.demand.warnings):
+        for warning in outlook.warnings:
             remark(f"warning: {warning}")
         if json:
             emit(hotspots_document(outlook, conf))

@@ -7,6 +7,9 @@ model speaks only for entities on which it won on held-back days, and lost on no
 from __future__ import annotations
 
 import json
+import zipfile
+import zlib
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -18,13 +21,18 @@ from pro.core.files import write_atomically
 from pro.forecast.trees import Trees
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 SCHEMA = "models/1"
 FORM = 2
 """Of the arrays: those of another form are as good as none, until models are trained anew."""
 PAGE, ARRAYS = "models.json", "models.npz"
+DAMAGE = (
+    ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What reading files may raise that are not what `save` writes: anything may stand in them."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,7 @@ def arrays_of(taught: Taught) -> dict[str, Any]:
 
 
 def taught_from(page: Mapping[str, Any], arrays: Mapping[str, Any]) -> Taught:
-    """Back from `to_json` and `arrays_of`. Raises KeyError, TypeError or ValueError for anything else."""
+    """Back from `to_json` and `arrays_of`. Raises something of `DAMAGE` for anything else."""
     lessons = {}
     for row in page["forecast"]:
         counter = str(row["counter"])
@@ -91,7 +99,27 @@ def taught_from(page: Mapping[str, Any], arrays: Mapping[str, Any]) -> Taught:
             tuple(str(e) for e in row["entities"]), int(row["candidates"]), float(row["crps_plain"]),
             float(row["crps_learned"]),
         )  # fmt: skip
-    return Taught(datetime.fromisoformat(page["until"]), float(page["days"]), int(page["slot_s"]), lessons)
+    until = datetime.fromisoformat(page["until"])
+    if until.tzinfo is None:
+        raise ValueError("until has no offset from UTC")
+    return Taught(until, float(page["days"]), int(page["slot_s"]), lessons)
+
+
+@contextmanager
+def refusing(file: Path) -> Iterator[None]:
+    """Whatever is raised for damage becomes an InputError that says which file it is, and what to do."""
+    try:
+        yield
+    except DAMAGE as error:
+        why = f"it lacks {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
+        raise damaged(file, f"cannot be read ({why})") from None
+
+
+def damaged(file: Path, what: str) -> InputError:
+    """Models that are there and no good."""
+    return InputError(
+        f"what was learned {what} and is not used", expected="what `pro train` wrote: run `pro train`", where=file
+    )
 
 
 def save(folder: Path, page: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
@@ -128,19 +156,17 @@ def _kept(folder: Path) -> tuple[dict[str, Any], dict[str, Any], int] | None:
     import hashlib
     import io
 
-    if not (folder / PAGE).is_file() or not (folder / ARRAYS).is_file():
+    if not (folder / PAGE).exists() or not (folder / ARRAYS).exists():
         return None
-    try:
+    with refusing(folder / PAGE):
         page = json.loads((folder / PAGE).read_bytes())
-        data = (folder / ARRAYS).read_bytes()
         if page["schema"] != SCHEMA:
-            raise ValueError(f"schema {page['schema']}")
-        if hashlib.sha256(data).hexdigest() != page["sha256"]:
+            raise ValueError(f"schema {page['schema']!r}")
+        digest = page["sha256"]
+    with refusing(folder / ARRAYS):
+        data = (folder / ARRAYS).read_bytes()
+        if hashlib.sha256(data).hexdigest() != digest:
             return None
         with np.load(io.BytesIO(data), allow_pickle=False) as found:
             kept = {name: found[name] for name in found.files}
             return page, kept, int(kept.pop("form", 1))
-    except (KeyError, TypeError, ValueError, OSError) as error:
-        raise InputError(
-            f"the trained models cannot be read ({error})", expected="`pro train` again, or delete them", where=folder
-        ) from None

@@ -1,18 +1,24 @@
-"""When `pro watch` trains anew."""
+"""When `pro watch` trains anew, and what models are worth that something has happened to."""
 
 from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from pro.actions.training import due
 from pro.config import load
 from pro.forecast.taught import save
+from pro.stages import trained
 from pro.telemetry.partitions import FILE
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.cli.conftest import Pro
+    from tests.small import Estate
 
 NOW = datetime(2026, 3, 20, tzinfo=UTC)
 
@@ -25,15 +31,82 @@ def with_days(root: Path, days: int) -> Path:
     return root
 
 
+def a_page(**more: Any) -> dict[str, Any]:
+    """models.json of a training that found nothing worth having."""
+    return {
+        "schema": "models/1", "until": NOW.isoformat(), "days": 7.0, "slot_s": 1800, "threshold": 0.85, "forecast": [],
+        "heat": [], **more,
+    }  # fmt: skip
+
+
 def test_models_are_due_when_there_are_days_enough_and_none_or_only_old_ones(home: Path) -> None:
     config = load(None)
     assert not due(with_days(home / "short", 5), config, NOW)
     root = with_days(home / "long", 8)
     assert due(root, config, NOW)
     for age, expected in ((6, False), (8, True)):
-        page = {"schema": "models/1", "until": (NOW - timedelta(days=age)).isoformat(), "forecast": [], "heat": []}
-        save(root / "models", page, {})
+        save(root / "models", a_page(until=(NOW - timedelta(days=age)).isoformat()), {})
         assert due(root, config, NOW) is expected
         assert json.loads((root / "models" / "models.json").read_text())["sha256"]
     off = config.model_copy(update={"forecast": config.forecast.model_copy(update={"retrain_days": 0.0})})
     assert not due(root, off, NOW)
+
+
+HEAT = {
+    "resource": "cpu",
+    "hours": 1,
+    "used": True,
+    "average_precision": 0.9,
+    "best_rule": "x",
+    "gain": 0.1,
+    "brier": 0.1,
+}
+DAMAGE = {
+    "no_threshold": {k: v for k, v in a_page().items() if k != "threshold"},
+    "no_hours": a_page(heat=[{k: v for k, v in HEAT.items() if k != "hours"}]),
+    "no_offset": a_page(until="2026-03-20T00:00:00"),
+    "no_such_resource": a_page(heat=[{**HEAT, "resource": "luck"}]),
+    "no_arrays_of_it": a_page(heat=[HEAT]),
+    "rows_of_nothing": a_page(forecast=[None]),
+    "other_schema": a_page(schema="models/9"),
+}
+
+
+@pytest.mark.parametrize("page", DAMAGE.values(), ids=DAMAGE)
+def test_models_that_are_not_what_was_written_are_due_and_not_used_and_it_is_said_why(
+    page: dict[str, Any], home: Path
+) -> None:
+    root = with_days(home / "long", 8)
+    save(root / "models", page, {})
+    found, why = trained(root, NOW)
+    assert found is None
+    assert "models.json" in why
+    assert "run `pro train`" in why
+    assert due(root, load(None), NOW)
+
+
+@pytest.mark.parametrize("text", ["", "no page", "[]", "[" * 100_000, "null", '{"schema": "models/1"}', "\ud800"])
+def test_a_page_that_is_none_is_named(text: str, home: Path) -> None:
+    save(home / "models", a_page(), {})
+    (home / "models" / "models.json").write_text(text, encoding="utf-8", errors="surrogatepass")
+    found, why = trained(home, NOW)
+    assert found is None
+    assert "models.json" in why
+
+
+def test_with_damaged_models_everything_goes_on_without_them_and_training_mends_it(
+    pro: Pro, past: Path, small: Estate
+) -> None:
+    bare = pro("hotspots", "--store", past, "--json").out
+    (past / "models").mkdir()
+    for name in ("models.json", "models.npz"):
+        (past / "models" / name).write_text("torn", encoding="utf-8")
+    spots = pro("hotspots", "--store", past, "--json")
+    assert (spots.code, json.loads(spots.out)["hotspots"]) == (0, json.loads(bare)["hotspots"])
+    assert spots.err.count("models.json") == 1
+    doctor = pro("doctor", "--store", past)
+    assert doctor.code == 0
+    assert doctor.out.count("models.json") == 1
+    assert pro("plan", "--store", past, "--json").code == 0
+    assert pro("train", "--store", past).code == 0
+    assert "models.json" not in pro("hotspots", "--store", past).err
