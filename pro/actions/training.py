@@ -44,8 +44,7 @@ def train_models(root: Path, config: Config, now: datetime | None, tell: Tell) -
                  "best_rule": model.best, "gain": round(model.gain, 4), "brier": round(model.brier, 5)}
             )  # fmt: skip
     page = {**lessons.to_json(), "threshold": config.heat.threshold, "heat": heat}
-    keep.save(root / MODELS, page, arrays)
-    return page
+    return keep.save(root / MODELS, page, arrays)
 
 
 def days_of(history: Any) -> float:

@@ -13,6 +13,7 @@ from pro.config import load
 from pro.forecast.taught import save
 from pro.stages import trained
 from pro.telemetry.partitions import FILE
+from tests.cli.conftest import validator
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +48,6 @@ def test_models_are_due_when_there_are_days_enough_and_none_or_only_old_ones(hom
     for age, expected in ((6, False), (8, True)):
         save(root / "models", a_page(until=(NOW - timedelta(days=age)).isoformat()), {})
         assert due(root, config, NOW) is expected
-        assert json.loads((root / "models" / "models.json").read_text())["sha256"]
     off = config.model_copy(update={"forecast": config.forecast.model_copy(update={"retrain_days": 0.0})})
     assert not due(root, off, NOW)
 
@@ -110,3 +110,12 @@ def test_with_damaged_models_everything_goes_on_without_them_and_training_mends_
     assert pro("plan", "--store", past, "--json").code == 0
     assert pro("train", "--store", past).code == 0
     assert "models.json" not in pro("hotspots", "--store", past).err
+
+
+def test_what_lies_in_the_store_after_training_is_what_was_printed_and_fits_its_schema(pro: Pro, past: Path) -> None:
+    printed = pro("train", "--store", past, "--json").json("models/1")
+    written = json.loads((past / "models" / "models.json").read_text("utf-8"))
+    validator("models/1").validate(written)
+    assert written == printed
+    assert written["sha256"]
+    validator("models/1").validate({**written, "heat": [HEAT]})
