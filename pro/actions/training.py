@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 def train_models(root: Path, config: Config, now: datetime | None, tell: Tell) -> dict[str, Any]:
-    """models.json: learn from what lies at or before `now`, keep it under `STORE/models`, and say what came of it."""
+    """models.json: learn from what lies at or before `now`, keep it under `STORE/models`, and say what came of it.
+
+    Where better models lie there already, they stay, and `kept` says why.
+    """
     from pro.core.errors import InputError
     from pro.forecast import taught as keep
     from pro.forecast.teaching import train
@@ -44,7 +47,32 @@ def train_models(root: Path, config: Config, now: datetime | None, tell: Tell) -
                  "best_rule": model.best, "gain": round(model.gain, 4), "brier": round(model.brier, 5)}
             )  # fmt: skip
     page = {**lessons.to_json(), "threshold": config.heat.threshold, "heat": heat}
-    return keep.save(root / MODELS, page, arrays)
+    why = stays(root / MODELS, outlook.now, days)
+    return keep.save(root / MODELS, page, arrays) if why is None else {**page, "kept": why}
+
+
+def stays(folder: Path, until: datetime, days: float) -> str | None:
+    """Why the models in `folder` are not replaced by those of a training up to `until` on so many `days`; None: they are.
+
+    One that sees as late and has days enough replaces them whatever it finds: that nothing beats simple rules any more is worth knowing, too.
+    """
+    from pro.core.errors import InputError
+    from pro.core.text import minute
+    from pro.heat.learnt import read
+    from pro.heat.soon import LEAST_DAYS
+
+    try:
+        there = read(folder)
+    except InputError:
+        return None
+    if there is None or not (there.taught.lessons or there.heat):
+        return None
+    before = f"what was learned up to {minute(there.until.isoformat())} stays"
+    if until < there.until:
+        return f"{before}: this training looked from an earlier instant; delete {folder} to go back to it"
+    if days < LEAST_DAYS:
+        return f"{before}: {days:.1f} days of counters are too few to judge it by, {LEAST_DAYS:g} are needed"
+    return None
 
 
 def days_of(history: Any) -> float:

@@ -100,6 +100,8 @@ def train(store: Store = DEFAULT_STORE, now: Now = None, json: Json = False, con
             )
         if not page["forecast"] and not page["heat"]:
             say("nothing worth having yet: five days of counters are needed, and a host that runs hot now and then")
+        if "kept" in page:
+            say(f"not written: {page['kept']}")
 
 
 @group.command()

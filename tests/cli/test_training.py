@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pro.actions.training import due
+from pro.actions.training import due, stays
 from pro.config import load
-from pro.forecast.taught import save
+from pro.forecast.taught import Taught, arrays_of, save
+from pro.forecast.teaching import train
 from pro.stages import trained
 from pro.telemetry.partitions import FILE
 from tests.cli.conftest import validator
+from tests.forecast.pasts import grid, rhythmic
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,3 +122,42 @@ def test_what_lies_in_the_store_after_training_is_what_was_printed_and_fits_its_
     assert written == printed
     assert written["sha256"]
     validator("models/1").validate({**written, "heat": [HEAT]})
+
+
+def worth_something(until: datetime) -> Taught:
+    """Lessons on machines that do the same every day."""
+    g = grid(rhythmic(8, 8))
+    taught = train({"cpu_pct": g}, g.cutoff, 86_400, 1800, 8.0)
+    assert taught.lessons
+    return replace(taught, until=until)
+
+
+def test_what_looks_from_earlier_or_has_too_few_days_does_not_replace_what_is_better(home: Path) -> None:
+    taught = worth_something(NOW)
+    save(home, a_page(**{**taught.to_json(), "threshold": 0.85}), arrays_of(taught))
+    earlier, later = NOW - timedelta(days=3), NOW + timedelta(days=3)
+    assert "earlier instant" in (stays(home, earlier, 8.0) or "")
+    assert "too few" in (stays(home, later, 2.0) or "")
+    assert stays(home, later, 8.0) is None
+    assert stays(home, NOW, 8.0) is None
+
+
+def test_what_learned_nothing_or_cannot_be_read_is_replaced_by_anything(home: Path) -> None:
+    save(home, a_page(), {})
+    assert stays(home, NOW - timedelta(days=3), 1.0) is None
+    (home / "models.json").write_text("torn", encoding="utf-8")
+    assert stays(home, NOW - timedelta(days=3), 1.0) is None
+    assert stays(home / "nowhere", NOW, 1.0) is None
+
+
+def test_a_training_on_too_few_days_leaves_better_models_as_they_are_and_says_so(
+    pro: Pro, past: Path, small: Estate
+) -> None:
+    taught = worth_something(small.now - timedelta(days=1))
+    save(past / "models", a_page(**{**taught.to_json(), "threshold": 0.85}), arrays_of(taught))
+    before = (past / "models" / "models.json").read_bytes()
+    page = pro("train", "--store", past, "--json").json("models/1")
+    assert page["until"] > taught.until.isoformat()
+    assert "stays" in page["kept"]
+    assert "too few" in pro("train", "--store", past).out
+    assert (past / "models" / "models.json").read_bytes() == before
