@@ -138,8 +138,12 @@ def expect(
     return Outlook(now, fleet, expected, history, scenarios, hotspots, readiness(fleet, history, now))
 
 
-def trained(root: Path, now: datetime) -> tuple[Learnt | None, str]:
-    """What `pro train` learned, None where it has not or only from what lies after `now`; and why what is there is not used, or ""."""
+def trained(root: Path, now: datetime, threshold: float) -> tuple[Learnt | None, str]:
+    """What `pro train` learned, None where it has not or only from what lies after `now`; and why not all that is there is used, or "".
+
+    Classifiers are of one `threshold`; forecasts of any.
+    """
+    from pro.core.text import minute
     from pro.forecast.taught import outdated
     from pro.heat.learnt import read
 
@@ -150,11 +154,18 @@ def trained(root: Path, now: datetime) -> tuple[Learnt | None, str]:
         return None, str(error)
     if old:
         return None, "what was learned is of an older PRO and is not used before `pro train` runs again"
-    return (found if found is not None and found.until <= now else None), ""
+    if found is None or found.until > now:
+        return None, ""
+    if not found.heat or found.threshold == threshold:
+        return found, ""
+    return found, (
+        f"what was learned up to {minute(found.until.isoformat())} calls a host hot over {found.threshold:.0%}, not over "
+        f"{threshold:.0%}: no heat classifier is used before `pro train` runs again"
+    )
 
 
 def within_hours(outlook: Outlook, config: Config, known: Learnt) -> tuple[Soon, ...]:
-    """Every host's probability to run hot within 1, 4 and 24 h by the trained classifiers that win; they need the same threshold."""
+    """Every host's probability to run hot within 1, 4 and 24 h by the trained classifiers that win; nothing at another threshold."""
     from pro.heat.soon import loads_of, soon
 
     if known.threshold != config.heat.threshold:

@@ -81,7 +81,7 @@ def look_ahead(
     tell("reading counters")
     history = read_history(store, fleet, instant, config)
     tell("forecasting")
-    known, unused = learnt(root, instant) if trained else (None, "")
+    known, unused = learnt(root, instant, config.heat.threshold) if trained else (None, "")
     scenarios = draw_scenarios(history, config, known.taught if known is not None else None)
     outlook = expect(fleet, history, scenarios, instant, config, settled(root, inventory))
     likely = within_hours(outlook, config, known) if known is not None else ()

@@ -116,7 +116,7 @@ def examine(root: Path, config: Config, now: datetime | None) -> dict[str, Any]:
         states = {s: sum(r.state == s for r in ready.rows) for s in ("ok", "sparse", "stale", "absent")}
         lines.append("counters: " + ", ".join(f"{n} {s}" for s, n in states.items()))
         lines += [c.sentence() for c in ready.by_counter()]
-        lines += [line for line in (learning_line(root, outlook),) if line not in outlook.remarks]
+        lines += [line for line in (learning_line(root, outlook, config),) if line not in outlook.remarks]
         lines += [f"host {plain(h)} is left alone: {why}" for h, why in ready.hold.items()]
     standby = survey(outlook.fleet, config, max(config.placement.failover, 1))
     lines.append(standby["lines"][0])
@@ -160,14 +160,14 @@ def survey(fleet: Fleet, config: Config, k: int, cpu_percent: int | None = None)
     return {**report.to_json(), "lines": lines}
 
 
-def learning_line(root: Path, outlook: Outlook) -> str:
+def learning_line(root: Path, outlook: Outlook, config: Config) -> str:
     """What was learned from this store, or when there will be enough to learn from."""
     from datetime import timedelta
 
     from pro.actions.training import days_of
     from pro.heat.soon import LEAST_DAYS
 
-    if (told := learnt_line(root, outlook.now)) is not None:
+    if (told := learnt_line(root, outlook.now, config.heat.threshold)) is not None:
         return told
     lacking = LEAST_DAYS - days_of(outlook.history)
     if lacking <= 0:
@@ -175,12 +175,12 @@ def learning_line(root: Path, outlook: Outlook) -> str:
     return f"too few days to learn from; enough from {outlook.now + timedelta(days=lacking):%Y-%m-%d %H:%M} UTC"
 
 
-def learnt_line(root: Path, now: datetime) -> str | None:
-    """What `pro train` has left for a look at `now`, or why that is not used; None where it has left nothing."""
+def learnt_line(root: Path, now: datetime, threshold: float) -> str | None:
+    """What `pro train` has left for a look at `now`, or why not all of it is used; None where it has left nothing."""
     from pro.stages import trained
 
-    found, unused = trained(root, now)
-    if found is None:
+    found, unused = trained(root, now, threshold)
+    if unused or found is None:
         return unused or None
     return (
         f"learned from {found.days:.1f} days up to {minute(found.until.isoformat())}: "

@@ -87,9 +87,10 @@ def days_of(history: Any) -> float:
 
 
 def due(root: Path, config: Config, now: datetime) -> bool:
-    """Whether the models are older than the settings allow, or there are none that can be read.
+    """Whether the models are older than the settings allow, or of another threshold, or there are none that can be read.
 
-    Never where training is switched off (0 days), or while there are too few days to learn from.
+    Never where training is switched off (0 days), while there are too few days to learn from, or for models that saw more than there is now:
+    a training would not replace them.
     """
     from pro.core.errors import InputError
     from pro.heat.learnt import read
@@ -98,10 +99,13 @@ def due(root: Path, config: Config, now: datetime) -> bool:
     from pro.telemetry.partitions import stored_days
 
     every = config.forecast.retrain_days
-    if every <= 0 or len(stored_days(root)) <= LEAST_DAYS:
+    since = (now - timedelta(days=config.forecast.history_days)).date()
+    if every <= 0 or sum(day >= since for day in stored_days(root)) <= LEAST_DAYS:
         return False
     try:
         found = read(root / MODELS)
     except InputError:
         return True
-    return found is None or now - found.until > timedelta(days=every)
+    if found is None or now - found.until > timedelta(days=every):
+        return True
+    return found.until <= now and found.threshold != config.heat.threshold

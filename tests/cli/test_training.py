@@ -7,12 +7,16 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from pro.actions.training import due, stays
 from pro.config import load
 from pro.forecast.taught import Taught, arrays_of, save
-from pro.forecast.teaching import train
+from pro.forecast.teaching import train as teach
+from pro.heat.ahead import learn_ahead
+from pro.heat.direct import HeatModel, Window, examples, to_arrays, train
+from pro.heat.features import DAY, HOUR, Loads
 from pro.stages import trained
 from pro.telemetry.partitions import FILE
 from tests.cli.conftest import validator
@@ -55,6 +59,20 @@ def test_models_are_due_when_there_are_days_enough_and_none_or_only_old_ones(hom
     assert not due(root, off, NOW)
 
 
+@pytest.fixture(scope="module")
+def classifier() -> HeatModel:
+    """For an hour ahead, of invented hosts; what it says is of no account."""
+    pool = np.random.default_rng(1)
+    load = pool.gamma(1, 1, size=(12, 3)).repeat(DAY, axis=1) + pool.gamma(2, 0.5, size=(12, 3 * DAY))
+    hosts = Loads(load.astype(np.float32), np.full(12, 9.0), np.arange(12) % 4, np.full(4, 6.5), np.zeros(4))
+    early, late = Window(HOUR, 2 * DAY, 9), Window(2 * DAY, 3 * DAY - HOUR, 9)
+    ahead = learn_ahead([(hosts, early.instants)], HOUR)
+    learn, choose = (examples(hosts, w, HOUR, ahead.foresee(hosts, w.instants)) for w in (early, late))
+    model = train(learn, choose, HOUR, ahead)
+    assert model is not None
+    return replace(model, gain=0.1)
+
+
 HEAT = {
     "resource": "cpu",
     "hours": 1,
@@ -81,7 +99,7 @@ def test_models_that_are_not_what_was_written_are_due_and_not_used_and_it_is_sai
 ) -> None:
     root = with_days(home / "long", 8)
     save(root / "models", page, {})
-    found, why = trained(root, NOW)
+    found, why = trained(root, NOW, 0.85)
     assert found is None
     assert "models.json" in why
     assert "run `pro train`" in why
@@ -92,7 +110,7 @@ def test_models_that_are_not_what_was_written_are_due_and_not_used_and_it_is_sai
 def test_a_page_that_is_none_is_named(text: str, home: Path) -> None:
     save(home / "models", a_page(), {})
     (home / "models" / "models.json").write_text(text, encoding="utf-8", errors="surrogatepass")
-    found, why = trained(home, NOW)
+    found, why = trained(home, NOW, 0.85)
     assert found is None
     assert "models.json" in why
 
@@ -127,7 +145,7 @@ def test_what_lies_in_the_store_after_training_is_what_was_printed_and_fits_its_
 def worth_something(until: datetime) -> Taught:
     """Lessons on machines that do the same every day."""
     g = grid(rhythmic(8, 8))
-    taught = train({"cpu_pct": g}, g.cutoff, 86_400, 1800, 8.0)
+    taught = teach({"cpu_pct": g}, g.cutoff, 86_400, 1800, 8.0)
     assert taught.lessons
     return replace(taught, until=until)
 
@@ -161,3 +179,35 @@ def test_a_training_on_too_few_days_leaves_better_models_as_they_are_and_says_so
     assert "stays" in page["kept"]
     assert "too few" in pro("train", "--store", past).out
     assert (past / "models" / "models.json").read_bytes() == before
+
+
+def test_models_of_another_threshold_are_due_unless_they_saw_more_than_there_is(home: Path) -> None:
+    config = load(None)
+    root = with_days(home / "long", 8)
+    other = config.model_copy(update={"heat": config.heat.model_copy(update={"threshold": 0.8})})
+    for until, expected in ((NOW, True), (NOW + timedelta(days=1), False)):
+        save(root / "models", a_page(until=until.isoformat()), {})
+        assert due(root, other, NOW) is expected
+        assert not due(root, config, NOW)
+
+
+def test_days_that_are_not_looked_back_on_do_not_make_models_due(home: Path) -> None:
+    config = load(None)
+    short = config.model_copy(update={"forecast": config.forecast.model_copy(update={"history_days": 3.0})})
+    assert not due(with_days(home / "long", 8), short, NOW)
+
+
+def test_classifiers_of_another_threshold_are_not_used_and_it_is_said(
+    pro: Pro, past: Path, small: Estate, classifier: HeatModel
+) -> None:
+    page = a_page(until=(small.now - timedelta(days=1)).isoformat(), heat=[HEAT])
+    save(past / "models", page, to_arrays(classifier, "heat.cpu.1."))
+    assert pro("hotspots", "--store", past, "--json").json("hotspots/1")["soon"]
+    said = pro("hotspots", "--store", past, "--threshold", 0.8, "--json")
+    assert said.json("hotspots/1")["soon"] == []
+    assert "over 85%, not over 80%" in said.err
+    assert "1 of 1 heat classifiers" in pro("doctor", "--store", past).out
+    (past.parent / "pro.toml").write_text("[heat]\nthreshold = 0.8\n", encoding="utf-8")
+    doctor = pro("doctor", "--store", past).out
+    assert doctor.count("over 85%, not over 80%") == 1
+    assert "heat classifiers beat" not in doctor

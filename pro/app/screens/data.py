@@ -39,7 +39,7 @@ else:
         st.text("Nothing is sparse, stale or absent.")
 
 components.section("Learning")
-st.text(service.learned(session.store(), report.now))
+st.text(service.learned(session.store(), report.now, report.threshold))
 if report.warnings:
     components.section("Warnings")
     for warning in report.warnings[:100]:
