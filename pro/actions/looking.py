@@ -172,6 +172,12 @@ def learning_line(root: Path, outlook: Outlook, config: Config) -> str:
     lacking = LEAST_DAYS - days_of(outlook.history)
     if lacking <= 0:
         return "nothing learned yet, and there are days enough: `pro train`"
+    counted = [r for r in outlook.readiness.rows if r.counter == "cpu_pct"] if outlook.readiness else []
+    newest = max((r.newest for r in counted if r.newest), default=None)
+    if newest is None:
+        return "nothing to learn from: there is no processor counter of any VM"
+    if all(r.missing_since for r in counted):
+        return f"too few days to learn from, and no processor counter has come in since {newest:%Y-%m-%d %H:%M} UTC"
     return f"too few days to learn from; enough from {outlook.now + timedelta(days=lacking):%Y-%m-%d %H:%M} UTC"
 
 

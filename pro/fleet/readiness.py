@@ -6,7 +6,7 @@ Facts for `pro doctor`, reports and the dashboard: nothing here decides, and not
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -40,7 +40,7 @@ BLIND = 0.2
 class Coverage:
     """How much of one counter of one host or VM is known.
 
-    `known` share of the grid; `newest` instant of the newest value; `missing_since` from when on there is nothing (None:
+    `known` share of the grid; `newest` instant of the newest sample; `missing_since` from when on there is nothing (None:
     it is fresh); `gap_s` the longest time without a value; `entity` who speaks for it, "" when nobody does. `enough_from`:
     when half of the history will be known if samples go on coming; None: it is now, or nothing is coming.
     """
@@ -192,7 +192,7 @@ def _rows(
         newest = since = None
         state: Literal["ok", "sparse", "stale", "absent"] = "absent"
         if grid is not None and last[i] >= 0:
-            newest = grid.start + timedelta(seconds=int(last[i]) * grid.step_s)
+            newest = _newest(grid, int(speaker[i]), int(last[i]))
             stale = (now - newest).total_seconds() > fresh_s
             since = newest if stale else None
             state = "stale" if stale else "sparse" if share[i] < LEAST else "ok"
@@ -210,6 +210,18 @@ def _rows(
             )
         )
     return rows
+
+
+def _newest(grid: Grid, entity: int, last: int) -> datetime:
+    """When `entity` sent the sample that its `last` known point stands for, or a later one that no point stands for yet.
+
+    A sample is carried on for a while, so the point itself may lie later. Values that were not believed are no sample.
+    """
+    point = grid.start + timedelta(seconds=last * grid.step_s)
+    if grid.seen_us is None:
+        return point
+    sample = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(grid.seen_us[entity]))
+    return sample if sample > grid.cutoff or sample < point + timedelta(seconds=grid.step_s) else point
 
 
 def _seen(grid: Grid | None, speaker: Ints) -> tuple[NDArray[np.float64], Ints, Ints]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+
+from pro.telemetry.store import Store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -192,3 +195,12 @@ def test_a_wrong_option_is_named_before_any_work(
     said = pro(*given, "--store", past)
     assert (said.code, said.out) == (1, "")
     assert told in said.err
+
+
+def test_where_nothing_comes_in_any_more_the_doctor_promises_nothing(pro: Pro, past: Path, small: Estate) -> None:
+    assert "enough from" in pro("doctor", "--store", past).out
+    late = pro("doctor", "--store", past, "--now", (small.now + timedelta(days=6)).isoformat()).out
+    assert "enough from" not in late
+    newest = Store(past).newest()
+    assert newest is not None
+    assert f"no processor counter has come in since {newest:%Y-%m-%d %H:%M} UTC" in late

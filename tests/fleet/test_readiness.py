@@ -103,3 +103,23 @@ def test_other_counters_are_expected_only_of_the_kind_that_has_them() -> None:
     found = readiness(FLEET, {"net_bps": grid("net_bps", {"a": FULL})})
     assert {r.kind for r in found.rows if r.counter == "net_bps"} == {"vm"}
     assert [r.id for r in found.rows if r.counter == "net_bps" and r.state == "ok"] == ["a"]
+
+
+def test_how_fresh_a_counter_is_goes_by_its_samples_and_not_by_how_far_they_are_carried() -> None:
+    cpu = grid("cpu_pct", {k: [1.0] * 16 + [NAN] * 4 for k in ("a", "b", "c", "d")})
+    sent = [AT - timedelta(minutes=m) for m in (35, 31, 29, 20)]
+    seen = np.array([round(at.timestamp() * 1e6) for at in sent])
+    found = readiness(FLEET, {"cpu_pct": replace(cpu, seen_us=seen)})
+    of_vms = [r for r in found.rows if r.kind == "vm"]
+    assert [r.newest for r in of_vms] == sent
+    assert [r.state for r in of_vms] == ["stale", "stale", "ok", "ok"]
+    assert [r.missing_since for r in of_vms] == [*sent[:2], None, None]
+
+
+def test_a_sample_that_no_grid_point_stands_for_yet_counts_and_one_that_was_not_believed_does_not() -> None:
+    cpu = grid("cpu_pct", {k: [1.0] * 10 + [NAN] * 10 for k in ("a", "b")})
+    soon, wrong = AT + timedelta(seconds=40), AT - timedelta(seconds=40)
+    seen = np.array([round(at.timestamp() * 1e6) for at in (soon, wrong)])
+    found = readiness(FLEET, {"cpu_pct": replace(cpu, seen_us=seen)}, AT + timedelta(seconds=60))
+    newest = {r.id: r.newest for r in found.rows if r.counter == "cpu_pct"}
+    assert (newest["a"], newest["b"]) == (soon, AT - timedelta(seconds=10 * STEP))
