@@ -57,6 +57,13 @@ class Outlook:
     """What this look goes without."""
 
     @property
+    def blindness(self) -> str:
+        """Which hosts are not seen, in one sentence; "" where all are."""
+        if self.readiness is None:
+            return "blind to every host: there are no counters"
+        return self.readiness.blindness(self.fleet)
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """Everything a person should know of it, in the order in which it is told."""
         return (*self.remarks, *self.fleet.warnings, *self.demand.warnings)
@@ -165,7 +172,10 @@ def trained(root: Path, now: datetime, threshold: float) -> tuple[Learnt | None,
 
 
 def within_hours(outlook: Outlook, config: Config, known: Learnt) -> tuple[Soon, ...]:
-    """Every host's probability to run hot within 1, 4 and 24 h by the trained classifiers that win; nothing at another threshold."""
+    """Every host's probability to run hot within 1, 4 and 24 h by the trained classifiers that win. Nothing at another threshold.
+
+    Nor of hosts that are not seen: what they did when they last were is no sign of the next hour.
+    """
     from pro.heat.soon import loads_of, soon
 
     if known.threshold != config.heat.threshold:
@@ -175,13 +185,14 @@ def within_hours(outlook: Outlook, config: Config, known: Learnt) -> tuple[Soon,
         loads = loads_of(outlook.fleet, outlook.demand, outlook.history, resource, config.heat.threshold)
         if loads is not None:
             found += soon(outlook.fleet, loads, models, resource)
-    return tuple(found)
+    blind = outlook.readiness.blind if outlook.readiness else {}
+    return tuple(s for s in found if s.host not in blind)
 
 
 def hold_back(outlook: Outlook, policy: Policy) -> Fleet:
     """The fleet with hosts we are blind on left alone: nothing moves to them or off them for the sake of load.
 
-    An evacuation is asked for by a person who knows why, and broken rules do not depend on counters: these go on.
+    An evacuation is asked for by a person who knows why, and a plan that only repairs rules does not depend on counters: these go on.
     """
     import numpy as np
 
@@ -192,7 +203,7 @@ def hold_back(outlook: Outlook, policy: Policy) -> Fleet:
     held = tuple(f"host {h} is left alone: {why}" for h, why in ready.hold.items())
     return replace(
         fleet, accepting=fleet.accepting & ~blind, movable=fleet.movable & ~blind[fleet.host_of],
-        warnings=(*fleet.warnings, *held),
+        warnings=(*fleet.warnings, *held), left_alone=tuple(ready.hold),
     )  # fmt: skip
 
 

@@ -24,8 +24,13 @@ def hotspots_document(outlook: Outlook, config: Config) -> dict[str, Any]:
 
     seconds = outlook.demand.slots * outlook.demand.step_s
     beside = baselines(outlook, config.heat.threshold)
+    ready = outlook.readiness
     return {
         **to_json(outlook.hotspots, outlook.now, seconds),
+        "warnings": [w for w in (outlook.blindness, *outlook.warnings) if w],
+        "blind": None
+        if ready is None
+        else [{"host": h, "since": at.isoformat() if at else None} for h, at in ready.blind.items()],
         "threshold": config.heat.threshold,
         "soon": [s.to_json() for s in outlook.soon],
         "baselines": None if beside is None else asdict(beside),

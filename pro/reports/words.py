@@ -88,12 +88,23 @@ def plan_seconds(report: Report) -> float:
 def headline(report: Report) -> str:
     """What is wrong, what to do, what improves. Holds no name, so it needs no escaping beyond the surface's own."""
     wrong, moves = _wrong(report), report.plan.migrations
-    cool = f"No host is expected to stay above {percent(report.threshold)} in the next {horizon(report.horizon_s)}"
+    cool = f"{_no_host(report)} is expected to stay above {percent(report.threshold)} in the next {horizon(report.horizon_s)}"
     if not moves:
         lost = "would pay" if report.hotspots else "would repair that"
         return f"{wrong}; no migration was found that {lost}." if wrong else f"{cool}; nothing to do."
     cost = f"{count(len(moves), 'migration')} ({size(sum(m.mib for m in moves))} sent, {span(plan_seconds(report))})"
     return f"{wrong or cool}; {cost} {_effect(report)}."
+
+
+def _no_host(report: Report) -> str:
+    """Nothing is promised of hosts that nobody sees."""
+    unseen = len(report.readiness.blind) if report.readiness else 0
+    if not unseen:
+        return "No host"
+    seen = report.fleet.n_hosts - unseen
+    return (
+        f"No host of the {seen:,} that are seen" if seen else "No host is seen, and for all that was known before none"
+    )
 
 
 def soon(report: Report) -> str:

@@ -123,3 +123,27 @@ def test_a_sample_that_no_grid_point_stands_for_yet_counts_and_one_that_was_not_
     found = readiness(FLEET, {"cpu_pct": replace(cpu, seen_us=seen)}, AT + timedelta(seconds=60))
     newest = {r.id: r.newest for r in found.rows if r.counter == "cpu_pct"}
     assert (newest["a"], newest["b"]) == (soon, AT - timedelta(seconds=10 * STEP))
+
+
+def test_what_is_not_seen_is_said_with_names_and_since_when() -> None:
+    quiet = [1.0] * 8 + [NAN] * 12
+    cpu = grid("cpu_pct", {"a": FULL, "b": FULL, "c": quiet})
+    found = readiness(FLEET, {"cpu_pct": cpu, "host_cpu_pct": grid("host_cpu_pct", {"h1": quiet, "h3": FULL})})
+    last = AT - timedelta(seconds=12 * STEP)
+    assert found.blind == {"h1": last, "h2": last, "h3": None}
+    said = found.blindness(FLEET)
+    assert said.startswith("blind to 3 of 3 hosts")
+    assert "h1, h2 (since 2013-08-18 23:00 UTC); h3 (never seen)" in said
+    assert set(found.blind) == set(found.hold)
+    seen = grid("cpu_pct", {k: FULL for k in ("a", "b", "c", "d", "h2")})
+    assert (
+        readiness(FLEET, {"cpu_pct": seen, "host_cpu_pct": grid("host_cpu_pct", {"h1": FULL})}).blindness(FLEET) == ""
+    )
+
+
+def test_a_line_names_ten_hosts_and_says_how_many_more() -> None:
+    hosts = [host(f"h{k:02}") for k in range(14)]
+    many = snapshot(build_inventory(hosts, [vm(f"v{k}", f"h{k:02}") for k in range(14)], [], AT), AT)
+    said = readiness(many, {}, AT).blindness(many)
+    assert "h09 (never seen); and 4 more" in said
+    assert "h10" not in said
