@@ -80,6 +80,26 @@ def read_history(store: Any, fleet: Fleet, now: datetime, config: Config) -> dic
     return {name: grid for name, grid in grids.items() if grid.entities or name == "cpu_pct"}
 
 
+def unjudged(store: Any, fleet: Fleet, now: datetime, config: Config) -> tuple[str, ...]:
+    """What is not judged although there are counters of it, or for want of them, and what is missing."""
+    from datetime import timedelta
+
+    from pro.core.units import DISK, NET
+
+    there = store.counters(now - timedelta(days=config.forecast.history_days), now)
+    said = [
+        f"{name} is not judged: there are counters of it, but not every host has {column} in hosts.csv"
+        for name, resource, counter, column in (
+            ("disk", DISK, "disk_bps", "disk_kibps"), ("network", NET, "net_bps", "net_mbps"),
+        )
+        if counter in there and resource not in fleet.resources
+    ]  # fmt: skip
+    if not there & {"cpu_pct", "host_cpu_pct"}:
+        others = f", only {', '.join(sorted(there))}" if there else ""
+        said.append(f"there is no processor counter in the last {config.forecast.history_days:g} days{others}")
+    return tuple(said)
+
+
 def believed(grid: Grid) -> Grid:
     """`grid` without processor values that cannot be: a unit error is not load, and is better not known."""
     import numpy as np

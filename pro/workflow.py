@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING
 
 from pro.stages import Outlook as Outlook
 from pro.stages import baselines as baselines
-from pro.stages import draw_scenarios, expect, failover_seen, hold_back, order, read_history, standing_by, within_hours
+from pro.stages import (
+    draw_scenarios,
+    expect,
+    failover_seen,
+    hold_back,
+    order,
+    read_history,
+    standing_by,
+    unjudged,
+    within_hours,
+)
 from pro.stages import policy_of as policy_of
 from pro.stages import trained as learnt
 
@@ -85,7 +95,8 @@ def look_ahead(
     scenarios = draw_scenarios(history, config, known.taught if known is not None else None)
     outlook = expect(fleet, history, scenarios, instant, config, settled(root, inventory))
     likely = within_hours(outlook, config, known) if known is not None else ()
-    return replace(outlook, soon=likely, remarks=(unused,) if unused else ())
+    remarks = (*unjudged(store, fleet, instant, config), *((unused,) if unused else ()))
+    return replace(outlook, soon=likely, remarks=remarks)
 
 
 def recommend(

@@ -128,6 +128,7 @@ def examine(root: Path, config: Config, now: datetime | None) -> dict[str, Any]:
     return {
         **document,
         "usable": True,
+        "warnings": list(outlook.warnings),
         "now": outlook.now.isoformat(),
         "problems": [asdict(p) for p in problems],
         "readiness": None if ready is None else ready.to_json(),

@@ -144,14 +144,17 @@ def hotspots_lines(outlook: Outlook, conf: Config) -> list[str]:
 
     fleet = outlook.fleet
     lines = [outlook.blindness] if outlook.blindness else []
-    unseen = set(outlook.readiness.blind if outlook.readiness else fleet.hosts)
+    unseen = len(outlook.readiness.blind if outlook.readiness else fleet.hosts)
     if outlook.hotspots:
         lines.append(hotspots_table(outlook))
-    elif len(unseen) < fleet.n_hosts:
+    else:
         ahead = outlook.demand.slots * outlook.demand.step_s / 3600
-        lines.append(
-            f"{none_of(fleet.n_hosts, len(unseen))} is expected to pass {conf.heat.threshold:.0%} in the next {ahead:g} h"
+        who = (
+            none_of(fleet.n_hosts, unseen)
+            if unseen < fleet.n_hosts
+            else "by what was known before, or is assumed, no host"
         )
+        lines.append(f"{who} is expected to pass {conf.heat.threshold:.0%} in the next {ahead:g} h")
     for s in outlook.soon[:5]:
         chances = ", ".join(f"{p:.0%} within {h} h" for h, p in s.probability.items())
         lines.append(f"by what was learned, {plain(s.host)} runs hot on {s.resource}: {chances}")

@@ -71,13 +71,16 @@ class CounterState:
     states: Mapping[str, int]
     newest: datetime | None
     enough_from: datetime | None
+    lacking: tuple[str, ...] = ()
+    """Names of those that are stale or absent."""
 
     def sentence(self) -> str:
         """For people."""
         told = ", ".join(f"{n} {s}" for s, n in self.states.items() if n)
         until = f"; newest {self.newest:%Y-%m-%d %H:%M} UTC" if self.newest else ""
         enough = f"; enough from {self.enough_from:%Y-%m-%d %H:%M} UTC" if self.enough_from else ""
-        return f"{self.counter} of {'hosts' if self.kind == 'host' else 'VMs'}: {told}{until}{enough}"
+        without = f"; nothing fresh of {listed(self.lacking, NAMED)}" if self.lacking else ""
+        return f"{self.counter} of {'hosts' if self.kind == 'host' else 'VMs'}: {told}{until}{enough}{without}"
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,7 @@ class Readiness:
                     counter, kind, {s: sum(r.state == s for r in rows) for s in STATES},
                     max((r.newest for r in rows if r.newest), default=None),
                     max((r.enough_from for r in rows if r.enough_from), default=None),
+                    tuple(r.name for r in rows if r.state in ("stale", "absent")),
                 )
             )  # fmt: skip
         return tuple(found)
