@@ -196,7 +196,7 @@ def within_hours(outlook: Outlook, config: Config, known: Learnt) -> tuple[Soon,
 
     Nor of hosts that are not seen: what they did when they last were is no sign of the next hour.
     """
-    from pro.heat.soon import loads_of, soon
+    from pro.heat.soon import likeliest, loads_of, soon
 
     if known.threshold != config.heat.threshold:
         return ()
@@ -206,7 +206,7 @@ def within_hours(outlook: Outlook, config: Config, known: Learnt) -> tuple[Soon,
         if loads is not None:
             found += soon(outlook.fleet, loads, models, resource)
     blind = outlook.readiness.blind if outlook.readiness else {}
-    return tuple(s for s in found if s.host not in blind)
+    return tuple(sorted((s for s in found if s.host not in blind), key=likeliest))
 
 
 def hold_back(outlook: Outlook, policy: Policy) -> Fleet:

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 group = typer.Typer()
 
+SHOWN = 5
+"""Of what was learned, so many lines."""
+
 
 @group.command()
 def forecast(
@@ -155,9 +158,7 @@ def hotspots_lines(outlook: Outlook, conf: Config) -> list[str]:
             else "by what was known before, or is assumed, no host"
         )
         lines.append(f"{who} is expected to pass {conf.heat.threshold:.0%} in the next {ahead:g} h")
-    for s in outlook.soon[:5]:
-        chances = ", ".join(f"{p:.0%} within {h} h" for h, p in s.probability.items())
-        lines.append(f"by what was learned, {plain(s.host)} runs hot on {s.resource}: {chances}")
+    lines += learned_lines(outlook)
     beside = baselines(outlook, conf.heat.threshold)
     if beside is not None:
         nobody = none_of(fleet.n_hosts, len(beside.unseen))
@@ -165,8 +166,27 @@ def hotspots_lines(outlook: Outlook, conf: Config) -> list[str]:
             ("SCOM's rule, 3 samples in a row", beside.scom_rule),
             ("last hour's average", beside.hourly_average),
         ):
-            lines.append(f"over {conf.heat.threshold:.0%} now by {name}: {', '.join(map(plain, hosts)) or nobody}")
+            lines.append(
+                f"over {conf.heat.threshold:.0%} of CPU now by {name}: {', '.join(map(plain, hosts)) or nobody}"
+            )
     return lines
+
+
+def learned_lines(outlook: Outlook) -> list[str]:
+    """What trained classifiers say, the likeliest first, and how that goes with the hotspots above it."""
+    from pro.reports.words import TWO_WAYS
+
+    if not outlook.soon:
+        return []
+    lines = [""]
+    for s in outlook.soon[:SHOWN]:
+        chances = ", ".join(f"{p:.0%} within {h} h" for h, p in s.probability.items())
+        lines.append(f"by what was learned, {plain(s.host)} runs hot on {s.resource}: {chances}")
+    rest = outlook.soon[SHOWN:]
+    if rest:
+        most = max(max(s.probability.values()) for s in rest)
+        lines.append(f"and {len(rest):,} more, not likelier than {most:.0%}; --json has all")
+    return [*lines, TWO_WAYS, ""]
 
 
 def none_of(hosts: int, unseen: int) -> str:

@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from pro.reports.report import Report
 
 
+TWO_WAYS = (
+    "These are two ways of looking. Hotspots are counted in possible days drawn from the past, and plans are made by them; what was learned "
+    "says how often a host ran hot after hours like these, and has beaten simple rules. No record sets the one against the other: where "
+    "they differ, a host is worth a look if either finds it likely."
+)
+"""Where probabilities of both kinds stand side by side."""
+
 RESOURCE_TITLES = {"cpu": "CPU", "memory": "Memory", "disk": "Disk", "net": "Network"}
 
 
@@ -111,7 +118,7 @@ def soon(report: Report) -> str:
     """What the probabilities of trained classifiers mean."""
     return (
         f"How likely a host is to stay above {percent(report.threshold)} for a quarter of an hour, by classifiers trained on these "
-        "counters. Only those are used that beat every simple rule on days they had not seen."
+        f"counters. Only those are used that beat every simple rule on days they had not seen. {TWO_WAYS}"
     )
 
 

@@ -211,3 +211,22 @@ def test_classifiers_of_another_threshold_are_not_used_and_it_is_said(
     doctor = pro("doctor", "--store", past).out
     assert doctor.count("over 85%, not over 80%") == 1
     assert "heat classifiers beat" not in doctor
+
+
+def test_what_was_learned_is_told_likeliest_first_with_how_many_more_and_how_it_goes_with_hotspots(
+    pro: Pro, past: Path, small: Estate, classifier: HeatModel
+) -> None:
+    save(
+        past / "models",
+        a_page(until=(small.now - timedelta(days=1)).isoformat(), heat=[HEAT]),
+        to_arrays(classifier, "heat.cpu.1."),
+    )
+    found = pro("hotspots", "--store", past, "--json").json("hotspots/1")["soon"]
+    chances = [one["probability"]["1h"] for one in found]
+    assert len(found) == 6
+    assert chances == sorted(chances, reverse=True)
+    said = pro("hotspots", "--store", past).out
+    assert said.count("by what was learned, ") == 5
+    assert f"and 1 more, not likelier than {chances[-1]:.0%}" in said
+    assert said.count("two ways of looking") == 1
+    assert "of CPU now by SCOM's rule" in said
