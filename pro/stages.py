@@ -64,6 +64,22 @@ class Outlook:
         return self.readiness.blindness(self.fleet)
 
     @property
+    def thinness(self) -> str:
+        """That probabilities rest on too short a past to mean much, in one sentence; "" where they do not."""
+        from pro.fleet.readiness import LEAST
+
+        days = days_of(self.history)
+        grid = self.history.get("cpu_pct")
+        wanted = LEAST * grid.values.shape[1] * grid.step_s / 86_400 if grid is not None else 0.0
+        # A step more or less at either end is no news.
+        if not days or days > wanted - 0.02:
+            return ""
+        return (
+            f"what is expected rests on {24 * days:.0f} h of counters, and {24 * wanted:.0f} h are wanted: a probability of 100% says no more "
+            "than that these hours were so"
+        )
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """Everything a person should know of it, in the order in which it is told."""
         return (*self.remarks, *self.fleet.warnings, *self.demand.warnings)
@@ -78,6 +94,17 @@ def read_history(store: Any, fleet: Fleet, now: datetime, config: Config) -> dic
     wanted = [name for resource in fleet.resources for name in of.get(resource, ())]
     grids = {name: believed(unite(fleet, store.grid(name, now, config.forecast.history_days))) for name in wanted}
     return {name: grid for name, grid in grids.items() if grid.entities or name == "cpu_pct"}
+
+
+def days_of(history: Mapping[str, Grid]) -> float:
+    """Days between the first and the last known processor sample."""
+    import numpy as np
+
+    grid = history.get("cpu_pct")
+    if grid is None or not grid.values.size:
+        return 0.0
+    known = np.flatnonzero(np.isfinite(grid.values).any(axis=0))
+    return float((known[-1] - known[0] + 1) * grid.step_s / 86_400) if known.size else 0.0
 
 
 def unjudged(store: Any, fleet: Fleet, now: datetime, config: Config) -> tuple[str, ...]:

@@ -136,7 +136,7 @@ def decide(
         now=outlook.now, horizon_s=demand.slots * demand.step_s, threshold=threshold, fleet=fleet, demand=demand,
         hotspots=outlook.hotspots, hotspots_after=hot_after, placement=placement, plan=plan,
         before=summary(fleet, demand, fleet.host_of, threshold), after=summary(fleet, demand, host_of, threshold),
-        warnings=(*outlook.remarks, *fleet.warnings, *demand.warnings), repaired=judge(fleet, question.constraints, host_of).repaired,
+        warnings=tuple(w for w in (outlook.thinness, *outlook.remarks, *fleet.warnings, *demand.warnings) if w), repaired=judge(fleet, question.constraints, host_of).repaired,
         readiness=outlook.readiness, baselines=baselines(outlook, threshold), failover=failover_seen(question, host_of),
         soon=outlook.soon,
     )  # fmt: skip

@@ -27,7 +27,7 @@ def hotspots_document(outlook: Outlook, config: Config) -> dict[str, Any]:
     ready = outlook.readiness
     return {
         **to_json(outlook.hotspots, outlook.now, seconds),
-        "warnings": [w for w in (outlook.blindness, *outlook.warnings) if w],
+        "warnings": [w for w in (outlook.blindness, outlook.thinness, *outlook.warnings) if w],
         "blind": None
         if ready is None
         else [{"host": h, "since": at.isoformat() if at else None} for h, at in ready.blind.items()],
@@ -113,7 +113,8 @@ def examine(root: Path, config: Config, now: datetime | None) -> dict[str, Any]:
         f"now is {outlook.now:%Y-%m-%d %H:%M} UTC"
     )
     lines += [f"{p.severity}: {p.text}" for p in problems]
-    lines += [f"warning: {w}" for w in outlook.warnings]
+    warnings = [w for w in (outlook.thinness, *outlook.warnings) if w]
+    lines += [f"warning: {w}" for w in warnings]
     ready = outlook.readiness
     if ready is None:
         lines.append("no counters at all: only broken rules can be repaired (`pro plan --goal repair`)")
@@ -128,7 +129,7 @@ def examine(root: Path, config: Config, now: datetime | None) -> dict[str, Any]:
     return {
         **document,
         "usable": True,
-        "warnings": list(outlook.warnings),
+        "warnings": warnings,
         "now": outlook.now.isoformat(),
         "problems": [asdict(p) for p in problems],
         "readiness": None if ready is None else ready.to_json(),
@@ -170,8 +171,8 @@ def learning_line(root: Path, outlook: Outlook, config: Config) -> str:
     """What was learned from this store, or when there will be enough to learn from."""
     from datetime import timedelta
 
-    from pro.actions.training import days_of
     from pro.heat.soon import LEAST_DAYS
+    from pro.stages import days_of
 
     if (told := learnt_line(root, outlook.now, config.heat.threshold)) is not None:
         return told

@@ -23,7 +23,7 @@ def train_models(root: Path, config: Config, now: datetime | None, tell: Tell) -
     from pro.forecast.teaching import train
     from pro.heat.direct import to_arrays
     from pro.heat.soon import loads_of, train_heat, wanted
-    from pro.stages import MODELS
+    from pro.stages import MODELS, days_of
     from pro.workflow import look_ahead
 
     outlook = look_ahead(root, config, now, tell, trained=False)
@@ -73,17 +73,6 @@ def stays(folder: Path, until: datetime, days: float) -> str | None:
     if days < LEAST_DAYS:
         return f"{before}: {days:.1f} days of counters are too few to judge it by, {LEAST_DAYS:g} are needed"
     return None
-
-
-def days_of(history: Any) -> float:
-    """Days between the first and the last known processor sample."""
-    import numpy as np
-
-    grid = history.get("cpu_pct")
-    if grid is None or not grid.values.size:
-        return 0.0
-    known = np.flatnonzero(np.isfinite(grid.values).any(axis=0))
-    return float((known[-1] - known[0] + 1) * grid.step_s / 86_400) if known.size else 0.0
 
 
 def due(root: Path, config: Config, now: datetime) -> bool:

@@ -142,11 +142,11 @@ def hotspots(
 
 
 def hotspots_lines(outlook: Outlook, conf: Config) -> list[str]:
-    """What is expected, for people: first what nobody sees, then hotspots, then what was learned, then what others would say."""
+    """What is expected, for people: first what nobody sees and on how little the rest stands, then hotspots, then what was learned, then what others would say."""
     from pro.workflow import baselines
 
     fleet = outlook.fleet
-    lines = [outlook.blindness] if outlook.blindness else []
+    lines = [line for line in (outlook.blindness, outlook.thinness) if line]
     unseen = len(outlook.readiness.blind if outlook.readiness else fleet.hosts)
     if outlook.hotspots:
         lines.append(hotspots_table(outlook))

@@ -217,3 +217,18 @@ def test_a_plan_on_stale_counters_names_the_want_of_data_and_not_a_rule_nobody_m
     assert "left alone for want of data" in told
     assert "accepts no VM" not in told
     assert "cannot be migrated" not in told
+
+
+def test_a_day_of_counters_makes_nothing_sure(pro: Pro, past: Path, small: Estate) -> None:
+    young = (small.now - timedelta(days=2)).isoformat()
+    said = pro("hotspots", "--store", past, "--now", young)
+    assert said.out.startswith("what is expected rests on 24 h of counters, and 96 h are wanted")
+    told = pro("hotspots", "--store", past, "--now", young, "--json").json("hotspots/1")["warnings"][0]
+    assert said.out.startswith(told)
+    assert f"warning: {told}" in pro("doctor", "--store", past, "--now", young).out
+    report = pro("report", "--store", past, "--now", young, "-o", "r.json", "--json").json("report/1")
+    assert told in report["data"]["warnings"]
+
+
+def test_with_as_many_days_as_are_wanted_nothing_is_said_of_their_number(pro: Pro, store: Path) -> None:
+    assert "rests on" not in pro("hotspots", "--store", store).out
