@@ -95,7 +95,7 @@ def plan_seconds(report: Report) -> float:
 def headline(report: Report) -> str:
     """What is wrong, what to do, what improves. Holds no name, so it needs no escaping beyond the surface's own."""
     wrong, moves = _wrong(report), report.plan.migrations
-    cool = f"{_no_host(report)} is expected to stay above {percent(report.threshold)} in the next {horizon(report.horizon_s)}"
+    cool = f"{no_host(report)} is expected to stay above {percent(report.threshold)} in the next {horizon(report.horizon_s)}"
     if not moves:
         lost = "would pay" if report.hotspots else "would repair that"
         return f"{wrong}; no migration was found that {lost}." if wrong else f"{cool}; nothing to do."
@@ -103,7 +103,7 @@ def headline(report: Report) -> str:
     return f"{wrong or cool}; {cost} {_effect(report)}."
 
 
-def _no_host(report: Report) -> str:
+def no_host(report: Report) -> str:
     """Nothing is promised of hosts that nobody sees."""
     unseen = len(report.readiness.blind) if report.readiness else 0
     if not unseen:
