@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from pro.core.errors import InputError
@@ -20,6 +20,20 @@ if TYPE_CHECKING:
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _fits(minutes: int) -> int:
+    if minutes <= 0 or minutes % 5 or 1440 % minutes:
+        raise ValueError("expected a multiple of 5 that divides a day, such as 15, 30 or 60")
+    return minutes
+
+
+SlotMinutes = Annotated[
+    int,
+    AfterValidator(_fits),
+    WithJsonSchema({"type": "integer", "enum": [m for m in range(5, 1441, 5) if 1440 % m == 0]}),
+]
+"""Length of a slot: a whole number of grid points, and a day is a whole number of slots, or time of day would have no meaning."""
 
 
 def _weight(what: str) -> Any:
@@ -34,7 +48,7 @@ class ForecastConfig(_Section):
 
     horizon_h: float = Field(24.0, gt=0, le=24 * 14, description="hours ahead")
     history_days: float = Field(8.0, gt=0, description="days of counters that are looked at")
-    slot_minutes: int = Field(30, ge=5, description="length of one time slot of a moment")
+    slot_minutes: SlotMinutes = Field(30, description="length of one time slot of a moment")
     scenarios: int = Field(24, ge=1, le=1000, description="joint sample paths")
     seed: int = Field(1, description="of the draws")
     retrain_days: float = Field(
@@ -160,10 +174,19 @@ def load(path: Path | None = None) -> Config:
         return Config()
     except ValidationError as error:
         raise InputError(
-            faults_of(error, lambda key: f"unknown setting {key}{_nearest(key)}"), where=file or "environment"
+            faults_of(error, lambda key: f"unknown setting {key}{_nearest(key)}"), where=_where(error, file)
         ) from None
     except ValueError as error:
         raise InputError(f"not TOML: {error}", where=file) from None
+
+
+def _where(error: ValidationError, file: Path | None) -> object:
+    """Where what is wrong was said: variables of the environment if each stands there, else the file."""
+    there = {name.upper() for name in os.environ}
+    names = dict.fromkeys("__".join(("PRO", *map(str, e["loc"]))).upper() for e in error.errors())
+    if file is None or all(name in there for name in names):
+        return ", ".join(["environment", *(f"${name}" for name in names if name in there)])
+    return file
 
 
 def origins(config: Config) -> list[tuple[str, Any, Origin]]:
@@ -186,7 +209,11 @@ def faults_of(error: ValidationError, unknown: Callable[[str], str]) -> str:
     parts = []
     for e in error.errors():
         key = ".".join(str(x) for x in e["loc"])
-        parts.append(unknown(key) if e["type"] == "extra_forbidden" else f"{key}: {e['msg']}, got {e['input']!r}")
+        parts.append(
+            unknown(key)
+            if e["type"] == "extra_forbidden"
+            else f"{key}: {e['msg'].removeprefix('Value error, ')}, got {e['input']!r}"
+        )
     return "; ".join(parts)
 
 

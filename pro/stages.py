@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pro.forecast.taught import Taught
     from pro.heat import Hotspot
     from pro.heat.baselines import Comparison
+    from pro.heat.learnt import Learnt
     from pro.heat.soon import Soon
     from pro.placement.explain import Explanation
     from pro.placement.failover import Report as FailoverReport
@@ -55,6 +56,36 @@ class Outlook:
     readiness: Readiness | None
     soon: tuple[Soon, ...] = ()
     """Probabilities within hours, by the classifier of `pro train`; empty where there is none that wins."""
+    remarks: tuple[str, ...] = ()
+    """What this look goes without."""
+
+    @property
+    def blindness(self) -> str:
+        """Which hosts are not seen, in one sentence; "" where all are."""
+        if self.readiness is None:
+            return "blind to every host: there are no counters"
+        return self.readiness.blindness(self.fleet)
+
+    @property
+    def thinness(self) -> str:
+        """That probabilities rest on too short a past to mean much, in one sentence; "" where they do not."""
+        from pro.fleet.readiness import LEAST
+
+        days = days_of(self.history)
+        grid = self.history.get("cpu_pct")
+        wanted = LEAST * grid.values.shape[1] * grid.step_s / 86_400 if grid is not None else 0.0
+        # A step more or less at either end is no news.
+        if not days or days > wanted - 0.02:
+            return ""
+        return (
+            f"what is expected rests on {24 * days:.0f} h of counters, and {24 * wanted:.0f} h are wanted: a probability of 100% says no more "
+            "than that these hours were so"
+        )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Everything a person should know of it, in the order in which it is told."""
+        return (*self.remarks, *self.fleet.warnings, *self.demand.warnings)
 
 
 def sized(root: Path, inventory: Inventory, fleet: Fleet, now: datetime, config: Config) -> tuple[Fleet, Sizes]:
@@ -83,6 +114,37 @@ def read_history(store: Any, fleet: Fleet, now: datetime, config: Config, resize
     grids = {name: believed(unite(fleet, store.grid(name, now, config.forecast.history_days))) for name in wanted}
     grids["cpu_pct"] = of_today(fleet, grids["cpu_pct"], resized)
     return {name: grid for name, grid in grids.items() if grid.entities or name == "cpu_pct"}
+
+
+def days_of(history: Mapping[str, Grid]) -> float:
+    """Days between the first and the last known processor sample."""
+    import numpy as np
+
+    grid = history.get("cpu_pct")
+    if grid is None or not grid.values.size:
+        return 0.0
+    known = np.flatnonzero(np.isfinite(grid.values).any(axis=0))
+    return float((known[-1] - known[0] + 1) * grid.step_s / 86_400) if known.size else 0.0
+
+
+def unjudged(store: Any, fleet: Fleet, now: datetime, config: Config) -> tuple[str, ...]:
+    """What is not judged although there are counters of it, or for want of them, and what is missing."""
+    from datetime import timedelta
+
+    from pro.core.units import DISK, NET
+
+    there = store.counters(now - timedelta(days=config.forecast.history_days), now)
+    said = [
+        f"{name} is not judged: there are counters of it, but not every host has {column} in hosts.csv"
+        for name, resource, counter, column in (
+            ("disk", DISK, "disk_bps", "disk_kibps"), ("network", NET, "net_bps", "net_mbps"),
+        )
+        if counter in there and resource not in fleet.resources
+    ]  # fmt: skip
+    if not there & {"cpu_pct", "host_cpu_pct"}:
+        others = f", only {', '.join(sorted(there))}" if there else ""
+        said.append(f"there is no processor counter in the last {config.forecast.history_days:g} days{others}")
+    return tuple(said)
 
 
 def believed(grid: Grid) -> Grid:
@@ -152,40 +214,54 @@ def expect(
     return Outlook(now, fleet, expected, history, scenarios, hotspots, readiness(fleet, history, now))
 
 
-def trained(root: Path, now: datetime) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """What `pro train` learned; None where it has not, or only from what lies after `now`."""
-    from datetime import datetime
+def trained(root: Path, now: datetime, threshold: float) -> tuple[Learnt | None, str]:
+    """What `pro train` learned, None where it has not or only from what lies after `now`; and why not all that is there is used, or "".
 
-    from pro.forecast.taught import read
+    Classifiers are of one `threshold`; forecasts of any.
+    """
+    from pro.core.text import minute
+    from pro.forecast.taught import outdated
+    from pro.heat.learnt import read
 
-    found = read(root / MODELS)
-    return found if found is not None and datetime.fromisoformat(found[0]["until"]) <= now else None
+    try:
+        found = read(root / MODELS)
+        old = found is None and outdated(root / MODELS)
+    except InputError as error:
+        return None, str(error)
+    if old:
+        return None, "what was learned is of an older PRO and is not used before `pro train` runs again"
+    if found is None or found.until > now:
+        return None, ""
+    if not found.heat or found.threshold == threshold:
+        return found, ""
+    return found, (
+        f"what was learned up to {minute(found.until.isoformat())} calls a host hot over {found.threshold:.0%}, not over "
+        f"{threshold:.0%}: no heat classifier is used before `pro train` runs again"
+    )
 
 
-def within_hours(outlook: Outlook, config: Config, known: tuple[dict[str, Any], dict[str, Any]]) -> tuple[Soon, ...]:
-    """Every host's probability to run hot within 1, 4 and 24 h by the trained classifiers that win; they need the same threshold."""
-    from pro.heat.direct import from_arrays
-    from pro.heat.soon import loads_of, soon
+def within_hours(outlook: Outlook, config: Config, known: Learnt) -> tuple[Soon, ...]:
+    """Every host's probability to run hot within 1, 4 and 24 h by the trained classifiers that win. Nothing at another threshold.
 
-    page, arrays = known
-    if page["threshold"] != config.heat.threshold:
+    Nor of hosts that are not seen: what they did when they last were is no sign of the next hour.
+    """
+    from pro.heat.soon import likeliest, loads_of, soon
+
+    if known.threshold != config.heat.threshold:
         return ()
     found: list[Soon] = []
-    for resource in {row["resource"]: None for row in page["heat"] if row["used"]}:
+    for resource, models in known.heat.items():
         loads = loads_of(outlook.fleet, outlook.demand, outlook.history, resource, config.heat.threshold)
-        models = {
-            row["hours"]: from_arrays(arrays, f"heat.{resource}.{row['hours']}.")
-            for row in page["heat"] if row["resource"] == resource and row["used"]
-        }  # fmt: skip
         if loads is not None:
             found += soon(outlook.fleet, loads, models, resource)
-    return tuple(found)
+    blind = outlook.readiness.blind if outlook.readiness else {}
+    return tuple(sorted((s for s in found if s.host not in blind), key=likeliest))
 
 
 def hold_back(outlook: Outlook, policy: Policy) -> Fleet:
     """The fleet with hosts we are blind on left alone: nothing moves to them or off them for the sake of load.
 
-    An evacuation is asked for by a person who knows why, and broken rules do not depend on counters: these go on.
+    An evacuation is asked for by a person who knows why, and a plan that only repairs rules does not depend on counters: these go on.
     """
     import numpy as np
 
@@ -196,7 +272,7 @@ def hold_back(outlook: Outlook, policy: Policy) -> Fleet:
     held = tuple(f"host {h} is left alone: {why}" for h, why in ready.hold.items())
     return replace(
         fleet, accepting=fleet.accepting & ~blind, movable=fleet.movable & ~blind[fleet.host_of],
-        warnings=(*fleet.warnings, *held),
+        warnings=(*fleet.warnings, *held), left_alone=tuple(ready.hold),
     )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from pro.stages import (
     read_history,
     sized,
     standing_by,
+    unjudged,
     within_hours,
 )
 from pro.stages import policy_of as policy_of
@@ -77,7 +78,6 @@ def look_ahead(
     from pro.fleet.archive import load_inventory, settled
     from pro.fleet.demand import flat_demand
     from pro.fleet.snapshot import snapshot
-    from pro.forecast.taught import taught_from
     from pro.telemetry.store import Store
 
     store = Store(root)
@@ -93,10 +93,12 @@ def look_ahead(
     fleet, sizes = sized(root, inventory, fleet, instant, config)
     history = read_history(store, fleet, instant, config, sizes)
     tell("forecasting")
-    known = learnt(root, instant) if trained else None
-    scenarios = draw_scenarios(history, config, taught_from(*known) if known is not None else None)
+    known, unused = learnt(root, instant, config.heat.threshold) if trained else (None, "")
+    scenarios = draw_scenarios(history, config, known.taught if known is not None else None)
     outlook = expect(fleet, history, scenarios, instant, config, settled(root, inventory))
-    return outlook if known is None else replace(outlook, soon=within_hours(outlook, config, known))
+    likely = within_hours(outlook, config, known) if known is not None else ()
+    remarks = (*unjudged(store, fleet, instant, config), *((unused,) if unused else ()))
+    return replace(outlook, soon=likely, remarks=remarks)
 
 
 def recommend(
@@ -136,7 +138,7 @@ def decide(
         now=outlook.now, horizon_s=demand.slots * demand.step_s, threshold=threshold, fleet=fleet, demand=demand,
         hotspots=outlook.hotspots, hotspots_after=hot_after, placement=placement, plan=plan,
         before=summary(fleet, demand, fleet.host_of, threshold), after=summary(fleet, demand, host_of, threshold),
-        warnings=(*fleet.warnings, *demand.warnings), repaired=judge(fleet, question.constraints, host_of).repaired,
+        warnings=tuple(w for w in (outlook.thinness, *outlook.remarks, *fleet.warnings, *demand.warnings) if w), repaired=judge(fleet, question.constraints, host_of).repaired,
         readiness=outlook.readiness, baselines=baselines(outlook, threshold), failover=failover_seen(question, host_of),
         soon=outlook.soon,
     )  # fmt: skip

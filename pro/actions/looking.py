@@ -27,8 +27,13 @@ def hotspots_document(outlook: Outlook, config: Config) -> dict[str, Any]:
 
     seconds = outlook.demand.slots * outlook.demand.step_s
     beside = baselines(outlook, config.heat.threshold)
+    ready = outlook.readiness
     return {
         **to_json(outlook.hotspots, outlook.now, seconds),
+        "warnings": [w for w in (outlook.blindness, outlook.thinness, *outlook.warnings) if w],
+        "blind": None
+        if ready is None
+        else [{"host": h, "since": at.isoformat() if at else None} for h, at in ready.blind.items()],
         "threshold": config.heat.threshold,
         "soon": [s.to_json() for s in outlook.soon],
         "baselines": None if beside is None else asdict(beside),
@@ -137,7 +142,8 @@ def examine(root: Path, config: Config, now: datetime | None) -> dict[str, Any]:
         f"now is {outlook.now:%Y-%m-%d %H:%M} UTC"
     )
     lines += [f"{p.severity}: {p.text}" for p in problems]
-    lines += [f"warning: {w}" for w in (*outlook.fleet.warnings, *outlook.demand.warnings)]
+    warnings = [w for w in (outlook.thinness, *outlook.warnings) if w]
+    lines += [f"warning: {w}" for w in warnings]
     ready = outlook.readiness
     if ready is None:
         lines.append("no counters at all: only broken rules can be repaired (`pro plan --goal repair`)")
@@ -145,13 +151,14 @@ def examine(root: Path, config: Config, now: datetime | None) -> dict[str, Any]:
         states = {s: sum(r.state == s for r in ready.rows) for s in ("ok", "sparse", "stale", "absent")}
         lines.append("counters: " + ", ".join(f"{n} {s}" for s, n in states.items()))
         lines += [c.sentence() for c in ready.by_counter()]
-        lines.append(learning_line(root, outlook))
+        lines += [line for line in (learning_line(root, outlook, config),) if line not in outlook.remarks]
         lines += [f"host {plain(h)} is left alone: {why}" for h, why in ready.hold.items()]
     standby = survey(outlook.fleet, config, max(config.placement.failover, 1))
     lines.append(standby["lines"][0])
     return {
         **document,
         "usable": True,
+        "warnings": warnings,
         "now": outlook.now.isoformat(),
         "problems": [asdict(p) for p in problems],
         "readiness": None if ready is None else ready.to_json(),
@@ -189,36 +196,38 @@ def survey(fleet: Fleet, config: Config, k: int, cpu_percent: int | None = None)
     return {**report.to_json(), "lines": lines}
 
 
-def learning_line(root: Path, outlook: Outlook) -> str:
+def learning_line(root: Path, outlook: Outlook, config: Config) -> str:
     """What was learned from this store, or when there will be enough to learn from."""
     from datetime import timedelta
 
-    from pro.actions.training import days_of
     from pro.heat.soon import LEAST_DAYS
+    from pro.stages import days_of
 
-    if (told := learnt_line(root, outlook.now)) is not None:
+    if (told := learnt_line(root, outlook.now, config.heat.threshold)) is not None:
         return told
     lacking = LEAST_DAYS - days_of(outlook.history)
     if lacking <= 0:
         return "nothing learned yet, and there are days enough: `pro train`"
+    counted = [r for r in outlook.readiness.rows if r.counter == "cpu_pct"] if outlook.readiness else []
+    newest = max((r.newest for r in counted if r.newest), default=None)
+    if newest is None:
+        return "nothing to learn from: there is no processor counter of any VM"
+    if all(r.missing_since for r in counted):
+        return f"too few days to learn from, and no processor counter has come in since {newest:%Y-%m-%d %H:%M} UTC"
     return f"too few days to learn from; enough from {outlook.now + timedelta(days=lacking):%Y-%m-%d %H:%M} UTC"
 
 
-def learnt_line(root: Path, now: datetime) -> str | None:
-    """What `pro train` has left for a look at `now`; None where it has left nothing."""
-    from pro.forecast.taught import outdated
-    from pro.stages import MODELS, trained
+def learnt_line(root: Path, now: datetime, threshold: float) -> str | None:
+    """What `pro train` has left for a look at `now`, or why not all of it is used; None where it has left nothing."""
+    from pro.stages import trained
 
-    found = trained(root, now)
-    if found is None:
-        return (
-            "what was learned is of an older PRO and is not used before `pro train` runs again"
-            if outdated(root / MODELS)
-            else None
-        )
-    page = found[0]
-    good = f"{sum(bool(row['used']) for row in page['heat'])} of {len(page['heat'])}"
-    return f"learned from {page['days']:.1f} days up to {minute(page['until'])}: {good} heat classifiers beat every simple rule"
+    found, unused = trained(root, now, threshold)
+    if unused or found is None:
+        return unused or None
+    return (
+        f"learned from {found.days:.1f} days up to {minute(found.until.isoformat())}: "
+        f"{found.good} of {found.tried} heat classifiers beat every simple rule"
+    )
 
 
 def discover(url: str, store: Path | None) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from pro.config import Config
@@ -13,13 +14,16 @@ if TYPE_CHECKING:
 
 
 def train_models(root: Path, config: Config, now: datetime | None, tell: Tell) -> dict[str, Any]:
-    """models.json: learn from what lies at or before `now`, keep it under `STORE/models`, and say what came of it."""
+    """models.json: learn from what lies at or before `now`, keep it under `STORE/models`, and say what came of it.
+
+    Where better models lie there already, they stay, and `kept` says why.
+    """
     from pro.core.errors import InputError
     from pro.forecast import taught as keep
     from pro.forecast.teaching import train
     from pro.heat.direct import to_arrays
     from pro.heat.soon import loads_of, train_heat, wanted
-    from pro.stages import MODELS
+    from pro.stages import MODELS, days_of
     from pro.workflow import look_ahead
 
     outlook = look_ahead(root, config, now, tell, trained=False)
@@ -43,33 +47,54 @@ def train_models(root: Path, config: Config, now: datetime | None, tell: Tell) -
                  "best_rule": model.best, "gain": round(model.gain, 4), "brier": round(model.brier, 5)}
             )  # fmt: skip
     page = {**lessons.to_json(), "threshold": config.heat.threshold, "heat": heat}
-    keep.save(root / MODELS, page, arrays)
-    return page
+    why = stays(root / MODELS, outlook.now, days)
+    return keep.save(root / MODELS, page, arrays) if why is None else {**page, "kept": why}
 
 
-def days_of(history: Any) -> float:
-    """Days between the first and the last known processor sample."""
-    import numpy as np
+def stays(folder: Path, until: datetime, days: float) -> str | None:
+    """Why the models in `folder` are not replaced by those of a training up to `until` on so many `days`; None: they are.
 
-    grid = history.get("cpu_pct")
-    if grid is None or not grid.values.size:
-        return 0.0
-    known = np.flatnonzero(np.isfinite(grid.values).any(axis=0))
-    return float((known[-1] - known[0] + 1) * grid.step_s / 86_400) if known.size else 0.0
+    One that sees as late and has days enough replaces them whatever it finds: that nothing beats simple rules any more is worth knowing, too.
+    """
+    from pro.core.errors import InputError
+    from pro.core.text import minute
+    from pro.heat.learnt import read
+    from pro.heat.soon import LEAST_DAYS
+
+    try:
+        there = read(folder)
+    except InputError:
+        return None
+    if there is None or not (there.taught.lessons or there.heat):
+        return None
+    before = f"what was learned up to {minute(there.until.isoformat())} stays"
+    if until < there.until:
+        return f"{before}: this training looked from an earlier instant; delete {folder} to go back to it"
+    if days < LEAST_DAYS:
+        return f"{before}: {days:.1f} days of counters are too few to judge it by, {LEAST_DAYS:g} are needed"
+    return None
 
 
 def due(root: Path, config: Config, now: datetime) -> bool:
-    """Whether the models are older than the settings allow, or there are none.
+    """Whether the models are older than the settings allow, or of another threshold, or there are none that can be read.
 
-    Never where training is switched off (0 days), or while there are too few days to learn from.
+    Never where training is switched off (0 days), while there are too few days to learn from, or for models that saw more than there is now:
+    a training would not replace them.
     """
-    from pro.forecast.taught import read
+    from pro.core.errors import InputError
+    from pro.heat.learnt import read
     from pro.heat.soon import LEAST_DAYS
     from pro.stages import MODELS
     from pro.telemetry.partitions import stored_days
 
     every = config.forecast.retrain_days
-    if every <= 0 or len(stored_days(root)) <= LEAST_DAYS:
+    since = (now - timedelta(days=config.forecast.history_days)).date()
+    if every <= 0 or sum(day >= since for day in stored_days(root)) <= LEAST_DAYS:
         return False
-    found = read(root / MODELS)
-    return found is None or now - datetime.fromisoformat(found[0]["until"]) > timedelta(days=every)
+    try:
+        found = read(root / MODELS)
+    except InputError:
+        return True
+    if found is None or now - found.until > timedelta(days=every):
+        return True
+    return found.until <= now and found.threshold != config.heat.threshold

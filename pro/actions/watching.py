@@ -157,7 +157,9 @@ def _learn(watch: Watch, tell: Tell) -> None:
     try:
         newest = Store(watch.store).newest()
         if newest is not None and due(watch.store, watch.config, newest):
-            train_models(watch.store, watch.config, None, tell)
+            page = train_models(watch.store, watch.config, None, tell)
+            if "kept" in page:
+                tell(page["kept"])
     except ProError as error:
         tell(f"not trained: {error}")
 

@@ -67,11 +67,11 @@ def recommend(store: Path, now: datetime | None, options: Options) -> Report:
     return workflow.recommend(store, settings, policy, now=now).report
 
 
-def learned(store: Path, now: datetime) -> str:
-    """What `pro train` has left for a look at `now`."""
+def learned(store: Path, now: datetime, threshold: float) -> str:
+    """What `pro train` has left for a look at `now` that calls a host hot over `threshold`."""
     from pro.actions.looking import learnt_line
 
-    told = learnt_line(store, now)
+    told = learnt_line(store, now, threshold)
     if told is None:
         return "Nothing learned yet. The command pro train says whether there is enough to learn from."
     return f"{told[0].upper()}{told[1:]}.".replace("`", "")

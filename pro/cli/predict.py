@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,8 +25,16 @@ from pro.cli.common import (
     settings,
     table,
 )
+from pro.core.text import plain
+
+if TYPE_CHECKING:
+    from pro.config import Config
+    from pro.workflow import Outlook
 
 group = typer.Typer()
+
+SHOWN = 5
+"""Of what was learned, so many lines."""
 
 
 @group.command()
@@ -85,7 +93,7 @@ def train(store: Store = DEFAULT_STORE, now: Now = None, json: Json = False, con
     """Learn from the store's own counters; what does not beat simple rules on held-back days is kept but not used."""
     with errors():
         from pro.actions.training import train_models
-        from pro.core.text import minute, plain
+        from pro.core.text import minute
 
         with Progress() as progress:
             page = train_models(store, settings(config), instant(now), progress)
@@ -106,6 +114,8 @@ def train(store: Store = DEFAULT_STORE, now: Now = None, json: Json = False, con
             )
         if not page["forecast"] and not page["heat"]:
             say("nothing worth having yet: five days of counters are needed, and a host that runs hot now and then")
+        if "kept" in page:
+            say(f"not written: {page['kept']}")
 
 
 @group.command()
@@ -121,38 +131,86 @@ def hotspots(
     """Hosts expected to run hot: when, how surely, how badly, and because of which VMs."""
     with errors():
         from pro.actions.looking import hotspots_document
-        from pro.core.text import plain
-        from pro.workflow import baselines, look_ahead
+        from pro.workflow import look_ahead
 
         with Progress() as progress:
             conf = settings(config, threshold=threshold, horizon=horizon)
             outlook = look_ahead(store, conf, instant(now), progress)
-        for warning in (*outlook.fleet.warnings, *outlook.demand.warnings):
+        for warning in outlook.warnings:
             remark(f"warning: {warning}")
         if json:
             emit(hotspots_document(outlook, conf))
-        elif not outlook.hotspots:
-            ahead = outlook.demand.slots * outlook.demand.step_s / 3600
-            say(f"no host is expected to pass {conf.heat.threshold:.0%} in the next {ahead:g} h")
         else:
-            names = dict(zip(outlook.fleet.vms, outlook.fleet.vm_names, strict=True))
-            rows = [
-                (
-                    plain(h.host), h.resource, f"{h.starts:%d %b %H:%M}", f"{h.ends:%d %b %H:%M}", f"{h.probability:.0%}",
-                    f"{h.expected_peak:.0%}", round(h.expected_hot_minutes), h.severity,
-                    ", ".join(f"{plain(names[c.vm], 20)} {c.share:.0%}" for c in h.vms[:3]),
-                )
-                for h in outlook.hotspots
-            ]  # fmt: skip
-            say(table(rows, ("host", "of", "from (UTC)", "to", "surely", "peak", "hot min", "severity", "because of")))
-        for s in () if json else outlook.soon[:5]:
-            chances = ", ".join(f"{p:.0%} within {h} h" for h, p in s.probability.items())
-            say(f"by what was learned, {plain(s.host)} runs hot on {s.resource}: {chances}")
-        if not json and (beside := baselines(outlook, conf.heat.threshold)) is not None:
-            for name, hosts in (
-                ("SCOM's rule, 3 samples in a row", beside.scom_rule),
-                ("last hour's average", beside.hourly_average),
-            ):
-                say(f"over {conf.heat.threshold:.0%} now by {name}: {', '.join(map(plain, hosts)) or 'no host'}")
+            for line in hotspots_lines(outlook, conf):
+                say(line)
         if check and outlook.hotspots:
             raise SystemExit(SOMETHING_TO_DO)
+
+
+def hotspots_lines(outlook: Outlook, conf: Config) -> list[str]:
+    """What is expected, for people: first what nobody sees and on how little the rest stands, then hotspots, then what was learned, then what others would say."""
+    from pro.workflow import baselines
+
+    fleet = outlook.fleet
+    lines = [line for line in (outlook.blindness, outlook.thinness) if line]
+    unseen = len(outlook.readiness.blind if outlook.readiness else fleet.hosts)
+    if outlook.hotspots:
+        lines.append(hotspots_table(outlook))
+    else:
+        ahead = outlook.demand.slots * outlook.demand.step_s / 3600
+        who = (
+            none_of(fleet.n_hosts, unseen)
+            if unseen < fleet.n_hosts
+            else "by what was known before, or is assumed, no host"
+        )
+        lines.append(f"{who} is expected to pass {conf.heat.threshold:.0%} in the next {ahead:g} h")
+    lines += learned_lines(outlook)
+    beside = baselines(outlook, conf.heat.threshold)
+    if beside is not None:
+        nobody = none_of(fleet.n_hosts, len(beside.unseen))
+        for name, hosts in (
+            ("SCOM's rule, 3 samples in a row", beside.scom_rule),
+            ("last hour's average", beside.hourly_average),
+        ):
+            lines.append(
+                f"over {conf.heat.threshold:.0%} of CPU now by {name}: {', '.join(map(plain, hosts)) or nobody}"
+            )
+    return lines
+
+
+def learned_lines(outlook: Outlook) -> list[str]:
+    """What trained classifiers say, the likeliest first, and how that goes with the hotspots above it."""
+    from pro.reports.words import TWO_WAYS
+
+    if not outlook.soon:
+        return []
+    lines = [""]
+    for s in outlook.soon[:SHOWN]:
+        chances = ", ".join(f"{p:.0%} within {h} h" for h, p in s.probability.items())
+        lines.append(f"by what was learned, {plain(s.host)} runs hot on {s.resource}: {chances}")
+    rest = outlook.soon[SHOWN:]
+    if rest:
+        most = max(max(s.probability.values()) for s in rest)
+        lines.append(f"and {len(rest):,} more, not likelier than {most:.0%}; --json has all")
+    return [*lines, TWO_WAYS, ""]
+
+
+def none_of(hosts: int, unseen: int) -> str:
+    """ "no host", of those that are seen."""
+    if not unseen:
+        return "no host"
+    return f"no host of the {hosts - unseen:,} that are seen" if unseen < hosts else "not known, nobody sees them"
+
+
+def hotspots_table(outlook: Outlook) -> str:
+    """One line for each hotspot."""
+    names = dict(zip(outlook.fleet.vms, outlook.fleet.vm_names, strict=True))
+    rows = [
+        (
+            plain(h.host), h.resource, f"{h.starts:%d %b %H:%M}", f"{h.ends:%d %b %H:%M}", f"{h.probability:.0%}",
+            f"{h.expected_peak:.0%}", round(h.expected_hot_minutes), h.severity,
+            ", ".join(f"{plain(names[c.vm], 20)} {c.share:.0%}" for c in h.vms[:3]),
+        )
+        for h in outlook.hotspots
+    ]  # fmt: skip
+    return table(rows, ("host", "of", "from (UTC)", "to", "surely", "peak", "hot min", "severity", "because of"))

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&@/=^\"'])")
@@ -33,6 +37,13 @@ def minute(instant: str) -> str:
 def counted(number: int, one: str, many: str = "") -> str:
     """2, "host" -> "2 hosts"; 1 -> "1 host"."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def listed(names: Sequence[str], most: int = 10) -> str:
+    """The first names, and how many more there are: "a, b and 3 more"."""
+    told = ", ".join(plain(name) for name in names[:most])
+    more = len(names) - most
+    return f"{told} and {more:,} more" if more > 0 else told
 
 
 def markdown(text: str, limit: int = 64) -> str:

@@ -145,12 +145,15 @@ def unite(fleet: Fleet, grid: Grid) -> Grid:
     if first.all():
         return grid
     values, kept = grid.values.copy(), 0
+    seen = None if grid.seen_us is None else grid.seen_us.copy()
     for heir, row in zip(first.tolist(), rows[order].tolist(), strict=True):
         if heir:
             kept = row
         else:
             values[kept] = np.where(np.isnan(values[kept]), values[row], values[kept])
+            if seen is not None:
+                seen[kept] = max(seen[kept], seen[row])
     stay = np.ones(len(grid.entities), dtype=np.bool_)
     stay[rows[order[~first]]] = False
     names = tuple(e for e, s in zip(grid.entities, stay.tolist(), strict=True) if s)
-    return replace(grid, entities=names, values=values[stay])
+    return replace(grid, entities=names, values=values[stay], seen_us=None if seen is None else seen[stay])

@@ -110,6 +110,8 @@ class Fleet:
         Instant of the snapshot, UTC.
     warnings
         What was odd about the inventory but could be lived with.
+    left_alone
+        Ids of hosts that accept nothing, and whose VMs do not move, only because too little is known of their load.
     """
 
     hosts: tuple[str, ...]
@@ -141,6 +143,7 @@ class Fleet:
     cores: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     numa_nodes: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     numa_span: Bools = field(default_factory=lambda: np.empty(0, np.bool_))
+    left_alone: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def n_hosts(self) -> int:

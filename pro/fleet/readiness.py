@@ -5,12 +5,13 @@ Facts for `pro doctor`, reports and the dashboard: nothing here decides, and not
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from pro.core.text import counted, listed
 from pro.fleet.base import is_hyperv
 from pro.fleet.entities import entity_of, host_entities, spokesmen
 from pro.fleet.names import quoted
@@ -30,6 +31,9 @@ FRESH_S = 1800
 LEAST = 0.5
 """Share of the history below which a counter is called sparse."""
 
+NAMED = 10
+"""Hosts or VMs that one line names."""
+
 STATES = ("ok", "sparse", "stale", "absent")
 
 BLIND = 0.2
@@ -40,7 +44,7 @@ BLIND = 0.2
 class Coverage:
     """How much of one counter of one host or VM is known.
 
-    `known` share of the grid; `newest` instant of the newest value; `missing_since` from when on there is nothing (None:
+    `known` share of the grid; `newest` instant of the newest sample; `missing_since` from when on there is nothing (None:
     it is fresh); `gap_s` the longest time without a value; `entity` who speaks for it, "" when nobody does. `enough_from`:
     when half of the history will be known if samples go on coming; None: it is now, or nothing is coming.
     """
@@ -67,13 +71,16 @@ class CounterState:
     states: Mapping[str, int]
     newest: datetime | None
     enough_from: datetime | None
+    lacking: tuple[str, ...] = ()
+    """Names of those that are stale or absent."""
 
     def sentence(self) -> str:
         """For people."""
         told = ", ".join(f"{n} {s}" for s, n in self.states.items() if n)
         until = f"; newest {self.newest:%Y-%m-%d %H:%M} UTC" if self.newest else ""
         enough = f"; enough from {self.enough_from:%Y-%m-%d %H:%M} UTC" if self.enough_from else ""
-        return f"{self.counter} of {'hosts' if self.kind == 'host' else 'VMs'}: {told}{until}{enough}"
+        without = f"; nothing fresh of {listed(self.lacking, NAMED)}" if self.lacking else ""
+        return f"{self.counter} of {'hosts' if self.kind == 'host' else 'VMs'}: {told}{until}{enough}{without}"
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,8 @@ class Readiness:
     rows: tuple[Coverage, ...]
     hold: Mapping[str, str]
     """Host id -> why it should not be acted on."""
+    blind: Mapping[str, datetime | None] = field(default_factory=dict)
+    """The same hosts -> since when their load is not seen; None: it never was."""
 
     def by_counter(self) -> tuple[CounterState, ...]:
         """One line per counter and kind, by name."""
@@ -95,9 +104,25 @@ class Readiness:
                     counter, kind, {s: sum(r.state == s for r in rows) for s in STATES},
                     max((r.newest for r in rows if r.newest), default=None),
                     max((r.enough_from for r in rows if r.enough_from), default=None),
+                    tuple(r.name for r in rows if r.state in ("stale", "absent")),
                 )
             )  # fmt: skip
         return tuple(found)
+
+    def blindness(self, fleet: Fleet) -> str:
+        """Which hosts are not seen, and since when, in one sentence; "" where all are."""
+        if not self.blind:
+            return ""
+        since: dict[str, list[str]] = {}
+        for host, at in sorted(self.blind.items(), key=lambda one: (one[1] is None, one[1]))[:NAMED]:
+            when = f"since {at:%Y-%m-%d %H:%M} UTC" if at else "never seen"
+            since.setdefault(when, []).append(fleet.host_names[fleet.host_index(host)])
+        told = "; ".join(f"{listed(names)} ({when})" for when, names in since.items())
+        more = f"; and {len(self.blind) - NAMED:,} more" if len(self.blind) > NAMED else ""
+        return (
+            f"blind to {len(self.blind):,} of {counted(fleet.n_hosts, 'host')}, for want of fresh processor counters: {told}{more}; "
+            "what is said of them is what was known before, or assumed"
+        )
 
     def to_json(self) -> dict[str, Any]:
         """For `--json`: counts by state, each counter, whatever is not ok, and the hosts to hold."""
@@ -146,7 +171,10 @@ def readiness(
     rows: list[Coverage] = []
     for counter in sorted(set(grids) | {"cpu_pct"}):
         rows += _counter_rows(fleet, counter, grids, instant, fresh_s)
-    return Readiness(instant, tuple(rows), _hold(fleet, rows))
+    hold = _hold(fleet, rows)
+    return Readiness(
+        instant, tuple(rows), {h: why for h, (why, _) in hold.items()}, {h: at for h, (_, at) in hold.items()}
+    )
 
 
 def _counter_rows(fleet: Fleet, counter: str, grids: Mapping[str, Grid], now: datetime, fresh_s: int) -> list[Coverage]:
@@ -192,7 +220,7 @@ def _rows(
         newest = since = None
         state: Literal["ok", "sparse", "stale", "absent"] = "absent"
         if grid is not None and last[i] >= 0:
-            newest = grid.start + timedelta(seconds=int(last[i]) * grid.step_s)
+            newest = _newest(grid, int(speaker[i]), int(last[i]))
             stale = (now - newest).total_seconds() > fresh_s
             since = newest if stale else None
             state = "stale" if stale else "sparse" if share[i] < LEAST else "ok"
@@ -212,6 +240,18 @@ def _rows(
     return rows
 
 
+def _newest(grid: Grid, entity: int, last: int) -> datetime:
+    """When `entity` sent the sample that its `last` known point stands for, or a later one that no point stands for yet.
+
+    A sample is carried on for a while, so the point itself may lie later. Values that were not believed are no sample.
+    """
+    point = grid.start + timedelta(seconds=last * grid.step_s)
+    if grid.seen_us is None:
+        return point
+    sample = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(grid.seen_us[entity]))
+    return sample if sample > grid.cutoff or sample < point + timedelta(seconds=grid.step_s) else point
+
+
 def _seen(grid: Grid | None, speaker: Ints) -> tuple[NDArray[np.float64], Ints, Ints]:
     """Of each speaker: share of points known, last known point (-1: none), longest run of unknown points."""
     n = len(speaker)
@@ -226,11 +266,13 @@ def _seen(grid: Grid | None, speaker: Ints) -> tuple[NDArray[np.float64], Ints, 
     return finite.mean(axis=1), last, gap
 
 
-def _hold(fleet: Fleet, rows: Sequence[Coverage]) -> dict[str, str]:
-    """Hosts whose agent fell silent, or most of whose load nobody sees."""
-    hold: dict[str, str] = {}
+def _hold(fleet: Fleet, rows: Sequence[Coverage]) -> dict[str, tuple[str, datetime | None]]:
+    """Hosts whose agent fell silent, or most of whose load nobody sees: why, and since when."""
+    hold: dict[str, tuple[str, datetime | None]] = {}
     cpu_of_host = {r.id: r for r in rows if r.kind == "host" and r.counter in ("host_cpu_pct", "cpu_pct")}
-    lost = {r.id for r in rows if r.kind == "vm" and r.counter == "cpu_pct" and r.state in ("stale", "absent")}
+    lost = {
+        r.id: r.newest for r in rows if r.kind == "vm" and r.counter == "cpu_pct" and r.state in ("stale", "absent")
+    }
     dark = np.array([vm in lost for vm in fleet.vms], dtype=np.bool_)
     caps = np.bincount(fleet.host_of, weights=fleet.cpu_cap_mhz, minlength=fleet.n_hosts)
     unseen = np.bincount(fleet.host_of[dark], weights=fleet.cpu_cap_mhz[dark], minlength=fleet.n_hosts)
@@ -240,7 +282,9 @@ def _hold(fleet: Fleet, rows: Sequence[Coverage]) -> dict[str, str]:
         who = f"host {quoted(fleet.host_names[h], host)}"
         own = cpu_of_host.get(host)
         if own is not None and own.state == "stale" and own.newest is not None:
-            hold[host] = f"{who} has sent no processor counter since {own.newest:%Y-%m-%d %H:%M}Z"
+            hold[host] = f"{who} has sent no processor counter since {own.newest:%Y-%m-%d %H:%M}Z", own.newest
         elif caps[h] and unseen[h] > BLIND * caps[h]:
-            hold[host] = f"of {counts[h]} VMs on {who}, {missing[h]} have no fresh processor counter"
+            newest = [lost[fleet.vms[v]] for v in np.flatnonzero((fleet.host_of == h) & dark)]
+            since = max((at for at in newest if at is not None), default=None)
+            hold[host] = f"of {counts[h]} VMs on {who}, {missing[h]} have no fresh processor counter", since
     return hold

@@ -6,7 +6,11 @@ model speaks only for entities on which it won on held-back days, and lost on no
 
 from __future__ import annotations
 
+import hashlib
 import json
+import zipfile
+import zlib
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -18,13 +22,18 @@ from pro.core.files import write_atomically
 from pro.forecast.trees import Trees
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 SCHEMA = "models/1"
-FORM = 2
-"""Of the arrays: those of another form are as good as none, until models are trained anew."""
+FORM = 3
+"""Of both files: those of another form are as good as none, until models are trained anew."""
 PAGE, ARRAYS = "models.json", "models.npz"
+DAMAGE = (
+    ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What reading files may raise that are not what `save` writes: anything may stand in them."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +91,7 @@ def arrays_of(taught: Taught) -> dict[str, Any]:
 
 
 def taught_from(page: Mapping[str, Any], arrays: Mapping[str, Any]) -> Taught:
-    """Back from `to_json` and `arrays_of`. Raises KeyError, TypeError or ValueError for anything else."""
+    """Back from `to_json` and `arrays_of`. Raises something of `DAMAGE` for anything else."""
     lessons = {}
     for row in page["forecast"]:
         counter = str(row["counter"])
@@ -91,12 +100,31 @@ def taught_from(page: Mapping[str, Any], arrays: Mapping[str, Any]) -> Taught:
             tuple(str(e) for e in row["entities"]), int(row["candidates"]), float(row["crps_plain"]),
             float(row["crps_learned"]),
         )  # fmt: skip
-    return Taught(datetime.fromisoformat(page["until"]), float(page["days"]), int(page["slot_s"]), lessons)
+    until = datetime.fromisoformat(page["until"])
+    if until.tzinfo is None:
+        raise ValueError("until has no offset from UTC")
+    return Taught(until, float(page["days"]), int(page["slot_s"]), lessons)
 
 
-def save(folder: Path, page: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
-    """Write both files, the page last: whoever finds a page finds its arrays."""
-    import hashlib
+@contextmanager
+def refusing(file: Path) -> Iterator[None]:
+    """Whatever is raised for damage becomes an InputError that says which file it is, and what to do."""
+    try:
+        yield
+    except DAMAGE as error:
+        why = f"it lacks {error}" if isinstance(error, KeyError) else str(error) or type(error).__name__
+        raise damaged(file, f"cannot be read ({why})") from None
+
+
+def damaged(file: Path, what: str) -> InputError:
+    """Models that are there and no good."""
+    return InputError(
+        f"what was learned {what} and is not used", expected="what `pro train` wrote: run `pro train`", where=file
+    )
+
+
+def save(folder: Path, page: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Write both files, the page last, with a digest over both; returns the page as it was written."""
     import io
 
     buffer = io.BytesIO()
@@ -104,12 +132,20 @@ def save(folder: Path, page: Mapping[str, Any], arrays: Mapping[str, Any]) -> No
     data = buffer.getvalue()
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / ARRAYS, data)
-    document = {**page, "sha256": hashlib.sha256(data).hexdigest()}
+    document = {**page, "sha256": digest(page, data)}
     write_atomically(folder / PAGE, (json.dumps(document, indent=1) + "\n").encode())
+    return document
+
+
+def digest(page: Mapping[str, Any], data: bytes) -> str:
+    """Over what `page` says but its own digest, however it is laid out, and over the arrays. It tells damage and edits; it is no signature."""
+    said = {key: value for key, value in page.items() if key != "sha256"}
+    text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode() + b"\n" + data).hexdigest()
 
 
 def read(folder: Path) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """The page and the arrays; None where nothing was ever trained, a training was cut short, or an older PRO trained.
+    """The page and the arrays; None where nothing was ever trained, or an older PRO trained.
 
     Raises InputError for files that are not what `save` writes.
     """
@@ -124,23 +160,33 @@ def outdated(folder: Path) -> bool:
 
 
 def _kept(folder: Path) -> tuple[dict[str, Any], dict[str, Any], int] | None:
-    """The page, the arrays, and what form they are of; None where nothing was ever trained, or a training was cut short."""
-    import hashlib
+    """The page, the arrays, and what form they are of; None where nothing was ever trained."""
     import io
 
-    if not (folder / PAGE).is_file() or not (folder / ARRAYS).is_file():
+    page_file, arrays_file = folder / PAGE, folder / ARRAYS
+    there = page_file.exists(), arrays_file.exists()
+    if not any(there):
         return None
-    try:
-        page = json.loads((folder / PAGE).read_bytes())
-        data = (folder / ARRAYS).read_bytes()
+    if not all(there):
+        raise damaged(arrays_file if there[0] else page_file, "is not whole (this file is missing)")
+    with refusing(page_file):
+        page = json.loads(page_file.read_bytes())
         if page["schema"] != SCHEMA:
-            raise ValueError(f"schema {page['schema']}")
-        if hashlib.sha256(data).hexdigest() != page["sha256"]:
-            return None
+            raise ValueError(f"schema {page['schema']!r}")
+        told = page["sha256"]
+    with refusing(arrays_file):
+        data = arrays_file.read_bytes()
+        if told == _digest_before_form_3(data):
+            return page, {}, 1
+        if told != digest(page, data):
+            raise damaged(
+                page_file, f"was changed after it was written, here or in {ARRAYS}, or its training was cut short,"
+            )
         with np.load(io.BytesIO(data), allow_pickle=False) as found:
             kept = {name: found[name] for name in found.files}
-            return page, kept, int(kept.pop("form", 1))
-    except (KeyError, TypeError, ValueError, OSError) as error:
-        raise InputError(
-            f"the trained models cannot be read ({error})", expected="`pro train` again, or delete them", where=folder
-        ) from None
+            return page, kept, int(kept.pop("form"))
+
+
+def _digest_before_form_3(data: bytes) -> str:
+    """It knew only the arrays, so a changed page went unseen."""
+    return hashlib.sha256(data).hexdigest()

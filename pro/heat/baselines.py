@@ -39,11 +39,12 @@ def hourly_average(use: NDArray[np.floating], threshold: float, step_s: int = 30
 
 @dataclass(frozen=True)
 class Comparison:
-    """Hosts flagged by each way of looking, as ids in sorted order."""
+    """Hosts flagged by each way of looking, as ids in sorted order. `unseen`: without one sample in the last hour, so nobody can flag them."""
 
     scom_rule: tuple[str, ...]
     hourly_average: tuple[str, ...]
     forecast: tuple[str, ...]
+    unseen: tuple[str, ...] = ()
 
 
 def compare(
@@ -64,6 +65,7 @@ def compare(
         scom_rule=_named(hosts, scom_rule(use, threshold, n)),
         hourly_average=_named(hosts, hourly_average(use, threshold, step_s)),
         forecast=tuple(sorted({f.host for f in hotspots if f.resource == resource})),
+        unseen=_named(hosts, ~np.isfinite(use[:, -max(3600 // step_s, 1) :]).any(axis=1)),
     )
 
 

@@ -180,12 +180,12 @@ def soon(fleet: Fleet, loads: Loads, models: Mapping[int, HeatModel], resource: 
             continue
         each = {hours: float(p[h]) for hours, p in chances.items()}
         found.append(Soon(host, resource, _rising(each), _shares(fleet, recent, h)))
-    return tuple(sorted(found, key=_urgency))
+    return tuple(sorted(found, key=likeliest))
 
 
-def _urgency(one: Soon) -> tuple[object, ...]:
-    """By whole per cents within the nearest hours first, then within later ones."""
-    return (*(-round(one.probability[h], 2) for h in sorted(one.probability)), one.host)
+def likeliest(one: Soon) -> tuple[object, ...]:
+    """To sort by, over all resources: the near hours count several times, for the later ones contain them."""
+    return -sum(one.probability.values()), one.host, one.resource
 
 
 def _rising(each: Mapping[int, float]) -> dict[int, float]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from pro.core.text import plain
 from pro.placement.constraints import MoveBudget
+from pro.placement.constraints.common import say_immovable
 from pro.placement.language import Soft, cost
 from pro.placement.part import only
 from pro.placement.problem import Tier
@@ -151,7 +152,7 @@ class Objections:
         amounts = self.amounts(v)[:, asked]
         found: list[list[Refusal]] = [[] for _ in asked]
         if not self._fleet.movable[v]:
-            text = f"{plain(self._fleet.vm_names[v])} cannot be migrated"
+            text = say_immovable(self._fleet, v)
             for k, h in enumerate(asked.tolist()):
                 if h != int(self._at.home[v]):
                     found[k].append(Refusal(MOVABLE, 1, text))

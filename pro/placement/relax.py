@@ -14,6 +14,7 @@ import numpy as np
 
 from pro.core.text import plain
 from pro.placement.constraints import written_as
+from pro.placement.constraints.common import say_immovable
 from pro.placement.language import Allow, Limit, Row, broken
 from pro.placement.problem import Problem, loosen
 from pro.placement.referee import MOVABLE
@@ -258,7 +259,7 @@ def _ref(fleet: Fleet, rule: Constraint, written: RuleSpec | None, placed: Ints)
 
 
 def _immovable(fleet: Fleet, v: int) -> RuleRef:
-    return RuleRef(MOVABLE, MOVABLE, "", "", f"{plain(fleet.vm_names[v])} cannot be migrated")
+    return RuleRef(MOVABLE, MOVABLE, "", "", say_immovable(fleet, v))
 
 
 def _say(

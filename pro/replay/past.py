@@ -123,7 +123,9 @@ class Past:
                 else grid.cutoff - timedelta(seconds=STEP_S * (values.shape[1] - 1))
             )
             kept = np.flatnonzero(np.isfinite(values).any(axis=1))
-            part = replace(grid, entities=tuple(grid.entities[i] for i in kept), start=start, values=values[kept])
+            part = replace(
+                grid, entities=tuple(grid.entities[i] for i in kept), start=start, values=values[kept], seen_us=None
+            )
             out[name] = part if load is None else self._seen_on(part, load[:, : column + 1])
         return {name: grid for name, grid in out.items() if grid.entities or name == "cpu_pct"}
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pro.config import faults_of
+from pro.config import SlotMinutes, faults_of
 from pro.core.errors import InputError
 from pro.remediation.antiflap import LEAD_H, SAVED_DAYS, AntiFlap, daily
 
@@ -44,7 +44,7 @@ class PolicySpec(BaseModel):
     lead_h: float = Field(LEAD_H, gt=0, description="ours: heat expected later than this can wait for a later look")
     min_probability: float = Field(0.3, gt=0, le=1, description="ours: least share of scenarios in which a host is hot")
     horizon_h: float = Field(24.0, gt=0, description="ours: how far plans look ahead")
-    slot_minutes: int = Field(60, ge=5, description="ours: length of a time slot of a moment")
+    slot_minutes: SlotMinutes = Field(60, description="ours: length of a time slot of a moment")
     scenarios: int = Field(16, ge=1, le=1000, description="ours: joint sample paths")
     history_days: float = Field(4.0, gt=0, description="ours: days of counters that forecasts look back on")
     rounds: int = Field(8, ge=0, description="ours: rounds of local search")

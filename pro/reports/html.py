@@ -59,6 +59,7 @@ def _context(report: Report) -> dict[str, Any]:
     return {
         "r": report,
         "headline": words.headline(report),
+        "no_host": words.no_host(report),
         "horizon": words.horizon(report.horizon_s),
         "moves": report.plan.migrations,
         "moved_mib": sum(m.mib for m in report.plan.migrations),

@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from pro.reports.report import Report
 
 
+TWO_WAYS = (
+    "These are two ways of looking. Hotspots are counted in possible days drawn from the past, and plans are made by them; what was learned "
+    "says how often a host ran hot after hours like these, and has beaten simple rules. No record sets the one against the other: where "
+    "they differ, a host is worth a look if either finds it likely."
+)
+"""Where probabilities of both kinds stand side by side."""
+
 RESOURCE_TITLES = {"cpu": "CPU", "memory": "Memory", "disk": "Disk", "net": "Network"}
 
 
@@ -88,7 +95,7 @@ def plan_seconds(report: Report) -> float:
 def headline(report: Report) -> str:
     """What is wrong, what to do, what improves. Holds no name, so it needs no escaping beyond the surface's own."""
     wrong, moves = _wrong(report), report.plan.migrations
-    cool = f"No host is expected to stay above {percent(report.threshold)} in the next {horizon(report.horizon_s)}"
+    cool = f"{no_host(report)} is expected to stay above {percent(report.threshold)} in the next {horizon(report.horizon_s)}"
     if not moves:
         lost = "would pay" if report.hotspots else "would repair that"
         return f"{wrong}; no migration was found that {lost}." if wrong else f"{cool}; nothing to do."
@@ -96,11 +103,22 @@ def headline(report: Report) -> str:
     return f"{wrong or cool}; {cost} {_effect(report)}."
 
 
+def no_host(report: Report) -> str:
+    """Nothing is promised of hosts that nobody sees."""
+    unseen = len(report.readiness.blind) if report.readiness else 0
+    if not unseen:
+        return "No host"
+    seen = report.fleet.n_hosts - unseen
+    return (
+        f"No host of the {seen:,} that are seen" if seen else "No host is seen, and for all that was known before none"
+    )
+
+
 def soon(report: Report) -> str:
     """What the probabilities of trained classifiers mean."""
     return (
         f"How likely a host is to stay above {percent(report.threshold)} for a quarter of an hour, by classifiers trained on these "
-        "counters. Only those are used that beat every simple rule on days they had not seen."
+        f"counters. Only those are used that beat every simple rule on days they had not seen. {TWO_WAYS}"
     )
 
 

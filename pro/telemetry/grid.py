@@ -30,6 +30,9 @@ class Grid:
         (E, T) float32, in the counter's unit; NaN where nothing is known. `values[:, k]` is the newest sample at or
         before `start + k * step_s`, carried forward no further than the counter's `carry_s`; an aggregated sample
         covers exactly its own interval.
+    seen_us
+        (E,) int64: the instant of each entity's newest sample, carried to a grid point or not, in microseconds since 1970;
+        None where the grid is not made of samples.
     """
 
     counter: str
@@ -37,6 +40,7 @@ class Grid:
     start: datetime
     step_s: int
     values: NDArray[np.float32]
+    seen_us: NDArray[np.int64] | None = None
 
     @property
     def cutoff(self) -> datetime:

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 PEAK_S = 900
 """How long the maximum of an aggregated interval is shown."""
+NEVER = np.iinfo(np.int64).min
+"""The instant of a sample that there is not."""
 
 
 @dataclass(frozen=True)
@@ -145,14 +147,17 @@ def _side_by_side(blocks: list[Grid]) -> Grid:
     names = tuple(sorted({name for block in blocks for name in block.entities}))
     row = {name: k for k, name in enumerate(names)}
     values = np.full((len(names), sum(block.values.shape[1] for block in blocks)), np.nan, dtype=np.float32)
+    seen = np.full(len(names), NEVER, dtype=np.int64)
     at = 0
     for block in blocks:
         width = block.values.shape[1]
         rows = slice(None) if block.entities == names else np.array([row[n] for n in block.entities], dtype=np.int64)
         values[rows, at : at + width] = block.values
+        if block.seen_us is not None:
+            seen[rows] = np.maximum(seen[rows], block.seen_us)
         at += width
     values.flags.writeable = False
-    return Grid(first.counter, names, first.start, first.step_s, values)
+    return Grid(first.counter, names, first.start, first.step_s, values, seen)
 
 
 def build(counter: Counter, table: pa.Table | None, window: Window) -> Grid:
@@ -173,7 +178,18 @@ def build(counter: Counter, table: pa.Table | None, window: Window) -> Grid:
     kept = tuple(name for name, seen in zip(entities, known.tolist(), strict=True) if seen)
     grid = np.ascontiguousarray(values[known], dtype=np.float32)
     grid.flags.writeable = False
-    return Grid(counter.name, kept, from_us(window.first_us), window.step_s, grid)
+    return Grid(
+        counter.name, kept, from_us(window.first_us), window.step_s, grid, _newest(rows, owners, entities)[known]
+    )
+
+
+def _newest(rows: _Rows, owners: list[tuple[str, str]], entities: list[str]) -> NDArray[np.int64]:
+    """(E,) the instant of the newest sample of any part of each entity, `NEVER` where there is none."""
+    rank = {entity: k for k, entity in enumerate(entities)}
+    entity = np.array([rank[owner] for owner, _ in owners], dtype=np.int64)
+    seen = np.full(len(entities), NEVER, dtype=np.int64)
+    np.maximum.at(seen, entity[rows.series], rows.time_us)
+    return seen
 
 
 def _split(counter: Counter, table: pa.Table | None) -> tuple[_Rows, _Rows, list[tuple[str, str]]]:

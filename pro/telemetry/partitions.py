@@ -213,6 +213,21 @@ def newest(root: Path, until: datetime | None) -> datetime | None:
     return None
 
 
+def present(root: Path, since: datetime, until: datetime) -> set[str]:
+    """Names of the counters that have samples on the days from `since` on, none later than `until`. Reads no sample."""
+    found = set()
+    for day in stored_days(root):
+        if not since.date() <= day <= until.date():
+            continue
+        with opened(path_of(root, day)) as file:
+            name, time = (file.schema_arrow.get_field_index(column) for column in ("counter", "time"))
+            for k in range(file.num_row_groups):
+                group = file.metadata.row_group(k)
+                if group.column(time).statistics.min <= until:
+                    found.add(str(group.column(name).statistics.min))
+    return found
+
+
 def coverage(store: Store, until: datetime | None, days: float) -> list[Coverage]:
     """See `Store.coverage`."""
     until = until or store.newest()

@@ -108,6 +108,12 @@ class Store:
         window = Window.ending(until, days, step_s)
         return gridded(self.root, COUNTERS[counter], window, until)
 
+    def counters(self, since: datetime, until: datetime) -> set[str]:
+        """Which counters have samples on the days from `since` on, none later than `until`."""
+        from pro.telemetry import partitions
+
+        return partitions.present(self.root, since, until)
+
     def coverage(self, until: datetime | None = None, days: float = 8.0) -> list[Coverage]:
         """One row per (counter, entity): first and newest sample, and the share of the grid of 300 s that is known."""
         from pro.telemetry import partitions

@@ -65,6 +65,7 @@ def test_errors_say_what_got_expected_and_where(pro: Pro, home: Path, store: Pat
         ("kind = 'lucky'", "kind"),
         ("aggressiveness = 3", "kind"),
         ("kind = [", "cannot be read"),
+        ("kind = 'ours'\nslot_minutes = 7", "slot_minutes: expected a multiple of 5 that divides a day"),
         ("kind = 'ours'\nname = '../../x'", "name"),
     ):
         (home / "bad.toml").write_text(text, encoding="utf-8")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from pro.telemetry.store import Store
 
+if TYPE_CHECKING:
     from tests.cli.conftest import Pro
     from tests.small import Estate
 
@@ -192,3 +195,52 @@ def test_a_wrong_option_is_named_before_any_work(
     said = pro(*given, "--store", past)
     assert (said.code, said.out) == (1, "")
     assert told in said.err
+
+
+def test_where_nothing_comes_in_any_more_the_doctor_promises_nothing(pro: Pro, past: Path, small: Estate) -> None:
+    assert "enough from" in pro("doctor", "--store", past).out
+    late = pro("doctor", "--store", past, "--now", (small.now + timedelta(days=6)).isoformat()).out
+    assert "enough from" not in late
+    newest = Store(past).newest()
+    assert newest is not None
+    assert f"no processor counter has come in since {newest:%Y-%m-%d %H:%M} UTC" in late
+
+
+def test_counters_that_nobody_judges_are_named_with_the_column_that_is_missing(
+    pro: Pro, past: Path, small: Estate
+) -> None:
+    missing = ["disk_kibps", "net_mbps"]
+    found = pro("doctor", "--store", past, "--json").json("doctor/1")
+    assert [sum(column in w for w in found["warnings"]) for column in missing] == [1, 1]
+    assert all(f"warning: {w}" in found["lines"] for w in found["warnings"])
+    report = pro("report", "--store", past, "-o", "r.json", "--json").json("report/1")
+    assert [sum(column in w for w in report["data"]["warnings"]) for column in missing] == [1, 1]
+    with small.tables[0].open(encoding="utf-8", newline="") as file:
+        hosts = [{**row, "disk_kibps": "900000", "net_mbps": "10000"} for row in csv.DictReader(file)]
+    with Path("hosts.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, hosts[0])
+        writer.writeheader()
+        writer.writerows(hosts)
+    assert (
+        pro("inventory", "import", "hosts.csv", *small.tables[1:], "--store", past, "--at", small.now.isoformat()).code
+        == 0
+    )
+    assert not any("judged" in w for w in pro("doctor", "--store", past, "--json").json("doctor/1")["warnings"])
+
+
+def test_a_store_without_processor_counters_is_told_of(pro: Pro, home: Path, small: Estate) -> None:
+    rows = "DateTime,ManagementGroup,Path,ObjectName,CounterName,InstanceName,SampleValue\r\n"
+    rows += "2024-06-04 00:00:00,OM,hv01.fabrikam.test,Memory,Available MBytes,,900\r\n"
+    Path("c.csv").write_text(rows, encoding="utf-8")
+    pro("ingest", "c.csv", "--store", "s")
+    pro("inventory", "import", *small.tables, "--store", "s", "--at", "2024-06-04T00:00Z")
+    said = pro("doctor", "--store", "s").out
+    assert "there is no processor counter in the last 8 days, only memory_available_mib" in said
+    assert "nothing to learn from" in said
+    assert "enough from" not in said
+
+
+def test_who_sends_nothing_fresh_is_named(pro: Pro, past: Path, small: Estate) -> None:
+    late = pro("doctor", "--store", past, "--now", (small.now + timedelta(days=2)).isoformat()).out
+    assert "nothing fresh of HV01, HV02, HV03, HV04, HV05, HV06\n" in late
+    assert "and 20 more\n" in late

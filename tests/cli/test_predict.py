@@ -207,6 +207,54 @@ def test_training_is_kept_without_pickle_and_a_look_at_the_past_does_not_use_it(
     arrays = (store / "models" / "models.npz").read_bytes()
     (store / "models" / "models.npz").write_bytes(arrays[: len(arrays) // 2])
     cut = pro("doctor", "--store", store)
-    assert (cut.code, "older PRO" in cut.out) == (0, False)
+    assert (cut.code, "changed after it was written" in cut.out) == (0, True)
     (store / "models" / "models.json").write_text("no page", encoding="utf-8")
     assert "pro train" in pro("hotspots", "--store", store).err
+
+
+def test_where_nobody_sees_anything_that_is_said_first_and_nothing_is_promised(
+    pro: Pro, past: Path, small: Estate
+) -> None:
+    words = ("hotspots", "--store", past, "--now", (small.now + timedelta(days=3)).isoformat())
+    said = pro(*words)
+    first = said.out.splitlines()[0]
+    assert first.startswith("blind to 6 of 6 hosts")
+    assert "since 2024-06-0" in first
+    assert "no host" not in said.out
+    assert "now by last hour's average: not known" in said.out
+    found = pro(*words, "--json").json("hotspots/1")
+    assert len(found["blind"]) == 6
+    assert all(one["since"] < small.now.isoformat() for one in found["blind"])
+    assert found["warnings"][0] == first
+    assert found["soon"] == []
+    fresh = pro("hotspots", "--store", past, "--json").json("hotspots/1")
+    assert fresh["blind"] == []
+    assert "blind" not in pro("hotspots", "--store", past).out
+
+
+def test_a_plan_on_stale_counters_names_the_want_of_data_and_not_a_rule_nobody_made(
+    pro: Pro, past: Path, small: Estate
+) -> None:
+    at = ("--now", (small.now + timedelta(days=3)).isoformat())
+    made = pro("plan", "--store", past, *at, "--json").json("plan/1")
+    assert made["waves"] == []
+    assert pro("plan", "--store", past, *at, "--goal", "repair", "--json").json("plan/1")["waves"]
+    told = json.dumps(made["answers"]) + json.dumps(made["explain"])
+    assert "left alone for want of data" in told
+    assert "accepts no VM" not in told
+    assert "cannot be migrated" not in told
+
+
+def test_a_day_of_counters_makes_nothing_sure(pro: Pro, past: Path, small: Estate) -> None:
+    young = (small.now - timedelta(days=2)).isoformat()
+    said = pro("hotspots", "--store", past, "--now", young)
+    assert said.out.startswith("what is expected rests on 24 h of counters, and 96 h are wanted")
+    told = pro("hotspots", "--store", past, "--now", young, "--json").json("hotspots/1")["warnings"][0]
+    assert said.out.startswith(told)
+    assert f"warning: {told}" in pro("doctor", "--store", past, "--now", young).out
+    report = pro("report", "--store", past, "--now", young, "-o", "r.json", "--json").json("report/1")
+    assert told in report["data"]["warnings"]
+
+
+def test_with_as_many_days_as_are_wanted_nothing_is_said_of_their_number(pro: Pro, store: Path) -> None:
+    assert "rests on" not in pro("hotspots", "--store", store).out

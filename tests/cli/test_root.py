@@ -16,6 +16,8 @@ from pro import __version__
 from pro.cli.common import Progress, errors
 from pro.cli.root import app
 from pro.core.errors import InputError
+from pro.forecast.history import history
+from tests.fleet.grids import grid
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,6 +128,8 @@ def test_settings_have_a_schema(pro: Pro) -> None:
     [
         ("[heat]\nthreshhold = 0.8\n", "did you mean heat.threshold?"),
         ("[heat]\nthreshold = 8\n", "heat.threshold"),
+        ("[forecast]\nslot_minutes = 7\n", "forecast.slot_minutes: expected a multiple of 5 that divides a day"),
+        ("[forecast]\nslot_minutes = 50\n", "forecast.slot_minutes: expected a multiple of 5 that divides a day"),
         ("[heat\n", "not TOML"),
     ],
 )
@@ -135,6 +139,25 @@ def test_wrong_settings_are_named(text: str, says: str, pro: Pro, home: Path) ->
     assert (said.code, said.out) == (1, "")
     assert says in said.err
     assert "pro.toml" in said.err
+
+
+def test_a_wrong_setting_of_the_environment_is_not_blamed_on_the_file(
+    pro: Pro, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "pro.toml").write_text("[heat]\nthreshold = 0.8\n", encoding="utf-8")
+    monkeypatch.setenv("PRO__FORECAST__SLOT_MINUTES", "7")
+    said = pro("config", "show")
+    assert said.code == 1
+    assert "environment, $PRO__FORECAST__SLOT_MINUTES: forecast.slot_minutes" in said.err
+    assert "pro.toml" not in said.err
+
+
+@pytest.mark.parametrize("minutes", [m for m in range(5, 1441, 5) if 1440 % m == 0])
+def test_every_slot_that_the_settings_allow_is_one_that_forecasts_take(minutes: int, pro: Pro, home: Path) -> None:
+    (home / "pro.toml").write_text(f"[forecast]\nslot_minutes = {minutes}\n", encoding="utf-8")
+    assert pro("config", "show").code == 0
+    g = grid("cpu_pct", {"a": [1.0] * 576})
+    assert history(g, g.cutoff, minutes * 60).per_day == 1440 // minutes
 
 
 def test_an_absent_settings_file_is_an_error(pro: Pro, home: Path) -> None:

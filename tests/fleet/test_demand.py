@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -113,6 +114,12 @@ def test_a_vm_that_moved_keeps_its_history() -> None:
         "web.test": [8.0] * 4,
     }
     assert unite(FLEET, united) is united
+    seen = np.arange(len(counted), dtype=np.int64)
+    again = unite(FLEET, replace(grid("cpu_pct", counted), seen_us=seen))
+    assert again.seen_us is not None
+    assert dict(zip(again.entities, again.seen_us.tolist(), strict=True)) == {
+        "h1.test/sql": 0, "h1.test/web": 3, "h2.test/ghost": 2, "web.test": 4,
+    }  # fmt: skip
 
 
 def test_without_its_present_host_the_one_that_saw_it_last_speaks() -> None:

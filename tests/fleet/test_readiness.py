@@ -103,3 +103,47 @@ def test_other_counters_are_expected_only_of_the_kind_that_has_them() -> None:
     found = readiness(FLEET, {"net_bps": grid("net_bps", {"a": FULL})})
     assert {r.kind for r in found.rows if r.counter == "net_bps"} == {"vm"}
     assert [r.id for r in found.rows if r.counter == "net_bps" and r.state == "ok"] == ["a"]
+
+
+def test_how_fresh_a_counter_is_goes_by_its_samples_and_not_by_how_far_they_are_carried() -> None:
+    cpu = grid("cpu_pct", {k: [1.0] * 16 + [NAN] * 4 for k in ("a", "b", "c", "d")})
+    sent = [AT - timedelta(minutes=m) for m in (35, 31, 29, 20)]
+    seen = np.array([round(at.timestamp() * 1e6) for at in sent])
+    found = readiness(FLEET, {"cpu_pct": replace(cpu, seen_us=seen)})
+    of_vms = [r for r in found.rows if r.kind == "vm"]
+    assert [r.newest for r in of_vms] == sent
+    assert [r.state for r in of_vms] == ["stale", "stale", "ok", "ok"]
+    assert [r.missing_since for r in of_vms] == [*sent[:2], None, None]
+
+
+def test_a_sample_that_no_grid_point_stands_for_yet_counts_and_one_that_was_not_believed_does_not() -> None:
+    cpu = grid("cpu_pct", {k: [1.0] * 10 + [NAN] * 10 for k in ("a", "b")})
+    soon, wrong = AT + timedelta(seconds=40), AT - timedelta(seconds=40)
+    seen = np.array([round(at.timestamp() * 1e6) for at in (soon, wrong)])
+    found = readiness(FLEET, {"cpu_pct": replace(cpu, seen_us=seen)}, AT + timedelta(seconds=60))
+    newest = {r.id: r.newest for r in found.rows if r.counter == "cpu_pct"}
+    assert (newest["a"], newest["b"]) == (soon, AT - timedelta(seconds=10 * STEP))
+
+
+def test_what_is_not_seen_is_said_with_names_and_since_when() -> None:
+    quiet = [1.0] * 8 + [NAN] * 12
+    cpu = grid("cpu_pct", {"a": FULL, "b": FULL, "c": quiet})
+    found = readiness(FLEET, {"cpu_pct": cpu, "host_cpu_pct": grid("host_cpu_pct", {"h1": quiet, "h3": FULL})})
+    last = AT - timedelta(seconds=12 * STEP)
+    assert found.blind == {"h1": last, "h2": last, "h3": None}
+    said = found.blindness(FLEET)
+    assert said.startswith("blind to 3 of 3 hosts")
+    assert "h1, h2 (since 2013-08-18 23:00 UTC); h3 (never seen)" in said
+    assert set(found.blind) == set(found.hold)
+    seen = grid("cpu_pct", {k: FULL for k in ("a", "b", "c", "d", "h2")})
+    assert (
+        readiness(FLEET, {"cpu_pct": seen, "host_cpu_pct": grid("host_cpu_pct", {"h1": FULL})}).blindness(FLEET) == ""
+    )
+
+
+def test_a_line_names_ten_hosts_and_says_how_many_more() -> None:
+    hosts = [host(f"h{k:02}") for k in range(14)]
+    many = snapshot(build_inventory(hosts, [vm(f"v{k}", f"h{k:02}") for k in range(14)], [], AT), AT)
+    said = readiness(many, {}, AT).blindness(many)
+    assert "h09 (never seen); and 4 more" in said
+    assert "h10" not in said

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -63,16 +65,48 @@ def test_nothing_is_learned_from_noise_or_from_few_days() -> None:
     assert train({"cpu_pct": short}, short.cutoff, DAY_S, STEP_S, 3.0).lessons == {}
 
 
-def test_damaged_models_are_refused_or_taken_for_none(tmp_path: Path) -> None:
-    assert read(tmp_path) is None
+def learned(folder: Path) -> dict[str, Any]:
+    """A page with something in it, and its arrays."""
     g = grid(rhythmic(8, 8))
     taught = train({"cpu_pct": g}, g.cutoff, DAY_S, STEP_S, 8.0)
-    save(tmp_path, taught.to_json(), arrays_of(taught))
-    (tmp_path / ARRAYS).write_bytes(b"torn")
+    assert taught.lessons
+    return save(folder, {**taught.to_json(), "heat": [{"used": False}]}, arrays_of(taught))
+
+
+def test_whatever_is_changed_in_models_is_seen(tmp_path: Path) -> None:
     assert read(tmp_path) is None
-    (tmp_path / PAGE).write_text("{}")
-    with pytest.raises(InputError, match="pro train"):
-        read(tmp_path)
+    page = learned(tmp_path)
+    data = bytearray((tmp_path / ARRAYS).read_bytes())
+    for at in (0, len(data) // 2, len(data) - 1):
+        flipped = bytearray(data)
+        flipped[at] ^= 1
+        (tmp_path / ARRAYS).write_bytes(flipped)
+        with pytest.raises(InputError, match="changed after it was written"):
+            read(tmp_path)
+    (tmp_path / ARRAYS).write_bytes(data)
+    served = {**page["forecast"][0], "entities": ["somebody else"]}
+    for wrong in ({**page, "forecast": [served]}, {**page, "heat": [{"used": True}]}, {**page, "more": 1}):
+        (tmp_path / PAGE).write_text(json.dumps(wrong))
+        with pytest.raises(InputError, match=r"changed after it was written.*pro train"):
+            read(tmp_path)
+    (tmp_path / PAGE).write_text(json.dumps(dict(reversed(page.items())), indent=7))
+    assert read(tmp_path) is not None
+
+
+def test_models_of_which_a_file_is_missing_are_not_taken_for_none(tmp_path: Path) -> None:
+    for name in (PAGE, ARRAYS):
+        learned(tmp_path)
+        (tmp_path / name).unlink()
+        with pytest.raises(InputError, match=f"{name}.*missing.*pro train"):
+            read(tmp_path)
+
+
+def test_models_whose_digest_knew_only_the_arrays_are_of_an_older_pro(tmp_path: Path) -> None:
+    page = learned(tmp_path)
+    told = hashlib.sha256((tmp_path / ARRAYS).read_bytes()).hexdigest()
+    (tmp_path / PAGE).write_text(json.dumps({**page, "sha256": told}))
+    assert read(tmp_path) is None
+    assert outdated(tmp_path)
 
 
 def test_models_of_an_older_form_are_as_good_as_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

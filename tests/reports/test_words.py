@@ -46,6 +46,18 @@ def test_a_quiet_fleet_is_left_alone() -> None:
     assert spoken(words.headline(calm)) == "No host is expected to stay above 85 % in the next 24 h; nothing to do."
 
 
+def test_nothing_is_promised_of_hosts_that_nobody_sees() -> None:
+    report = make_report(moves=())
+    calm = replace(
+        report, hotspots=(), hotspots_after=(), repaired=(), placement=replace(report.placement, violations=())
+    )
+    assert calm.readiness is not None
+    for unseen, begins in ((2, "No host of the 6 that are seen is expected"), (8, "No host is seen, and")):
+        blind = dict.fromkeys(calm.fleet.hosts[:unseen])
+        said = words.headline(replace(calm, readiness=replace(calm.readiness, blind=blind)))
+        assert said.startswith(begins)
+
+
 def test_a_hot_fleet_without_a_way_out_says_so() -> None:
     said = spoken(words.headline(make_report(moves=())))
     assert said.endswith("no migration was found that would pay.")

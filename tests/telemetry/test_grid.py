@@ -73,6 +73,16 @@ def test_the_grid_ends_at_until_and_knows_nothing_later(tmp_path):
     assert store.grid("cpu_pct").cutoff == START + timedelta(minutes=5)
 
 
+def test_the_instant_of_the_newest_sample_is_kept_however_far_it_is_carried(tmp_path):
+    rows = [["2", "w", *CPU, "10"], ["1438", "w", *CPU, "20"], ["1441", "x", *CPU, "5"], ["1462", "x", *CPU, "7"]]
+    store = store_of(tmp_path, rows)
+    for until, want in ((1455, [1438, 1441]), (1463, [1438, 1462])):
+        out = store.grid("cpu_pct", START + timedelta(minutes=until), 2.0)
+        assert out.entities == ("w", "x")
+        newest = [(EPOCH + timedelta(microseconds=int(us)) - START) / timedelta(minutes=1) for us in out.seen_us]
+        assert newest == want
+
+
 def test_an_hour_shows_its_maximum_for_15_minutes_and_keeps_its_average(tmp_path):
     store = store_of(tmp_path, [], [["1", "w", *CPU, "40", "100"]])
     shown = line(store, 125, 14)

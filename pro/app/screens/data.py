@@ -18,7 +18,7 @@ if report.readiness is None:
 else:
     components.section(
         "Hosts that are left alone",
-        "Nothing is moved to or from them, save to repair a rule or to empty a host on request.",
+        "Nothing is moved to or from them, not even to repair a rule, unless a plan only repairs rules or empties a host on request.",
     )
     held = readiness.held(report)
     if held.rows:
@@ -39,7 +39,7 @@ else:
         st.text("Nothing is sparse, stale or absent.")
 
 components.section("Learning")
-st.text(service.learned(session.store(), report.now))
+st.text(service.learned(session.store(), report.now, report.threshold))
 if report.warnings:
     components.section("Warnings")
     for warning in report.warnings[:100]:

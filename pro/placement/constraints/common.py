@@ -33,6 +33,19 @@ def scope_item(fleet: Fleet, scope: str, host: int) -> tuple[str, int]:
     return (scope, int(groups.code[host]))
 
 
+def say_closed(fleet: Fleet, host: int) -> str:
+    """Why a host accepts nothing, after its name."""
+    return "which is left alone for want of data" if fleet.hosts[host] in fleet.left_alone else "which accepts no VM"
+
+
+def say_immovable(fleet: Fleet, v: int) -> str:
+    """Why a VM cannot be moved, with its name."""
+    vm, host = plain(fleet.vm_names[v]), int(fleet.host_of[v])
+    if fleet.hosts[host] in fleet.left_alone:
+        return f"{vm} stands on {say_host(fleet, host)}, which is left alone for want of data"
+    return f"{vm} cannot be migrated"
+
+
 def say_item(fleet: Fleet, item: tuple[str, int]) -> str:
     """A scope item for people: `HV01`, `rack R2`."""
     kind, code = item

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pro.core.text import plain
-from pro.placement.constraints.common import say_host
+from pro.placement.constraints.common import say_closed, say_host
 from pro.placement.language import Allow
 from pro.placement.rules import Violation
 
@@ -38,7 +38,7 @@ class Maintenance:
             if fleet.leaving[host]:
                 text = f"{plain(fleet.vm_names[v])} stands on {say_host(fleet, host)}, which is to be emptied"
             elif not fleet.accepting[host] and host != int(fleet.host_of[v]):
-                text = f"{plain(fleet.vm_names[v])} was put on {say_host(fleet, host)}, which accepts no VM"
+                text = f"{plain(fleet.vm_names[v])} was put on {say_host(fleet, host)}, {say_closed(fleet, host)}"
             else:
                 continue
             found.append(Violation(self.name, text, 1, (vm,), (fleet.hosts[host],)))
