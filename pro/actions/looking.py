@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from pro.core.table import field
-from pro.core.text import counted, minute, plain
+from pro.core.text import counted, minute, plain, span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,8 +124,9 @@ def write_quantiles(outlook: Outlook, output: Path) -> None:
     pq.write_table(pa.concat_tables(parts), output)
 
 
-def examine(root: Path, config: Config, now: datetime | None) -> dict[str, Any]:
-    """doctor.json: what is missing in the data and the inventory, and which hosts are therefore left alone."""
+def examine(root: Path, config: Config, now: datetime | None, clock: datetime | None = None) -> dict[str, Any]:
+    """doctor.json: what is missing in the data and the inventory, and which hosts are therefore left alone. `clock`: what it says, where
+    nobody asks about another instant: then counters should be as new."""
     from pro.core.errors import ProError
     from pro.fleet.archive import load_inventory
     from pro.fleet.problems import find_problems
@@ -142,7 +144,8 @@ def examine(root: Path, config: Config, now: datetime | None) -> dict[str, Any]:
         f"now is {outlook.now:%Y-%m-%d %H:%M} UTC"
     )
     lines += [f"{p.severity}: {p.text}" for p in problems]
-    warnings = [w for w in (outlook.thinness, *outlook.warnings) if w]
+    old = _old(outlook, config, clock) if now is None and clock is not None else ""
+    warnings = [w for w in (old, outlook.thinness, *outlook.warnings) if w]
     lines += [f"warning: {w}" for w in warnings]
     ready = outlook.readiness
     if ready is None:
@@ -165,6 +168,17 @@ def examine(root: Path, config: Config, now: datetime | None) -> dict[str, Any]:
         "failover": {key: standby[key] for key in ("k", "holds", "hosts", "sets", "checked")},
         "lines": lines,
     }
+
+
+def _old(outlook: Outlook, config: Config, clock: datetime) -> str:
+    """What is said of counters that are old by the clock; "" where they are new, or there are none."""
+    age = clock - outlook.now
+    if outlook.readiness is None or age <= timedelta(minutes=config.apply.counters_minutes):
+        return ""
+    return (
+        f"the newest counters are of {outlook.now:%Y-%m-%d %H:%M} UTC, {span(age)} ago by the clock: all that is said here is about then, "
+        "and `pro watch` does nothing alone; if they should be newer, the collector may be dead"
+    )
 
 
 def failover_document(

@@ -110,8 +110,9 @@ def doctor(store: Store = DEFAULT_STORE, now: Now = None, json: Json = False, co
     """What is missing in the data, since when, and which hosts are therefore left alone. Exit code 1 if there is nothing to work with."""
     with errors():
         from pro.actions.looking import examine
+        from pro.core.clock import SystemClock
 
-        found = examine(store, settings(config), instant(now))
+        found = examine(store, settings(config), instant(now), SystemClock().now())
         if json:
             emit(found)
         else:

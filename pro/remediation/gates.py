@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from pro.core.text import counted, plain
+from pro.core.text import counted, plain, span
 from pro.remediation.antiflap import LEAD_H, SAVED_DAYS, AntiFlap, Trip, came_from, daily, doubt, resting, saved
 from pro.remediation.journal import Journal
 from pro.remediation.records import Step, StepState
@@ -215,20 +215,13 @@ class FreshCounters:
         if age > timedelta(minutes=self.minutes):
             return Permit(
                 False,
-                f"the newest counters are of {self.newest:%Y-%m-%d %H:%M} UTC, {_ago(age)} ago: is the collector dead?",
+                f"the newest counters are of {self.newest:%Y-%m-%d %H:%M} UTC, {span(age)} ago: is the collector dead?",
             )
         if age < -timedelta(minutes=5):
             return Permit(
                 False, f"the newest counters are of {self.newest:%Y-%m-%d %H:%M} UTC, yet to come: a clock is wrong"
             )
         return Permit(True, f"the newest counters are {max(age.total_seconds(), 0.0) / 60:.0f} minutes old")
-
-
-def _ago(age: timedelta) -> str:
-    minutes = age.total_seconds() / 60
-    if minutes < 120:
-        return f"{minutes:.0f} minutes"
-    return f"{minutes / 60:.0f} hours" if minutes < 48 * 60 else f"{age.days} days"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pro.core.text import span
 from pro.telemetry.store import Store
 
 if TYPE_CHECKING:
@@ -132,6 +133,21 @@ def test_the_doctor_says_what_there_is(pro: Pro, store: Path, small: Estate) -> 
     said = pro("doctor", "--store", store)
     assert said.code == 0
     assert "6 hosts, 30 VMs" in said.out
+
+
+def test_counters_that_are_old_by_the_clock_are_said_to_be(pro: Pro, store: Path, small: Estate) -> None:
+    """Years old here. Who asks about another instant knows."""
+    assert "ago by the clock" in pro("doctor", "--store", store).out
+    found = pro("doctor", "--store", store, "--json").json("doctor/1")
+    assert "the collector may be dead" in found["warnings"][0]
+    assert "by the clock" not in pro("doctor", "--store", store, "--now", small.now.isoformat()).out
+
+
+@pytest.mark.parametrize(
+    ("minutes", "said"), [(90, "90 minutes"), (180, "3 hours"), (3000, "2 days"), (10**7, "6,944 days")]
+)
+def test_spans_of_time_are_said_in_the_unit_that_fits(minutes: int, said: str) -> None:
+    assert span(timedelta(minutes=minutes)) == said
 
 
 def test_the_doctor_says_whether_hosts_may_fail(pro: Pro, store: Path) -> None:
