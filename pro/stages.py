@@ -340,7 +340,8 @@ def order(
         explained = explanations(question, placement, outlook)
         hot = hot_spots(placement, outlook, config, policy)
         told = {"explain": {e.vm: asdict(e) for e in explained},
-                "answers": answers(question, placement, explained, hot, config.heat.min_probability)}  # fmt: skip
+                "answers": answers(question, placement, explained, hot, config.heat.min_probability,
+                                   {b.vm: b.reason for b in plan.blocked})}  # fmt: skip
     if told or plan.blocked:
         plan = plan_of(placement, told)
     between = rule.between(fleet, wanted.host_of) if rule else []

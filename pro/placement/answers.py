@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pro.core.text import counted
+from pro.core.text import counted, plain
 from pro.core.units import MEMORY
 from pro.placement.gains import fewer, gains
 from pro.placement.hosts import stories
@@ -26,6 +26,8 @@ ALL_HOSTS = 200
 """Fleets with at most so many hosts have every host told; larger ones those that the plan touches and those that are hot."""
 REMEDIES = 4
 """At most so many things that cannot be had are looked into, broken rules first; of the others it is said how many they are."""
+STUCK = 3
+"""So many VMs that cannot move as they should are named for one thing."""
 WORK = 1.0
 """Deterministic seconds for all of them together: a plan does not wait for what a person may never ask."""
 
@@ -36,9 +38,10 @@ def answers(
     explained: Sequence[Explanation],
     hot: Mapping[str, Sequence[Mapping[str, Any]]],
     least: float = 0.3,
+    blocked: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """{told, gains, fewer, hosts, remedies, more_remedies, units}. `hot`: "before" and "after", hotspots as JSON (host, resource, ...), worst first;
-    `least`: share of scenarios from which a host counts as one."""
+    `least`: share of scenarios from which a host counts as one. `blocked`: VM -> why it cannot move as it should."""
     fleet, host_of = question.fleet, placement.host_of
     found = gains(question, explained)
     moved = np.flatnonzero(host_of != fleet.host_of)
@@ -62,6 +65,7 @@ def answers(
         for s in hot["after"]
         if s["resource"] != MEMORY
     ]
+    wanted = [replace(w, blocked=_no_way(question, w, blocked or {})) for w in wanted]
     work = WORK / max(min(len(wanted), REMEDIES), 1)
     return {
         "told": {"vms": len(explained), "of": fleet.n_vms},
@@ -72,6 +76,13 @@ def answers(
         "more_remedies": unasked(wanted[REMEDIES:]),
         "units": {goal: {"per": per, "unit": unit} for goal, (per, unit) in units(question).items()},
     }
+
+
+def _no_way(question: Question, wanted: Wanted, blocked: Mapping[str, str]) -> str:
+    """Who should have moved for it and cannot, with the reasons."""
+    fleet = question.fleet
+    stuck = [v for v in dict.fromkeys(wanted.vms) if fleet.vms[v] in blocked]
+    return "; ".join(f"{plain(fleet.vm_names[v])}: {plain(blocked[fleet.vms[v]], 400)}" for v in stuck[:STUCK])
 
 
 def unasked(wanted: Sequence[Wanted]) -> str:

@@ -81,13 +81,17 @@ class Remedy:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Something to be had: in words, as rows that are to hold, and the rules that ask for it (these are not relaxed)."""
+    """Something to be had: in words, as rows that are to hold, and the rules that ask for it (these are not relaxed).
+
+    `rule`: it is to repair that one. `blocked`: VMs that should have moved for it and found no way in flight, with the reason, in words.
+    """
 
     text: str
     about: tuple[str, ...]
     rows: tuple[Row, ...]
     rule: int | None = None
     vms: tuple[int, ...] = ()
+    blocked: str = ""
 
 
 def rules_broken(fleet: Fleet, constraints: Sequence[Constraint], host_of: Ints) -> list[Wanted]:
@@ -269,13 +273,16 @@ def _say(
         text = f"To {wanted.text}: cannot be had, whatever is relaxed."
     elif not ways:
         text = f"To {wanted.text}: not known what stands in the way; the search ended before it found a set of rules."
+    elif not ways[0].relax and wanted.blocked:
+        text = f"To {wanted.text}: possible in the end, but there is no way there: {wanted.blocked}."
     elif not ways[0].relax and not ways[0].migrations:
         text = (
             f"To {wanted.text}: so it is today, with every rule in force; {_undone(wanted)}. "
             "To do without that was not worth its price, or the search needs more time."
         )
     elif not ways[0].relax:
-        text = f"To {wanted.text}: no rule stands in the way ({_moves(fleet, ways[0])}); it was not worth its price, or the search needs more time."
+        why = "it was not worth its price" if wanted.rule is None else "the budget of migrations went to other repairs"
+        text = f"To {wanted.text}: no rule stands in the way ({_moves(fleet, ways[0])}); {why}, or the search needs more time."
     else:
         size = len(ways[0].relax)
         sets = [" and ".join(rule_words(r) for r in way.relax) for way in ways]

@@ -98,6 +98,8 @@ def headline(report: Report) -> str:
     cool = f"{no_host(report)} is expected to stay above {percent(report.threshold)} in the next {horizon(report.horizon_s)}"
     if not moves:
         lost = "would pay" if report.hotspots else "would repair that"
+        if stuck := len(report.plan.blocked):
+            return f"{wrong or cool}; {count(stuck, 'migration')} would help and {'has' if stuck == 1 else 'have'} no way there in flight."
         return f"{wrong}; no migration was found that {lost}." if wrong else f"{cool}; nothing to do."
     cost = f"{count(len(moves), 'migration')} ({size(sum(m.mib for m in moves))} sent, {span(plan_seconds(report))})"
     return f"{wrong or cool}; {cost} {_effect(report)}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -250,3 +251,15 @@ def test_a_set_of_which_nothing_is_needed_means_that_no_rule_stands_in_the_way(m
     assert [way.relax for way in said.ways] == [()]
     assert "no rule stands in the way (a to h2)" in said.text
     assert "or ." not in said.text
+
+
+def test_where_no_rule_stands_in_the_way_the_reason_is_that_of_the_wish():
+    """A hard rule has no price; who should have moved and finds no way in flight is named."""
+    a_fleet = fleet("h1: a b | h2:", rules=[RuleSpec("apart", "spread", ("a", "b"))])
+    rules = build(a_fleet)
+    (wanted,) = rules_broken(a_fleet, rules, a_fleet.host_of)
+    said = remedy(a_fleet, rules, wanted).text
+    assert "no rule stands in the way" in said
+    assert "the budget of migrations went to other repairs, or the search needs more time" in said
+    said = remedy(a_fleet, rules, replace(wanted, blocked="a: memory of h2 is full in flight")).text
+    assert said.endswith("possible in the end, but there is no way there: a: memory of h2 is full in flight.")

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from pro.planning.plan import Blocked
 from pro.reports import views, words
 from tests.reports.fixtures import make_report
 
@@ -61,6 +62,13 @@ def test_nothing_is_promised_of_hosts_that_nobody_sees() -> None:
 def test_a_hot_fleet_without_a_way_out_says_so() -> None:
     said = spoken(words.headline(make_report(moves=())))
     assert said.endswith("no migration was found that would pay.")
+
+
+def test_migrations_that_would_help_and_find_no_way_are_counted() -> None:
+    report = make_report(moves=())
+    for stuck, said in ((1, "1 migration would help and has no way"), (2, "2 migrations would help and have no way")):
+        plan = replace(report.plan, blocked=tuple(Blocked(f"v{i}", "memory is full in flight") for i in range(stuck)))
+        assert said in spoken(words.headline(replace(report, plan=plan)))
 
 
 def test_a_broken_rule_that_nothing_repairs_is_no_matter_of_price() -> None:
