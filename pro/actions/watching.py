@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pro.config import Config
+    from pro.placement.policy import Policy
     from pro.planning.plan import Plan
     from pro.remediation.antiflap import AntiFlap
     from pro.remediation.contract import Contract
-    from pro.remediation.gates import Gate
+    from pro.remediation.gates import Gate, MoveBudget
     from pro.remediation.result import ApplyResult, RunStatus
     from pro.remediation.tip import Tip
     from pro.remediation.tips import TipBook
@@ -125,12 +126,12 @@ def cycle(watch: Watch, cause: str = "schedule", tell: Tell = silent) -> Cycle:
     where = {v.vm: v.hosts[0] for v in world.vms.values() if len(v.hosts) == 1}
     _learn(watch, tell)
     outlook = look_ahead(watch.store, watch.config, None, tell, with_placement(inventory, where, clock.now()))
+    policy = policy_of(watch.config, goal=watch.goal)
     if watch.contract is not None:
-        # What is to be applied alone is planned around VMs that rest, not refused because of them.
+        # What is to be applied alone is planned around VMs that rest and within what may be moved now, not refused because of them.
         outlook = _steady(watch, outlook, clock.now())
-    found = decide(
-        outlook, watch.config, policy_of(watch.config, goal=watch.goal), created_at=clock.now(), tell=tell
-    )  # fmt: skip
+        policy = _frugal(watch, policy, outlook.fleet.n_vms, clock.now())
+    found = decide(outlook, watch.config, policy, created_at=clock.now(), tell=tell)
     done.now, done.hotspots, done.migrations = (
         outlook.now.isoformat(),
         len(outlook.hotspots),
@@ -275,6 +276,21 @@ def _steady(watch: Watch, outlook: Outlook, now: datetime) -> Outlook:
     return replace(outlook, fleet=steadied(outlook.fleet, trips, now, rules_of(watch.config)))
 
 
+def _frugal(watch: Watch, policy: Policy, vms: int, now: datetime) -> Policy:
+    """`policy` with no more migrations than may be made now; as it is where none may, for then a person is asked."""
+    from pro.placement.policy import budget
+
+    left, most = budget_of(watch).left(vms, now), budget(policy, vms)
+    return replace(policy, max_moves=left if most is None else min(left, most)) if left else policy
+
+
+def budget_of(watch: Watch) -> MoveBudget:
+    """What may be moved alone."""
+    from pro.remediation.gates import MoveBudget
+
+    return MoveBudget(watch.store / JOURNAL, per_day=watch.config.apply.per_day)
+
+
 def rules_of(config: Config) -> AntiFlap:
     """How steady it is, as the settings say."""
     from pro.remediation.antiflap import AntiFlap
@@ -288,11 +304,11 @@ def rules_of(config: Config) -> AntiFlap:
 
 def standing_gates(watch: Watch) -> tuple[Gate, ...]:
     """Those of them that ask nothing of a forecast, nor of the contract."""
-    from pro.remediation.gates import CircuitBreaker, Cooldown, Freshness, MoveBudget, OtherBalancer
+    from pro.remediation.gates import CircuitBreaker, Cooldown, Freshness, OtherBalancer
 
     settings, journal = watch.config.apply, watch.store / JOURNAL
     return (
-        MoveBudget(journal, per_day=settings.per_day),
+        budget_of(watch),
         Cooldown(journal, rules_of(watch.config)),
         Freshness(settings.expires_minutes),
         OtherBalancer(),

@@ -109,7 +109,7 @@ class MoveBudget:
         checks = [
             (moves, self.per_plan, "migrations in one plan"),
             (moves + len(lately), self.per_day, "migrations in 24 hours"),
-            (moves, self._saved(world, now), "migrations now"),
+            (moves, self.left(len(world.vms), now) if self.per_day is None else None, "migrations now"),
             (gib, self.gib_per_plan, "GiB in one plan"),
             (day_gib, self.gib_per_day, "GiB in 24 hours"),
         ]
@@ -120,12 +120,11 @@ class MoveBudget:
         ]
         return Permit(not over, "; ".join(over) or f"{counted(moves, 'migration')}, within the budget")
 
-    def _saved(self, world: World, now: datetime) -> int | None:
-        """What is left of the days' migrations; None where a number for 24 hours is given."""
+    def left(self, vms: int, now: datetime) -> int:
+        """Migrations that may be asked for now, in a fleet of so many VMs."""
         if self.per_day is not None:
-            return None
-        trips = trips_since(self.journal, now - MEMORY)
-        return saved(trips, now, daily(len(world.vms)), SAVED_DAYS)
+            return max(self.per_day - len(moves_since(self.journal, now - DAY)), 0)
+        return saved(trips_since(self.journal, now - MEMORY), now, daily(vms), SAVED_DAYS)
 
 
 @dataclass(frozen=True)

@@ -159,14 +159,20 @@ def test_what_moved_lately_rests_and_is_planned_around(
     assert not set.intersection(*moved.values())
 
 
-def test_when_the_budget_of_the_day_is_spent_it_asks(
-    pro: Pro, past: Path, contract: Path, monkeypatch: pytest.MonkeyPatch
+def test_it_plans_with_what_is_left_of_the_day_and_asks_when_that_is_spent(
+    pro: Pro, past: Path, contract: Path, monkeypatch: pytest.MonkeyPatch, small: Estate, inbox: Path
 ) -> None:
-    monkeypatch.setenv("PRO__APPLY__PER_DAY", "1")
-    done = look(pro, past, "--contract", contract)
-    assert done["applied"] == []
-    assert done["asked"]
-    assert {t["state"] for t in done["tips"]} == {"new"}
+    monkeypatch.setenv("PRO__APPLY__PER_DAY", "2")
+    wanted = look(pro, past)
+    assert wanted["migrations"] > 2
+    first = look(pro, past, "--contract", contract)
+    assert [(a["state"], a["moved"]) for a in first["applied"]] == [("done", 2)], first["asked"]
+    _, late = split(small, inbox.parent / "parts")
+    shutil.copy(late, inbox / "day.csv")
+    second = look(pro, past, "--contract", contract, "--inbox", inbox)
+    assert second["applied"] == []
+    assert any("migrations in 24 hours, the budget is 2" in why for why in second["asked"])
+    assert "new" in {t["state"] for t in second["tips"]}
 
 
 def test_the_kill_switch_counts_for_the_contract_too(pro: Pro, past: Path, contract: Path) -> None:
