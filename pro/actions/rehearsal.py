@@ -158,10 +158,14 @@ def _ask_watch(store: Path) -> str:
 def _ask_gates(watch: Watch, plan: Plan, world: World, now: datetime) -> tuple[tuple[str, bool, Permit], ...]:
     """What every gate says that can be asked without a forecast: those for everybody, then those for acting alone."""
     from pro.remediation.contract import ContractGate
-    from pro.remediation.gates import KillSwitch, OtherBalancer
+    from pro.remediation.gates import FreshCounters, KillSwitch, OtherBalancer
+    from pro.telemetry.store import Store
 
     everybody = (KillSwitch(watch.store / watch.config.apply.kill_switch), OtherBalancer())
-    by_itself = [g for g in (ContractGate(watch.contract, 1.0), *standing_gates(watch)) if g.name != OtherBalancer.name]
+    newest = Store(watch.store).newest()
+    fresh = () if newest is None else (FreshCounters(newest, watch.config.apply.counters_minutes),)
+    alone_only = (ContractGate(watch.contract, 1.0), *fresh, *standing_gates(watch))
+    by_itself = [g for g in alone_only if g.name != OtherBalancer.name]
     asked = [*((gate, False) for gate in everybody), *((gate, True) for gate in by_itself)]
     return tuple((gate.name, alone, gate.permits(plan, world, now)) for gate, alone in asked)
 

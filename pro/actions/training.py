@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from pro.workflow import Tell
 
 
-def train_models(root: Path, config: Config, now: datetime | None, tell: Tell) -> dict[str, Any]:
+def train_models(
+    root: Path, config: Config, now: datetime | None, tell: Tell, *, spare: bool = False
+) -> dict[str, Any]:
     """models.json: learn from what lies at or before `now`, keep it under `STORE/models`, and say what came of it.
 
-    Where better models lie there already, they stay, and `kept` says why.
+    Where better models lie there already, they stay, and `kept` says why; with `spare` that is all there is then, and nothing is learned.
     """
     from pro.core.errors import InputError
     from pro.forecast import taught as keep
@@ -31,6 +33,9 @@ def train_models(root: Path, config: Config, now: datetime | None, tell: Tell) -
         raise InputError("there are no counters to learn from", expected="`pro ingest` first", where=root)
     slot_s = outlook.demand.step_s
     days = days_of(outlook.history)
+    why = stays(root / MODELS, outlook.now, days)
+    if spare and why is not None:
+        return {"kept": why}
     tell("learning to forecast")
     grids = {c: outlook.history[c] for c in outlook.scenarios}
     lessons = train(grids, outlook.now, outlook.demand.slots * slot_s, slot_s, days)
@@ -47,7 +52,6 @@ def train_models(root: Path, config: Config, now: datetime | None, tell: Tell) -
                  "best_rule": model.best, "gain": round(model.gain, 4), "brier": round(model.brier, 5)}
             )  # fmt: skip
     page = {**lessons.to_json(), "threshold": config.heat.threshold, "heat": heat}
-    why = stays(root / MODELS, outlook.now, days)
     return keep.save(root / MODELS, page, arrays) if why is None else {**page, "kept": why}
 
 

@@ -104,6 +104,7 @@ def cycle(watch: Watch, cause: str = "schedule", tell: Tell = silent) -> Cycle:
     from pro.fleet.archive import load_inventory
     from pro.fleet.inventory import with_placement
     from pro.remediation import executor
+    from pro.remediation.antiflap import staying
     from pro.remediation.tips import TipBook
 
     clock = SystemClock()
@@ -132,6 +133,12 @@ def cycle(watch: Watch, cause: str = "schedule", tell: Tell = silent) -> Cycle:
         outlook = _steady(watch, outlook, clock.now())
         policy = _frugal(watch, policy, outlook.fleet.n_vms, clock.now())
     found = decide(outlook, watch.config, policy, created_at=clock.now(), tell=tell)
+    while watch.contract is not None and (back := _going_back(watch, found, clock.now())):
+        # Nobody goes back where it came from without a person: it stays, and the plan is made anew.
+        outlook = replace(
+            outlook, fleet=staying(outlook.fleet, dict.fromkeys(back, "came from elsewhere lately, and would go back"))
+        )
+        found = decide(outlook, watch.config, policy, created_at=clock.now(), tell=tell)
     done.now, done.hotspots, done.migrations = (
         outlook.now.isoformat(),
         len(outlook.hotspots),
@@ -158,7 +165,7 @@ def _learn(watch: Watch, tell: Tell) -> None:
     try:
         newest = Store(watch.store).newest()
         if newest is not None and due(watch.store, watch.config, newest):
-            page = train_models(watch.store, watch.config, None, tell)
+            page = train_models(watch.store, watch.config, None, tell, spare=True)
             if "kept" in page:
                 tell(page["kept"])
     except ProError as error:
@@ -245,7 +252,8 @@ def gates_of(watch: Watch, found: Recommendation) -> tuple[Gate, ...]:
     sure = min((h.probability for h in found.outlook.hotspots), default=1.0)
     hot, now = measured_hot(found.outlook, watch.config), found.outlook.now
     starts = min((h.starts for h in found.outlook.hotspots), default=None)
-    mended = len(found.broken) - sum(not v.get("preference", False) for v in found.plan.violations)
+    still = sum(int(v["amount"]) for v in found.plan.violations if not v.get("preference", False))
+    mended = sum(v.amount for v in found.broken) - still
     return (
         ContractGate(watch.contract, sure),
         FreshCounters(now, settings.counters_minutes),
@@ -265,7 +273,11 @@ def measured_hot(outlook: Outlook, config: Config) -> int:
     if loads is None:
         return 0
     need = max(round(config.heat.dwell_minutes / 5), 1)
-    return int((lasting(loads.use()[:, -need:] > 1) >= need).sum())
+    # Of a host that nobody sees any more the last value says nothing of now.
+    seen = [outlook.readiness is None or host not in outlook.readiness.blind for host in outlook.fleet.hosts]
+    return sum(
+        run >= need and known for run, known in zip(lasting(loads.use()[:, -need:] > 1).tolist(), seen, strict=True)
+    )
 
 
 def _steady(watch: Watch, outlook: Outlook, now: datetime) -> Outlook:
@@ -274,6 +286,16 @@ def _steady(watch: Watch, outlook: Outlook, now: datetime) -> Outlook:
 
     trips = trips_since(watch.store / JOURNAL, now - MEMORY)
     return replace(outlook, fleet=steadied(outlook.fleet, trips, now, rules_of(watch.config)))
+
+
+def _going_back(watch: Watch, found: Recommendation, now: datetime) -> list[str]:
+    """VMs that the plan sends to a host that they left within the ledger."""
+    from pro.remediation.antiflap import came_from
+    from pro.remediation.gates import MEMORY, trips_since
+
+    left = came_from(trips_since(watch.store / JOURNAL, now - MEMORY), now, rules_of(watch.config))
+    final = {m.vm: m.destination for m in found.plan.migrations}
+    return [vm for vm, host in final.items() if host in left.get(vm, ())]
 
 
 def _frugal(watch: Watch, policy: Policy, vms: int, now: datetime) -> Policy:

@@ -24,6 +24,7 @@ from pro.fleet.tables import Inventory, conform, to_pandas
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
     from pro.fleet.fleet import RuleSpec
 
@@ -111,18 +112,20 @@ def resized(root: Path, inventory: Inventory, since: datetime) -> dict[str, tupl
     the processor they have now, and so on. Per cent of a VM's processor mean something else then. When between two
     inventories it was resized nobody knows: the later one counts.
     """
-    now, later = _sizes(inventory.vms), inventory.at
+    now, later, last = _sizes(inventory.vms), inventory.at, None
     found: dict[str, list[tuple[datetime, float]]] = {}
     for (at, _), folder in sorted(_folders(root), reverse=True):
         if at > inventory.at:
             continue
         if later <= since:
             break
-        for vm, then in _sizes(_vm_sizes(folder)).items():
+        table = _vm_sizes(folder)
+        # Most inventories differ only in where VMs stand.
+        for vm, then in _sizes(to_pandas(table)).items() if last is None or not table.equals(last) else ():
             pieces, ratio = found.get(vm, []), _ratio(then, now.get(vm, (0, 0)))
             if ratio != (pieces[-1][1] if pieces else 1.0):
                 found[vm] = [*pieces, (later, ratio)]
-        later = at
+        later, last = at, table
     return {vm: tuple(reversed(pieces)) for vm, pieces in found.items()}
 
 
@@ -138,10 +141,10 @@ def _ratio(then: tuple[int, int], now: tuple[int, int]) -> float:
     return then[k] / now[k] if then[k] > 0 and now[k] > 0 else 1.0
 
 
-def _vm_sizes(folder: Path) -> pd.DataFrame:
+def _vm_sizes(folder: Path) -> pa.Table:
     import pyarrow.parquet as pq
 
-    return to_pandas(pq.ParquetFile(folder / "vms.parquet").read(columns=list(SIZES)))
+    return pq.ParquetFile(folder / "vms.parquet").read(columns=list(SIZES))
 
 
 def _standing_sets(inventory: Inventory) -> dict[str, frozenset[str]]:

@@ -112,6 +112,8 @@ class Fleet:
         What was odd about the inventory but could be lived with.
     left_alone
         Ids of hosts that accept nothing, and whose VMs do not move, only because too little is known of their load.
+    steady
+        VM id -> why it is not moved although it could be, as said of it ("rests until ...").
     """
 
     hosts: tuple[str, ...]
@@ -144,6 +146,7 @@ class Fleet:
     numa_nodes: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     numa_span: Bools = field(default_factory=lambda: np.empty(0, np.bool_))
     left_alone: tuple[str, ...] = field(default=(), compare=False)
+    steady: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def n_hosts(self) -> int:

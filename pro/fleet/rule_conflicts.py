@@ -60,9 +60,13 @@ def _owned_twice(at: Whereabouts) -> Iterator[Told]:
 def _nowhere(at: Whereabouts) -> Iterator[Told]:
     """VMs to which rules leave no host, together or by keeping hosts for others."""
     lost: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    blamed: dict[object, tuple[int, ...]] = {}
     for vm in range(len(at.names)):
         if at.reachable(vm) and not at.left(vm):
-            rows = _blame(at, vm)
+            alike = at.alike(vm)
+            if alike not in blamed:
+                blamed[alike] = _blame(at, vm)
+            rows = blamed[alike]
             if len(rows) > 1 or vm not in at.members[rows[0]]:  # else the judge of that rule has told it
                 lost[rows].append(vm)
     for rows, vms in lost.items():

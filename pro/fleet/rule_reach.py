@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Hosts = frozenset[int]
 """Rows of hosts."""
+MANY, PAIRS = 6, 60
+"""Rules that one sentence names; of so many, all pairs are tried for two that are enough."""
 
 
 def who(rule: RuleSpec) -> str:
@@ -93,6 +95,12 @@ class Whereabouts:
                 self._left[key] = self.by(vm, own) - (self._all_kept - stays)
         return self._left[key]
 
+    def alike(self, vm: int) -> tuple[object, ...]:
+        """The same for VMs to which all rules leave the same hosts, for the same reasons."""
+        own, stays = self._own.get(vm, ()), self._empty & {self.standing[vm]}
+        here = any(self.rules[row].kind == "pin" and not self.rules[row].hosts for row in own)
+        return self.reachable(vm), tuple(own), stays, self.standing[vm] if here else -1
+
     def about(self, vm: int) -> list[int]:
         """The rules (rows) that say where this VM may stand, those that keep hosts for others among them."""
         own, reach = self._own.get(vm, []), self.reachable(vm)
@@ -144,12 +152,14 @@ class Whereabouts:
     def say_rules(self, rows: Sequence[int]) -> str:
         """Rules for a message."""
         said = [who(self.rules[row]) for row in rows]
+        if len(said) > MANY:
+            return f"{', '.join(said[: MANY - 1])} and {len(said) - MANY + 1} more rules"
         return said[0] if len(said) == 1 else f"{', '.join(said[:-1])} and {said[-1]}"
 
 
 def smallest(rows: Sequence[int], fail: Callable[[Sequence[int]], bool]) -> tuple[int, ...]:
-    """Of rules that `fail` together, those that do and of which none can be spared: one or two if so few are enough."""
-    for size in (1, 2):
+    """Of rules that `fail` together, those that do and of which none can be spared: one, or of at most `PAIRS` two, if so few are enough."""
+    for size in (1, 2) if len(rows) <= PAIRS else (1,):
         for few in combinations(rows, size):
             if fail(few):
                 return few

@@ -12,6 +12,7 @@ import numpy as np
 from pro.fleet.entities import entity_of
 
 if TYPE_CHECKING:
+    from pro.core.arrays import Singles
     from pro.fleet.fleet import Fleet
     from pro.telemetry.grid import Grid
 
@@ -29,6 +30,11 @@ def of_today(fleet: Fleet, grid: Grid, resized: Sizes) -> Grid:
         for until, ratio in resized.get(fleet.vms[v], ()) if v >= 0 else ():
             # Column k is of the instant `start + k * step_s`.
             end = max(int((until - grid.start).total_seconds() // grid.step_s) + 1, begin)
-            values[e, begin:end] = np.minimum(values[e, begin:end] * ratio, 100.0)
+            values[e, begin:end] = _scaled(values[e, begin:end], ratio)
             begin = end
     return replace(grid, values=values)
+
+
+def _scaled(values: Singles, ratio: float) -> Singles:
+    """Times `ratio`, up to 100 %. What was above that already stays above it, so that a wrong unit is still seen to be one."""
+    return np.asarray(np.minimum(values * np.float32(ratio), np.maximum(values, np.float32(100))))

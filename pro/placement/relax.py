@@ -281,7 +281,7 @@ def _say(
             "To do without that was not worth its price, or the search needs more time."
         )
     elif not ways[0].relax:
-        why = "it was not worth its price" if wanted.rule is None else "the budget of migrations went to other repairs"
+        why = "it was not worth its price" if wanted.rule is None else "what else the plan does came first"
         text = f"To {wanted.text}: no rule stands in the way ({_moves(fleet, ways[0])}); {why}, or the search needs more time."
     else:
         size = len(ways[0].relax)

@@ -14,10 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pro.fleet import RuleSpec
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from numpy.typing import NDArray
@@ -33,7 +31,6 @@ LEAD_H = 3.0
 """Heat that is expected later than this can wait for a later look."""
 SAVED_DAYS = 2.5
 """So many days' migrations may be saved up while little moves; it begins with these."""
-BAN = "went back and forth"
 
 
 @dataclass(frozen=True)
@@ -107,13 +104,15 @@ def came_from(trips: Iterable[Trip], now: datetime, rules: AntiFlap) -> dict[str
 
 
 def steadied(fleet: Fleet, trips: Sequence[Trip], now: datetime, rules: AntiFlap) -> Fleet:
-    """The fleet in which VMs that rest stay where they are, and nobody goes back to a host it left within the ledger."""
+    """The fleet in which VMs that rest stay where they are."""
     rests = resting(trips, now, rules)
-    here = dict(zip(fleet.vms, (fleet.hosts[h] for h in fleet.host_of.tolist()), strict=True))
-    left = {vm: tuple(h for h in hosts if h != here.get(vm)) for vm, hosts in came_from(trips, now, rules).items()}
-    bans = [RuleSpec(f"{BAN}: {vm}", "ban", (vm,), hosts) for vm, hosts in sorted(left.items()) if hosts and vm in here]
-    stays = np.array([vm in rests for vm in fleet.vms], dtype=np.bool_)
-    return replace(fleet, movable=fleet.movable & ~stays, rules=(*fleet.rules, *bans))
+    return staying(fleet, {vm: f"moved lately and rests until {at:%Y-%m-%d %H:%M} UTC" for vm, at in rests.items()})
+
+
+def staying(fleet: Fleet, why: Mapping[str, str]) -> Fleet:
+    """The fleet in which these VMs (id -> why, as said of it) stay where they are. Restarts after a failure do not ask."""
+    stays = np.array([vm in why for vm in fleet.vms], dtype=np.bool_)
+    return replace(fleet, movable=fleet.movable & ~stays, steady={**fleet.steady, **why})
 
 
 def daily(vms: int) -> int:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from pro.core.text import counted, plain, span
-from pro.remediation.antiflap import LEAD_H, SAVED_DAYS, AntiFlap, Trip, came_from, daily, doubt, resting, saved
+from pro.remediation.antiflap import DAY, LEAD_H, SAVED_DAYS, AntiFlap, Trip, came_from, daily, doubt, resting, saved
 from pro.remediation.journal import Journal
 from pro.remediation.records import Step, StepState
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pro.backends.base import World
     from pro.planning.plan import Plan
 
-DAY = timedelta(days=1)
 MEMORY = timedelta(days=30)
 """So far back migrations count for what may be moved now, and for how long VMs rest."""
 
@@ -226,7 +225,7 @@ class FreshCounters:
 @dataclass(frozen=True)
 class LaterHeat:
     """Heat that is far off can wait for a forecast that knows more. `starts`: when the first is expected; None: none is. `measured`: hosts hot
-    now; `broken`: rules that the plan repairs."""
+    now; `broken`: by how much the plan repairs rules."""
 
     name: ClassVar[str] = "later heat"
     starts: datetime | None

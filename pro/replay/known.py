@@ -81,7 +81,7 @@ class Known:
         hours, whole = (n * STEP_S / 3600 for n in (int(self.dark.sum()), self.dark.size))
         begins = int(np.argmin(self.dark))
         since = (
-            f": samples of VMs begin at {self.past.at(self.past.first + 1 + begins):%Y-%m-%d %H:%M} UTC"
+            f": the first samples of VMs in it are of {self.past.at(self.past.first + 1 + begins):%Y-%m-%d %H:%M} UTC"
             if begins
             else ""
         )
@@ -119,4 +119,6 @@ class Known:
 
 def _percent(share: float) -> str:
     """Never rounded to nothing or to all."""
-    return f"{share:.0%}" if share >= 0.01 else "less than 1%"
+    if share < 0.01:
+        return "less than 1%"
+    return "more than 99%" if 0.995 <= share < 1 else f"{share:.0%}"

@@ -17,7 +17,7 @@ from pro.fleet.entities import entity_of, spokesmen
 from pro.fleet.fleet import RuleSpec
 from pro.placement.place import place
 from pro.placement.policy import WORTH, default_moves
-from pro.remediation.antiflap import BAN, came_from, doubt, incredible, lasting, resting, saved, worth_returning
+from pro.remediation.antiflap import came_from, doubt, incredible, lasting, resting, saved, worth_returning
 from pro.replay.past import STEP_S
 from pro.replay.view import Decision
 from pro.stages import Outlook, expect, hold_back, order, policy_of, standing_by
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 SLACK = 0.03
 """Fraction of capacity by which the quick look is more careful than the full one."""
+BAN = "went back and forth"
 
 
 class Ours:

@@ -46,13 +46,15 @@ def test_it_is_raised_approved_carried_out_and_closed_and_nothing_moves(pro: Pro
     assert [t["state"] for t in tips(pro, past, "--all").values()] == ["resolved"]
 
 
-def test_every_gate_is_asked_and_says_why(pro: Pro, past: Path, home: Path) -> None:
+def test_every_gate_is_asked_and_says_why(pro: Pro, past: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     without = {g["gate"]: g for g in rehearse(pro, past)["gates"]}
+    assert "is the collector dead?" in without.pop("fresh counters")["reason"], "they are years old"
     assert {g for g, said in without.items() if not said["alone"]} == {"kill switch", "other balancer"}
     assert {g for g, said in without.items() if not said["allowed"]} == {"contract"}
     assert "no contract" in without["contract"]["reason"]
     path = home / "contract.toml"
     path.write_text(CONTRACT.format(moves=20), encoding="utf-8")
+    monkeypatch.setenv("PRO__APPLY__COUNTERS_MINUTES", "1e9")
     assert all(g["allowed"] for g in rehearse(pro, past, "--contract", path)["gates"])
     path.write_text(CONTRACT.format(moves=20).replace("balance", "consolidate"), encoding="utf-8")
     refused = [g for g in rehearse(pro, past, "--contract", path)["gates"] if not g["allowed"]]

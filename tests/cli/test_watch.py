@@ -10,14 +10,21 @@ import sqlite3
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from pro.actions.watchers import alone, woken
+from pro.actions.watching import Watch, gates_of, measured_hot
+from pro.config import load
+from pro.fleet.entities import entity_of
 from pro.remediation import status
+from pro.remediation.contract import parse_contract
 from pro.remediation.gates import moves_since
+from pro.workflow import policy_of, recommend
 from tests.small import split
 
 if TYPE_CHECKING:
@@ -138,6 +145,56 @@ def test_counters_of_a_dead_collector_are_not_acted_on_alone(
     done = look(pro, past, "--contract", contract)
     assert done["applied"] == []
     assert any("is the collector dead?" in why for why in done["asked"])
+
+
+def test_before_it_acts_alone_every_gate_is_asked_with_what_was_seen(
+    past: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How many hosts are measured hot, when heat begins, by how much rules are mended, how VMs rest."""
+    monkeypatch.setenv("PRO__APPLY__COOLDOWN_MINUTES", "77")
+    monkeypatch.setenv("PRO__APPLY__LONGEST_MINUTES", "777")
+    config = load(None)
+    contract = parse_contract({"schema": "contract/1", "goals": ["balance"], "max_moves": 9, "max_gib": 99, "max_blackout_s": 9,
+                               "min_probability": 0.1, "window": "always"}, "here")  # fmt: skip
+    watch = Watch(past, None, FAST, contract, config)
+    found = recommend(past, config, policy_of(config, seconds=2.0))
+    gates: dict[str, Any] = {gate.name: gate for gate in gates_of(watch, found)}
+    assert set(gates) == {
+        "contract", "fresh counters", "hold when too much is hot", "later heat", "move budget", "cooldown", "freshness",
+        "other balancer", "circuit breaker",
+    }  # fmt: skip
+    fleet, at = found.outlook.fleet, found.outlook.now
+    cpu = fleet.resources.index("cpu")
+    grid = found.outlook.history["cpu_pct"]
+    vm = entity_of(fleet, grid.entities).vm
+    used = np.zeros((fleet.n_hosts, 3))
+    for e, v in enumerate(vm.tolist()):
+        if v >= 0:
+            used[fleet.host_of[v]] += np.nan_to_num(grid.values[e, -3:]) / 100 * fleet.cpu_cap_mhz[v]
+    used += found.outlook.demand.base[:, cpu, :1]
+    measured = int((used > config.heat.threshold * fleet.capacity[:, cpu, None]).all(axis=1).sum())
+    assert gates["fresh counters"].newest == gates["later heat"].now == at
+    assert gates["hold when too much is hot"].hot_hosts == gates["later heat"].measured == measured
+    assert gates["later heat"].starts == min(h.starts for h in found.outlook.hotspots)
+    assert gates["later heat"].broken == sum(v.amount for v in found.broken) - sum(
+        v["amount"] for v in found.plan.violations if not v.get("preference")
+    )
+    assert gates["later heat"].broken > 0
+    rests = gates["cooldown"].rules
+    assert (rests.cooldown_minutes, rests.longest_minutes) == (77, 777)
+    assert (
+        measured_hot(
+            found.outlook, config.model_copy(update={"heat": config.heat.model_copy(update={"threshold": 0.05})})
+        )
+        > 0
+    )
+    assert found.outlook.readiness is not None
+    blind = replace(found.outlook.readiness, blind=dict.fromkeys(fleet.hosts))
+    unseen = replace(found.outlook, readiness=blind)
+    assert (
+        measured_hot(unseen, config.model_copy(update={"heat": config.heat.model_copy(update={"threshold": 0.05})}))
+        == 0
+    )
 
 
 def test_what_moved_lately_rests_and_is_planned_around(

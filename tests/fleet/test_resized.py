@@ -30,7 +30,7 @@ def test_each_sample_is_told_by_the_size_of_its_instant(data: st.DataObject) -> 
     a_fleet = fleet("h1: a b | h2: c")
     columns = data.draw(st.integers(1, 12))
     values = data.draw(
-        st.lists(st.lists(st.floats(0, 100, width=32) | st.just(float("nan")), min_size=columns, max_size=columns),
+        st.lists(st.lists(st.floats(0, 100, width=32) | st.just(9000.0) | st.just(float("nan")), min_size=columns, max_size=columns),
                  min_size=3, max_size=3)
     )  # fmt: skip
     instants = st.integers(-600, 300 * columns).map(lambda s: START + timedelta(seconds=s))
@@ -45,7 +45,9 @@ def test_each_sample_is_told_by_the_size_of_its_instant(data: st.DataObject) -> 
             at = START + timedelta(seconds=300 * k)
             ratio = next((r for until, r in pieces.get(entity, ()) if at <= until), None)
             was = before.values[e, k]
-            expected = was if ratio is None else min(was * np.float32(ratio), np.float32(100)) if was == was else was
+            expected = was
+            if ratio is not None and not np.isnan(was):
+                expected = min(was * np.float32(ratio), max(was, np.float32(100)))
             np.testing.assert_allclose(after.values[e, k], expected, rtol=1e-6)
 
 

@@ -260,6 +260,6 @@ def test_where_no_rule_stands_in_the_way_the_reason_is_that_of_the_wish():
     (wanted,) = rules_broken(a_fleet, rules, a_fleet.host_of)
     said = remedy(a_fleet, rules, wanted).text
     assert "no rule stands in the way" in said
-    assert "the budget of migrations went to other repairs, or the search needs more time" in said
+    assert "what else the plan does came first, or the search needs more time" in said
     said = remedy(a_fleet, rules, replace(wanted, blocked="a: memory of h2 is full in flight")).text
     assert said.endswith("possible in the end, but there is no way there: a: memory of h2 is full in flight.")

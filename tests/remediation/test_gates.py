@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -12,8 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pro.actions.watching import Watch, _going_back
+from pro.config import Config
 from pro.core.errors import InputError
-from pro.remediation.antiflap import SAVED_DAYS, AntiFlap, daily, saved
+from pro.remediation.antiflap import SAVED_DAYS, AntiFlap, Trip, daily, saved
 from pro.remediation.contract import ContractGate, load_contract, parse_contract
 from pro.remediation.gates import (
     MEMORY,
@@ -97,6 +100,32 @@ def test_where_nobody_says_how_many_a_day_it_is_as_many_as_in_a_backtest(tmp_pat
     assert MoveBudget(one_left, per_day=60).permits(PLAN, SEEN, START).allowed
     failed = journal_of(tmp_path / "c.sqlite", *((*m[:4], StepState.FAILED) for m in done), *done)
     assert MoveBudget(failed).permits(PLAN, SEEN, START).allowed, "what failed was no migration"
+
+
+def test_a_trip_is_from_where_a_run_found_a_vm_to_where_it_left_it(tmp_path: Path) -> None:
+    """Over a stop-over; what failed was none."""
+    path = tmp_path / "j.sqlite"
+    with Journal(path, write=True) as journal:
+        steps = [
+            Step(1, n, n, "a", "", source, destination, "live", 4.0, 2048, state, attempt=1, intent_at=stamp(START),
+                 ended_at=stamp(START + timedelta(minutes=n + 1)))
+            for n, (source, destination, state) in enumerate(
+                [("h0", "h3", StepState.DONE), ("h3", "h1", StepState.DONE), ("h1", "h2", StepState.FAILED)]
+            )
+        ]  # fmt: skip
+        journal.start_run(Run(1, "p", "{}", "x", stamp(START), stamp(START), RunState.DONE, "", "", "{}"), steps)
+    assert trips_since(path, START - MEMORY) == [Trip("a", "h0", "h1", START + timedelta(minutes=2))]
+
+
+def test_who_would_go_back_is_known_before_the_gate_refuses(tmp_path: Path) -> None:
+    journal_of(
+        tmp_path / "journal.sqlite",
+        ("a", "h1", "h0", START - timedelta(hours=23), StepState.DONE),
+        ("b", "h2", "h0", START - timedelta(hours=25), StepState.DONE),
+    )
+    watch = Watch(tmp_path, None, "", None, Config())
+    found: Any = SimpleNamespace(plan=PLAN)
+    assert _going_back(watch, found, START) == ["a"]
 
 
 @pytest.mark.parametrize(("minutes", "allowed"), [(-6, False), (-4, True), (89, True), (91, False), (7 * 1440, False)])

@@ -60,7 +60,7 @@ def test_samples_that_begin_after_the_replay_are_no_idle_hosts() -> None:
     found = told(share)
     begins, known = found.warnings
     assert begins.startswith("no VM's processors are known for 18 of the 23.9 hours, which counts as no load")
-    assert begins.endswith("samples of VMs begin at 2024-03-06 18:10 UTC")
+    assert begins.endswith("the first samples of VMs in it are of 2024-03-06 18:10 UTC")
     assert known.startswith("25% of the VMs' processor time is known")
     assert verdict(found).endswith(
         "no host was seen over 85%; but only 25% of the VMs' processor time is known, and the rest counts as no load."

@@ -41,6 +41,8 @@ def say_closed(fleet: Fleet, host: int) -> str:
 def say_immovable(fleet: Fleet, v: int) -> str:
     """Why a VM cannot be moved, with its name."""
     vm, host = plain(fleet.vm_names[v]), int(fleet.host_of[v])
+    if why := fleet.steady.get(fleet.vms[v]):
+        return f"{vm} {why}"
     if fleet.hosts[host] in fleet.left_alone:
         return f"{vm} stands on {say_host(fleet, host)}, which is left alone for want of data"
     return f"{vm} cannot be migrated"
