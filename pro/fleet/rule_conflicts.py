@@ -46,9 +46,8 @@ def _owned_twice(at: Whereabouts) -> Iterator[Told]:
     """Hosts that two rules keep for different VMs."""
     names, ids = at.hosts["host"].tolist(), at.hosts["id"].tolist()
     owner: dict[int, int] = {}
-    for row, rule in enumerate(at.rules):
-        if rule.kind != "dedicate" or rule.soft:
-            continue
+    for row in at.kept:
+        rule = at.rules[row]
         for h in sorted(at.places[row]):
             other = owner.setdefault(h, row)
             if at.members[other] != at.members[row]:

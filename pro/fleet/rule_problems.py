@@ -35,7 +35,7 @@ def rule_problems(inventory: Inventory) -> Iterator[Found]:
 def _members(rule: RuleSpec, named: str, vms: Names, hosts: Names) -> Iterator[tuple[bool, str]]:
     found = vms.find_all(rule.members)
     # Hosts stay dedicated while their tenants are still to come: see `snapshot`.
-    empty = rule.kind == "dedicate" and AMBIGUOUS not in found
+    empty = rule.kind == "dedicate" and not rule.soft and AMBIGUOUS not in found
     so = "; nobody is sent to its hosts" if empty else ""
     if not rule.members and not (rule.kind in KINDS and KINDS[rule.kind].everybody):
         yield True, f"{named} names nobody{so}"

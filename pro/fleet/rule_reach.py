@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from pro.fleet.grouping import group, maker_labels, rack_labels
-from pro.fleet.names import quoted
+from pro.fleet.names import AMBIGUOUS, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -54,17 +54,18 @@ class Whereabouts:
             inside[cpu[:2]].append(row)
         self._inside = {cpu: frozenset(rows) for cpu, rows in inside.items()}
         self._own: dict[int, list[int]] = defaultdict(list)
-        self._kept: list[int] = []
+        self.kept: list[int] = []
         for row, rule in enumerate(self.rules):
             if rule.soft or not (self.places[row] or (rule.kind == "pin" and not rule.hosts)):
                 continue
             if rule.kind in ("fence", "pin", "ban", "dedicate"):
                 for vm in self.members[row]:
                     self._own[vm].append(row)
-            if rule.kind == "dedicate":
-                self._kept.append(row)
-        self._all_kept: Hosts = frozenset().union(*(self.places[row] for row in self._kept))
-        tenanted: Hosts = frozenset().union(*(self.places[row] for row in self._kept if self.members[row]))
+            # One whose VMs share their names is no rule of the fleet: see `snapshot`.
+            if rule.kind == "dedicate" and (self.members[row] or AMBIGUOUS not in self.found[row]):
+                self.kept.append(row)
+        self._all_kept: Hosts = frozenset().union(*(self.places[row] for row in self.kept))
+        tenanted: Hosts = frozenset().union(*(self.places[row] for row in self.kept if self.members[row]))
         self._empty = self._all_kept - tenanted
         """Hosts kept for nobody there is: who stands there stays."""
         self._items: dict[str, list[int]] = {}
@@ -104,7 +105,7 @@ class Whereabouts:
     def about(self, vm: int) -> list[int]:
         """The rules (rows) that say where this VM may stand, those that keep hosts for others among them."""
         own, reach = self._own.get(vm, []), self.reachable(vm)
-        return own + [row for row in self._kept if row not in own and not reach.isdisjoint(self.places[row])]
+        return own + [row for row in self.kept if row not in own and not reach.isdisjoint(self.places[row])]
 
     def by(self, vm: int, rows: Iterable[int]) -> Hosts:
         """The hosts of `reachable` that these rules leave this VM."""

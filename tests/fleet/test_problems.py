@@ -260,6 +260,24 @@ def placements_that_hold(inventory: Inventory) -> list[tuple[int, ...]]:
     ]
 
 
+def test_hosts_of_a_rule_whose_vms_share_a_name_are_not_kept() -> None:
+    """Plans do not have that rule, so nothing can be in its way."""
+    hosts = [host("h1"), host("h2")]
+    vms = [vm("b", "h2", id="B1"), vm("b", "h2", id="B2"), vm("a", "h1", id="A")]
+    rules = [RuleSpec("which", "dedicate", ("b",), ("h2",)), RuleSpec("f", "fence", ("a",), ("h2",))]
+    found = find_problems(build_inventory(hosts, vms, rules, AT))
+    assert not any("no host" in p.text for p in found)
+
+
+def test_checks_of_rules_stay_quick_where_every_host_is_dedicated() -> None:
+    """Each VM that is alike is asked once, and one sentence does not name a hundred rules."""
+    hosts, vms = [host(f"h{n}") for n in range(120)], [vm(f"v{n}", f"h{n % 120}") for n in range(600)]
+    rules = [RuleSpec(f"d{n}", "dedicate", (f"v{n}",), (f"h{n}",)) for n in range(120)]
+    (told,) = find_problems(build_inventory(hosts, vms, rules, AT))
+    assert "and 115 more rules leave VMs" in told.text
+    assert "and 477 more no host" in told.text
+
+
 @given(ruled())
 @settings(max_examples=100, deadline=None)
 def test_nothing_is_called_impossible_that_a_placement_can_do(case: tuple[Inventory, list[RuleSpec]]) -> None:
