@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pro.config import Config
     from pro.planning.plan import Plan
     from pro.remediation.driver import Limits
-    from pro.remediation.gates import Gate
+    from pro.remediation.gates import Gate, KillSwitch
     from pro.remediation.records import Event
     from pro.remediation.result import ApplyResult, RunStatus
 
@@ -26,6 +26,13 @@ def limits_of(config: Config, ignore_balancer: bool = False) -> Limits:
     from pro.remediation.driver import Limits
 
     return Limits(concurrent=config.apply.concurrent, per_host=config.apply.per_host, ignore_balancer=ignore_balancer)
+
+
+def switch_in(store: Path, config: Config) -> KillSwitch:
+    """The kill switch of a store."""
+    from pro.remediation.gates import KillSwitch
+
+    return KillSwitch(store / config.apply.kill_switch)
 
 
 def apply_plan(
@@ -44,13 +51,12 @@ def apply_plan(
     """
     from pro.backends import open_backend
     from pro.remediation import executor
-    from pro.remediation.gates import KillSwitch
 
     clock = SystemClock()
     backend = open_backend(absolute(url), world=world_in(store), clock=clock)
     journal = journal_in(store)
     remember(journal)
-    switch = KillSwitch((store or DEFAULT_STORE) / config.apply.kill_switch)
+    switch = switch_in(store or DEFAULT_STORE, config)
     result = executor.apply(
         plan, backend, journal, clock=clock, gates=(switch, *gates),
         limits=limits_of(config, ignore_balancer), on_event=on_event,
@@ -74,7 +80,10 @@ def resume_run(
         return ApplyResult(NOTHING, ("nothing was ever applied",))
     clock = SystemClock()
     backend = open_backend(absolute(url) if url else found.backend, clock=clock)
-    result = executor.resume(backend, journal, clock=clock, limits=limits_of(config), on_event=on_event)
+    switch = switch_in(journal.parent, config)
+    result = executor.resume(
+        backend, journal, clock=clock, limits=limits_of(config), on_event=on_event, halt=switch.thrown
+    )
     if result.run is not None:
         note_placement(journal.parent, backend.inventory(), clock.now())
     return result

@@ -10,11 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from pro.actions.applying import apply_plan, limits_of, note_placement
+from pro.actions.applying import apply_plan, limits_of, note_placement, switch_in
 from pro.actions.inbox import read_ledger, take_in, write_ledger
 from pro.actions.places import JOURNAL, TIPS, absolute, journal_in, world_in
 from pro.actions.watchers import noted_watch
 from pro.core.clock import SystemClock
+from pro.core.text import listed
+from pro.remediation.gates import KillSwitch
+from pro.remediation.records import RunState
+from pro.remediation.result import REFUSED
 from pro.workflow import Recommendation, decide, look_ahead, policy_of, silent
 
 if TYPE_CHECKING:
@@ -22,7 +26,9 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from pro.backends.base import World
     from pro.config import Config
+    from pro.fleet.tables import Inventory
     from pro.placement.policy import Policy
     from pro.planning.plan import Plan
     from pro.remediation.antiflap import AntiFlap
@@ -33,6 +39,10 @@ if TYPE_CHECKING:
     from pro.remediation.tips import TipBook
     from pro.stages import Outlook
     from pro.workflow import Tell
+
+
+MOSTLY_GONE = 0.5
+"""A backend that does not know more than this share of the VMs is another one, or broken."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +99,9 @@ class Cycle:
 
     @property
     def exit_code(self) -> int:
-        """5 if something was applied in part, else 0: a refusal of the contract is normal work."""
+        """5 if something was applied in part, 4 if what was approved was refused, else 0: a refusal of the contract is normal work."""
         parts = [a["exit_code"] for a in self.applied] + ([self.resumed["exit_code"]] if self.resumed else [])
-        return 5 if 5 in parts else 0
+        return next((code for code in (5, 4) if code in parts), 0)
 
     def to_json(self) -> dict[str, Any]:
         """Schema "watch/1"."""
@@ -115,15 +125,19 @@ def cycle(watch: Watch, cause: str = "schedule", tell: Tell = silent) -> Cycle:
     backend = open_backend(absolute(watch.backend), world=world_in(watch.store), clock=clock)
     before = executor.status(journal)
     with TipBook(watch.store / TIPS) as book:
-        if before is not None and before.interrupted:
+        if before is not None and before.interrupted and not before.stop_asked:
             tell("taking up an interrupted run")
-            result = executor.resume(backend, journal, clock=clock, limits=limits_of(watch.config))
-            done.resumed = result.to_json()
-            _finish(book, before.plan_id, result, clock.now())
+            switch = switch_in(watch.store, watch.config)
+            result = executor.resume(backend, journal, clock=clock, limits=limits_of(watch.config), halt=switch.thrown)
+            if result.state == REFUSED:
+                done.asked += [f"run {before.run} was interrupted and waits: {why}" for why in result.reasons]
+            else:
+                done.resumed = result.to_json()
+                _finish(book, before.plan_id, result, clock.now())
         _settle(book, before, clock.now())
     world = backend.inventory()
     note_placement(watch.store, world, clock.now())
-    inventory = load_inventory(watch.store)
+    inventory = _there(load_inventory(watch.store), world, tell)
     where = {v.vm: v.hosts[0] for v in world.vms.values() if len(v.hosts) == 1}
     _learn(watch, tell)
     outlook = look_ahead(watch.store, watch.config, None, tell, with_placement(inventory, where, clock.now()))
@@ -149,11 +163,35 @@ def cycle(watch: Watch, cause: str = "schedule", tell: Tell = silent) -> Cycle:
         done.expired = [t.id for t in book.expire(clock.now(), watch.config.apply.expires_minutes)]
         if before is not None and before.driven:
             done.asked.append(f"{before.driver} is at work: nothing is applied beside it")
+        elif before is not None and before.interrupted and not before.stop_asked and done.resumed is None:
+            pass  # it waits, and nothing else is begun before it
+        elif before is not None and _stopped_by_a_person(before):
+            # Whoever stopped it did not mean until the next look.
+            done.asked.append(
+                f"a person stopped run {before.run}: nothing is applied before `pro resume`, or an apply by a person"
+            )
         else:
             _apply_approved(watch, book, done, tell)
             _apply_alone(watch, book, (found, tips), done)
         done.tips = [t.to_json() for t in book.tips(active=True)]
     return done
+
+
+def _stopped_by_a_person(run: RunStatus) -> bool:
+    """Whether `pro stop` ended it, or is about to; a kill switch says for itself when it is over."""
+    return run.stop_asked or (run.state == RunState.STOPPED and not run.reason.startswith(KillSwitch.label))
+
+
+def _there(inventory: Inventory, world: World, tell: Tell) -> Inventory:
+    """`inventory` without VMs that the backend does not know: no plan that counts on them would fit it. Where it knows hardly any, that is not
+    about VMs, and all stay."""
+    gone = ~inventory.vms["id"].isin(list(world.vms))
+    if not gone.any():
+        return inventory
+    tell(f"not on the backend: {listed(inventory.vms['vm'][gone].tolist())}")
+    if gone.mean() > MOSTLY_GONE:
+        return inventory
+    return replace(inventory, vms=inventory.vms[~gone].reset_index(drop=True))
 
 
 def _learn(watch: Watch, tell: Tell) -> None:
@@ -176,7 +214,13 @@ def _settle(book: TipBook, last: RunStatus | None, now: datetime) -> None:
     """Close tips that a look began to carry out and did not live to close. The journal knows whether they were."""
     from pro.remediation.tip import TipState
 
-    begun = [t for t in book.tips(active=True) if t.state in (TipState.AUTO, TipState.RUNNING) and not t.test]
+    active = [t for t in book.tips(active=True) if not t.test]
+    if last is not None and last.state == "done":
+        # Approved here, carried out by `pro apply`.
+        for plan_id in {t.plan_id for t in active if t.state == TipState.APPROVED} & {last.plan_id}:
+            book.start(plan_id, now)
+            book.finish(plan_id, resolved=True, now=now, reason=f"applied by run {last.run}")
+    begun = [t for t in active if t.state in (TipState.AUTO, TipState.RUNNING)]
     for plan_id in {t.plan_id for t in begun}:
         ran = last if last is not None and last.plan_id == plan_id else None
         if ran is not None and ran.driven:
@@ -191,11 +235,7 @@ def _tip(book: TipBook, found: Recommendation, now: datetime, done: Cycle) -> li
     """Raise or refresh what there is, close what is over."""
     from pro.remediation.tip import of_hotspot, of_rule
 
-    fleet, plan = found.outlook.fleet, found.plan
-    names = {
-        **dict(zip(fleet.hosts, fleet.host_names, strict=True)),
-        **dict(zip(fleet.vms, fleet.vm_names, strict=True)),
-    }
+    plan, names = found.plan, _names(found)
     concerns = {c.key: c for c in (of_rule(v.rule, v.text, v.vms) for v in found.broken)}
     tips: list[Tip] = book.raise_or_refresh(
         found.outlook.hotspots, plan if plan.migrations else None, now, repairs=list(concerns.values()), names=names
@@ -203,6 +243,25 @@ def _tip(book: TipBook, found: Recommendation, now: datetime, done: Cycle) -> li
     keys = [*concerns, *(of_hotspot(h, names).key for h in found.outlook.hotspots)]
     done.cleared = [t.id for t in book.clear_missing(keys, now)]
     return tips
+
+
+def _names(found: Recommendation) -> dict[str, str]:
+    """Id -> name, of hosts and VMs."""
+    fleet = found.outlook.fleet
+    hosts, vms = zip(fleet.hosts, fleet.host_names, strict=True), zip(fleet.vms, fleet.vm_names, strict=True)
+    return {**dict(hosts), **dict(vms)}
+
+
+def _dismissed(book: TipBook, found: Recommendation, now: datetime) -> list[int]:
+    """Tips about what the plan would mend that a person dismissed, and that are quiet because of it."""
+    from pro.remediation.tip import of_hotspot, of_rule
+
+    names = _names(found)
+    concerns = [
+        *(of_hotspot(h, names) for h in found.outlook.hotspots),
+        *(of_rule(v.rule, v.text, v.vms) for v in found.broken),
+    ]
+    return book.dismissed(concerns, now)
 
 
 def _apply_approved(watch: Watch, book: TipBook, done: Cycle, tell: Tell) -> None:
@@ -230,6 +289,9 @@ def _apply_alone(watch: Watch, book: TipBook, found: tuple[Recommendation, list[
     if watch.contract is None:
         done.asked.append("there is no contract, so a person has to approve")
         return
+    if silenced := _dismissed(book, recommendation, SystemClock().now()):
+        done.asked.append(f"tip {silenced[0]} was dismissed: a person has to approve what else is to be moved")
+        return
     if read_ledger(watch.store).get("acted_on", "") >= done.now:
         done.asked.append(f"no counters newer than {done.now} since PRO last acted: a person has to approve")
         return
@@ -255,6 +317,7 @@ def gates_of(watch: Watch, found: Recommendation) -> tuple[Gate, ...]:
     still = sum(int(v["amount"]) for v in found.plan.violations if not v.get("preference", False))
     mended = sum(v.amount for v in found.broken) - still
     return (
+        switch_in(watch.store, watch.config),
         ContractGate(watch.contract, sure),
         FreshCounters(now, settings.counters_minutes),
         HoldWhenTooMuchIsHot(hot, coverage_of(found), settings.most_hot, settings.least_coverage),

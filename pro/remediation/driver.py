@@ -72,7 +72,8 @@ class Driver:
     """Carries out one run. Holds no truth of its own: all of it can be lost and read again from journal and world.
 
     `steps` is the journal's table, read once and kept in step with every write; nobody else writes. `recheck`, in a resumed
-    run, says what has changed since the plan was made; it is asked once, before the first new start.
+    run, says what has changed since the plan was made; it is asked once, before the first new start. While `halt` gives a reason
+    nothing new is started.
     """
 
     journal: Journal
@@ -82,6 +83,7 @@ class Driver:
     settle_s: float
     on_event: Callable[[Event], None] | None = None
     recheck: Callable[[World], list[str]] | None = None
+    halt: Callable[[], str] = str
     flights: dict[int, Flight] = field(default_factory=dict)
     steps: dict[int, Step] = field(default_factory=dict)
     _held_back: dict[int, int] = field(default_factory=dict)
@@ -133,7 +135,11 @@ class Driver:
             return RunState.PARTIAL
         if StepState.PENDING not in states:
             return RunState.DONE
-        return RunState.STOPPED if self.journal.stop_asked(run) else None
+        return RunState.STOPPED if self._stopped(run) else None
+
+    def _stopped(self, run: int) -> bool:
+        """Whether somebody asked for no further start, of this run or of any."""
+        return self.journal.stop_asked(run) or bool(self.halt())
 
     # -- looking ------------------------------------------------------------------------------------------------
 
@@ -224,7 +230,7 @@ class Driver:
         if pending and self.recheck is not None and not self._still_fits(pending[0], world):
             return
         for step in pending:
-            if self._halted() or self.journal.stop_asked(run):
+            if self._halted() or self._stopped(run):
                 return
             if self._settled_without_a_call(step, world):
                 continue

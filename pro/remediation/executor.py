@@ -14,7 +14,7 @@ from pro.core.text import plain
 from pro.planning.io import dumps, loads
 from pro.planning.plan import Wave
 from pro.remediation.driver import Driver, Limits
-from pro.remediation.gates import refusals
+from pro.remediation.gates import KillSwitch, refusals
 from pro.remediation.guard import Guard
 from pro.remediation.journal import Journal
 from pro.remediation.lock import LockHeldError, WriterLock, describe_holder, holder_path, is_held
@@ -47,7 +47,8 @@ def apply(
     Refused (a value, exit code 4) when another apply is at work, an earlier run is unfinished, the plan no longer fits the
     world (every change is listed), another balancer is active, or a gate says no. Migrations whose VMs already stand where
     the plan puts them are not repeated, so a second apply moves nothing. The first failure lets what is under way end and
-    starts nothing more. `on_event` hears every change after it is in the journal.
+    starts nothing more. `on_event` hears every change after it is in the journal. A kill switch
+    among the gates counts on the way, too: while it is thrown nothing new is started, and the run ends as stopped.
     """
     limits = limits or Limits()
     try:
@@ -55,7 +56,8 @@ def apply(
             WriterLock(journal_path, f"apply of plan {plan.id}", clock.now()),
             Journal(journal_path, write=True) as journal,
         ):
-            executor = Executor(journal, backend, clock, limits, on_event)
+            switch = next((gate for gate in gates if isinstance(gate, KillSwitch)), None)
+            executor = Executor(journal, backend, clock, limits, on_event, switch.thrown if switch else None)
             return executor.apply(plan, gates)
     except LockHeldError as held:
         return ApplyResult(REFUSED, (str(held),))
@@ -68,16 +70,17 @@ def resume(
     clock: Clock,
     limits: Limits | None = None,
     on_event: Callable[[Event], None] | None = None,
+    halt: Callable[[], str] | None = None,
 ) -> ApplyResult:
     """Take up the newest run where it was left: interrupted, stopped or in doubt. One that has ended is only told of again.
 
     Nothing is asked for until every request that may still be on its way has had its time and the world has been read; and
-    nothing new is started if the world has changed so that the rest of the plan no longer fits.
+    nothing new is started if the world has changed so that the rest of the plan no longer fits. Refused while `halt` gives a reason.
     """
     limits = limits or Limits()
     try:
         with WriterLock(journal_path, "resume", clock.now()), Journal(journal_path, write=True) as journal:
-            return Executor(journal, backend, clock, limits, on_event).resume()
+            return Executor(journal, backend, clock, limits, on_event, halt).resume()
     except LockHeldError as held:
         return ApplyResult(REFUSED, (str(held),))
 
@@ -144,8 +147,10 @@ class Executor:
         clock: Clock,
         limits: Limits,
         on_event: Callable[[Event], None] | None = None,
+        halt: Callable[[], str] | None = None,
     ) -> None:
         self.journal, self.clock, self.limits, self.on_event = journal, clock, limits, on_event
+        self.halt = halt or _no_reason
         self.backend = Guard(backend, limits.call_timeout_s)
         self.settle_s = limits.settle(backend)
 
@@ -180,6 +185,8 @@ class Executor:
             return ApplyResult(
                 REFUSED, (f"run {run.run} was begun on {run.backend}, not on {self.backend.url}",), run.run
             )
+        if why := self.halt():
+            return ApplyResult(REFUSED, (why,), run.run)
         now = self._now()
         for step in self.journal.steps(run.run):
             if step.state == StepState.IN_DOUBT:
@@ -231,7 +238,9 @@ class Executor:
         return run
 
     def _drive(self, run: int, recheck: Callable[[World], list[str]] | None = None) -> ApplyResult:
-        driver = self.driver(self.journal, self.backend, self.clock, self.limits, self.settle_s, self.on_event, recheck)
+        driver = self.driver(
+            self.journal, self.backend, self.clock, self.limits, self.settle_s, self.on_event, recheck, self.halt
+        )
         state = driver.run(run)
         result = self._result(run, state)
         if state != RunState.RUNNING:
@@ -243,12 +252,18 @@ class Executor:
         steps = tuple(self.journal.steps(run))
         said = [s for s in steps if s.state in (StepState.FAILED, StepState.SKIPPED, StepState.IN_DOUBT)]
         reasons = [f"{plain(s.vm_name or s.vm)}: {s.state.value.replace('_', ' ')}, {s.reason}" for s in said]
+        if state == RunState.STOPPED and (why := self.halt()):
+            reasons.append(why)
         if state == RunState.RUNNING:
             reasons.append("the backend does not answer; `pro resume` when it does")
         return ApplyResult(state.value, tuple(reasons), run, steps)
 
     def _now(self) -> str:
         return self.clock.now().isoformat(timespec="milliseconds")
+
+
+def _no_reason() -> str:
+    return ""
 
 
 def _rest(plan: Plan, done: Sequence[bool]) -> Plan:

@@ -123,7 +123,7 @@ class MoveBudget:
         """Migrations that may be asked for now, in a fleet of so many VMs."""
         if self.per_day is not None:
             return max(self.per_day - len(moves_since(self.journal, now - DAY)), 0)
-        return saved(trips_since(self.journal, now - MEMORY), now, daily(vms), SAVED_DAYS)
+        return max(saved(trips_since(self.journal, now - MEMORY), now, daily(vms), SAVED_DAYS), 0)
 
 
 @dataclass(frozen=True)
@@ -251,14 +251,20 @@ class KillSwitch:
     """While the file exists nothing is applied. Its first line says why."""
 
     name: ClassVar[str] = "kill switch"
+    label: ClassVar[str] = "the kill switch"
     path: Path
 
     def permits(self, plan: Plan, world: World, now: datetime) -> Permit:
         """Looks at the file system, nothing else."""
+        why = self.thrown()
+        return Permit(not why, why or f"not thrown: there is no {self.path}")
+
+    def thrown(self) -> str:
+        """Why nothing is to be started; "" where it is not thrown."""
         if not self.path.exists():
-            return Permit(True, "not thrown")
+            return ""
         first = self.path.read_text(encoding="utf-8", errors="replace").split("\n", 1)[0].strip()
-        return Permit(False, f"the kill switch {self.path} is thrown" + (f": {plain(first, 200)}" if first else ""))
+        return f"{self.label} {self.path} is thrown" + (f": {plain(first, 200)}" if first else "")
 
 
 @dataclass(frozen=True)

@@ -206,13 +206,20 @@ class TipBook:
         self._log(number, now, "", TipState.NEW.value, "pro", "")
         return self.tip(number)
 
+    def dismissed(self, concerns: Iterable[Concern], now: datetime) -> list[int]:
+        """Numbers of the dismissed tips because of which any of these is quiet."""
+        return [number for concern in concerns for number in self._silencing(concern, now)]
+
     def _quiet(self, concern: Concern, now: datetime) -> bool:
+        return bool(self._silencing(concern, now))
+
+    def _silencing(self, concern: Concern, now: datetime) -> list[int]:
         since = stamp(now - timedelta(hours=self.quiet_h))
         rows = self._db.execute(
-            "SELECT severity FROM tips WHERE key=? AND state=? AND updated > ?",
+            "SELECT id, severity FROM tips WHERE key=? AND state=? AND updated > ?",
             (concern.key, TipState.DISMISSED.value, since),
         )
-        return any(SEVERITIES.index(concern.severity) <= SEVERITIES.index(r[0]) for r in rows)
+        return [r[0] for r in rows if SEVERITIES.index(concern.severity) <= SEVERITIES.index(r[1])]
 
     def clear_missing(self, keys: Iterable[str], now: datetime, *, cluster: str | None = None) -> list[Tip]:
         """Close, as CLEARED, every tip whose trouble is not among `keys` any more: it went away by itself.

@@ -24,6 +24,8 @@ from pro.fleet.entities import entity_of
 from pro.remediation import status
 from pro.remediation.contract import parse_contract
 from pro.remediation.gates import moves_since
+from pro.remediation.journal import Journal
+from pro.remediation.records import RunState
 from pro.workflow import policy_of, recommend
 from tests.small import split
 
@@ -82,6 +84,18 @@ def look(pro: Pro, store: Path, *more: object, code: int = 0) -> Any:
 def tips(pro: Pro, store: Path, *more: str) -> dict[int, Any]:
     """Tips by number."""
     return {t["id"]: t for t in pro("tips", "list", "--store", store, "--json", *more).json("tips/1")["tips"]}
+
+
+def _drop(body: Any, name: str) -> None:
+    """Take everything about `name` out of a document."""
+    if isinstance(body, dict):
+        body.pop(name, None)
+        for value in body.values():
+            _drop(value, name)
+    elif isinstance(body, list):
+        body[:] = [x for x in body if x != name and not (isinstance(x, dict) and name in (x.get("vm"), x.get("id")))]
+        for value in body:
+            _drop(value, name)
 
 
 def test_without_a_contract_it_raises_tips_and_moves_nothing(pro: Pro, past: Path) -> None:
@@ -160,7 +174,7 @@ def test_before_it_acts_alone_every_gate_is_asked_with_what_was_seen(
     found = recommend(past, config, policy_of(config, seconds=2.0))
     gates: dict[str, Any] = {gate.name: gate for gate in gates_of(watch, found)}
     assert set(gates) == {
-        "contract", "fresh counters", "hold when too much is hot", "later heat", "move budget", "cooldown", "freshness",
+        "kill switch", "contract", "fresh counters", "hold when too much is hot", "later heat", "move budget", "cooldown", "freshness",
         "other balancer", "circuit breaker",
     }  # fmt: skip
     fleet, at = found.outlook.fleet, found.outlook.now
@@ -230,6 +244,78 @@ def test_it_plans_with_what_is_left_of_the_day_and_asks_when_that_is_spent(
     assert second["applied"] == []
     assert any("migrations in 24 hours, the budget is 2" in why for why in second["asked"])
     assert "new" in {t["state"] for t in second["tips"]}
+
+
+def test_what_a_person_dismissed_is_not_done_alone(pro: Pro, past: Path, contract: Path) -> None:
+    """Other tips of the plan may be good, but who said no knows something: a person has to approve."""
+    first = look(pro, past)
+    refused = first["tips"][0]["id"]
+    assert pro("tips", "dismiss", refused, "--reason", "known batch", "--store", past).code == 0
+    done = look(pro, past, "--contract", contract)
+    assert done["applied"] == []
+    assert f"tip {refused} was dismissed: a person has to approve what else is to be moved" in done["asked"]
+
+
+def test_what_a_person_stopped_waits_for_a_person(pro: Pro, past: Path, contract: Path) -> None:
+    """Neither approvals nor a contract begin again what somebody stopped; resumed or applied by a person it goes on."""
+    number = next(iter(tips(pro, past) or {t["id"]: t for t in look(pro, past)["tips"]}))
+    assert pro("tips", "approve", number, "-o", "a.json", "--store", past).code == 0
+    begun = pro("apply", "a.json", "--backend", FAST, "--store", past, "--yes")
+    assert begun.code == 0
+    with Journal(past / "journal.sqlite", write=True) as journal:
+        run = journal.latest()
+        assert run is not None
+        journal.end_run(run.run, RunState.STOPPED, "2026-01-01T00:00:00.000+00:00", "")
+    done = look(pro, past, "--contract", contract)
+    assert done["applied"] == []
+    assert any("a person stopped run 1" in why for why in done["asked"])
+
+
+def test_what_was_approved_and_applied_by_hand_is_closed_as_applied(pro: Pro, past: Path) -> None:
+    number = look(pro, past)["tips"][0]["id"]
+    assert pro("tips", "approve", number, "-o", "a.json", "--store", past).code == 0
+    assert pro("apply", "a.json", "--backend", FAST, "--store", past, "--yes").code == 0
+    done = look(pro, past)
+    assert done["applied"] == []
+    assert tips(pro, past, "--all")[number]["state"] == "resolved"
+
+
+def test_a_vm_that_is_gone_from_the_backend_is_left_out_and_said(pro: Pro, past: Path, home: Path) -> None:
+    first = look(pro, past)
+    wanted = json.loads(pro("plan", "--store", past, "--json").out)
+    gone = wanted["waves"][0]["migrations"][0]["vm"]
+    simulated = json.loads((home / "sim.json").read_text("utf-8"))
+    text = json.dumps(simulated)
+    assert gone in text
+    _drop(simulated, gone)
+    (home / "sim.json").write_text(json.dumps(simulated), encoding="utf-8")
+    said = pro("watch", "--once", "--json", "--backend", FAST, "--store", past)
+    assert "not on the backend: " in said.err
+    number = said.json("watch/1")["tips"][0]["id"]
+    assert first["migrations"] > 0
+    assert pro("tips", "approve", number, "--store", past).code == 0
+    again = pro("watch", "--once", "--json", "--backend", FAST, "--store", past).json("watch/1")
+    assert [(a["state"], a["reasons"]) for a in again["applied"]] == [("done", [])]
+
+
+def test_an_interrupted_run_waits_while_the_kill_switch_is_thrown(pro: Pro, past: Path) -> None:
+    look(pro, past)
+    number = next(iter(tips(pro, past)))
+    assert pro("tips", "approve", number, "-o", "a.json", "--store", past).code == 0
+    assert pro("apply", "a.json", "--backend", FAST, "--store", past, "--yes").code == 0
+    with Journal(past / "journal.sqlite", write=True) as journal:
+        run = journal.latest()
+        assert run is not None
+        journal.end_run(run.run, RunState.RUNNING, "2026-01-01T00:00:00.000+00:00", "")
+    (past / "STOP").write_text("not today", encoding="utf-8")
+    resumed = pro("resume", "--store", past)
+    assert resumed.code == 4
+    assert "not today" in resumed.out + resumed.err
+    done = look(pro, past)
+    assert done["resumed"] is None
+    assert any("waits: the kill switch" in why for why in done["asked"])
+    (past / "STOP").unlink()
+    assert pro("resume", "--store", past).code == 0
 
 
 def test_the_kill_switch_counts_for_the_contract_too(pro: Pro, past: Path, contract: Path) -> None:

@@ -19,6 +19,7 @@ from pro.core.clock import ManualClock, SystemClock
 from pro.core.errors import BackendError, RefusedError
 from pro.planning.io import dumps, loads
 from pro.remediation import Limits, Permit, abandon, apply, request_stop, resume, status
+from pro.remediation.gates import KillSwitch
 from pro.remediation.guard import Guard
 from pro.remediation.journal import Journal
 from pro.remediation.lock import WriterLock
@@ -364,6 +365,26 @@ def test_a_stop_lets_end_what_is_under_way_and_resume_goes_on(scene: Scene) -> N
     assert [s.attempt for s in result.steps] == [1, 0, 0]
     resumed = scene.resume()
     assert (resumed.state, resumed.exit_code) == ("done", 0)
+
+
+def test_a_kill_switch_thrown_on_the_way_stops_and_holds_resume_back(scene: Scene, tmp_path: Path) -> None:
+    switch = KillSwitch(tmp_path / "STOP")
+
+    def throw(event: Any) -> None:
+        if event.kind == "sent" and event.step == 0:
+            switch.path.write_text("fire drill\n", encoding="utf-8")
+
+    result = apply(
+        scene.plan, scene.backend, scene.journal, clock=scene.clock, limits=LIMITS, on_event=throw, gates=(switch,)
+    )
+    assert (result.state, result.exit_code, result.moved) == ("stopped", 5, 1)
+    assert result.reasons == (f"the kill switch {switch.path} is thrown: fire drill",)
+    held = resume(scene.backend, scene.journal, clock=scene.clock, limits=LIMITS, halt=switch.thrown)
+    assert (held.state, held.exit_code, held.reasons) == ("refused", 4, result.reasons)
+    switch.path.unlink()
+    resumed = resume(scene.backend, scene.journal, clock=scene.clock, limits=LIMITS, halt=switch.thrown)
+    assert (resumed.state, resumed.exit_code) == ("done", 0)
+    assert scene.stands() == final(scene.plan, scene.seen)
 
 
 def test_stop_and_status_say_when_there_is_nothing(tmp_path: Path) -> None:
