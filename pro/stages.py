@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pro.planning.plan import Plan
     from pro.telemetry import Grid
 
-EXPLAIN_AT_MOST = 5_000
+EXPLAIN_AT_MOST = 10_000
 """VM x host pairs that a plan explains; above it only moved VMs and those that cause heat."""
 
 EXPLAIN_LARGE = 50_000
