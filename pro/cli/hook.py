@@ -152,7 +152,7 @@ def _say(done: Cycle) -> None:
         remark(f"left in the inbox: {line}")
     if done.resumed:
         say(f"  an interrupted run was taken up: {done.resumed['state']}")
-    if done.migrations and not done.tips:
+    if done.migrations and not done.tips and not done.applied:
         say("  no tip calls for them; `pro plan` shows what they would bring")
     for tip in done.tips:
         say(f"  tip {tip['id']} {tip['state']}: {tip['title']}. {tip['action']} ({tip['cost']})")
@@ -162,6 +162,6 @@ def _say(done: Cycle) -> None:
         say(f"  expired: {', '.join(map(str, done.expired))}")
     for run in done.applied:
         came_to = "; ".join([f"{run['state']}, {counted(run['moved'], 'migration')}", *run["reasons"]])
-        say(f"  applied plan {run['plan'][:12]}: {came_to}")
+        say(f"  plan {run['plan'][:12]}: {came_to}")
     for reason in done.asked:
         say(f"  not applied alone: {reason}")
