@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
 LONG = 160
 
-BUDGET = "move budget"
-"""What a plan calls the budget of migrations; that of a group: the same, "per" and the group."""
-
 
 @dataclass(frozen=True)
 class Told:
@@ -122,8 +119,7 @@ def _lines(told: dict[str, Any], steps: list[Any], blocked: list[str], units: Ma
 
 def _only_budget(option: Mapping[str, Any]) -> bool:
     """Whether nothing but a spent budget of migrations refuses the VM there."""
-    rules = [r["rule"] for r in option["refusals"]]
-    return bool(rules) and all(rule == BUDGET or rule.startswith(f"{BUDGET} per ") for rule in rules)
+    return bool(option["refusals"]) and all(r.get("spent", False) for r in option["refusals"])
 
 
 def _refused(option: Mapping[str, Any], units: Mapping[str, Any]) -> str:

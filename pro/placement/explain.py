@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pro.core.text import plain
-from pro.placement.constraints import MoveBudget
+from pro.placement.constraints import GroupBudget, MoveBudget
 from pro.placement.constraints.common import say_immovable
 from pro.placement.language import Soft, cost
 from pro.placement.part import only
@@ -33,16 +33,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A rule that would be broken more than it is as placed. `amount` in the rule's unit."""
+    """A rule that would be broken more than it is as placed. `amount` in the rule's unit. `spent`: it is a budget of migrations, of the fleet or
+    of a group, whatever it is called."""
 
     rule: str
     amount: int
     text: str
-
-
-@dataclass(frozen=True)
-class Spent(Refusal):
-    """The budget of migrations that refuses: whatever a rule of the same name may be about."""
+    spent: bool = False
 
 
 @dataclass(frozen=True)
@@ -159,8 +156,7 @@ class Objections:
         for i, k in zip(*(x.tolist() for x in np.nonzero(amounts)), strict=True):
             words = self._words(i, v, int(asked[k]))
             rule = self._rules[i][0]
-            made = Spent if isinstance(rule, MoveBudget) else Refusal
-            found[k].append(made(rule.name, int(amounts[i, k]), words))
+            found[k].append(Refusal(rule.name, int(amounts[i, k]), words, isinstance(rule, MoveBudget | GroupBudget)))
         return [tuple(refusals) for refusals in found]
 
     def amounts(self, v: int) -> Ints:

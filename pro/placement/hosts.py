@@ -11,7 +11,6 @@ import numpy as np
 from pro.core.text import plain
 from pro.core.units import MEMORY
 from pro.fleet import host_use
-from pro.placement.explain import Spent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -128,7 +127,7 @@ def _refused(explained: Sequence[Explanation]) -> dict[str, tuple[Refused, ...]]
     for told in explained:
         for option in told.options:
             by_rule = found.setdefault(option.host, {})
-            others = [r for r in option.refusals if not isinstance(r, Spent)]
+            others = [r for r in option.refusals if not r.spent]
             # A budget that is spent refuses everybody: it is told where nothing else does.
             for refusal in others or option.refusals:
                 by_rule.setdefault(refusal.rule, []).append(f"{plain(told.vm_name)}: {refusal.text}")

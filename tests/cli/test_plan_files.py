@@ -75,7 +75,7 @@ def test_a_spent_budget_is_not_taken_for_a_host_that_cannot_be_used(
     document = json.loads((home / "one.json").read_text("utf-8"))
     only = {
         vm: e for vm, e in document["explain"].items()
-        if any([r["rule"] for r in o["refusals"]] == ["move budget"] for o in e["options"])
+        if any([r["rule"] for r in o["refusals"] if r["spent"]] == ["move budget"] and len(o["refusals"]) == 1 for o in e["options"])
         and all(o["refusals"] or o["home"] for o in e["options"]) and e["home"] == e["chosen"]
     }  # fmt: skip
     assert only

@@ -127,3 +127,13 @@ def test_a_vm_that_cannot_be_migrated_is_refused_everywhere_else():
     a_fleet = fleet("h1: a | h2:", stuck=["a"])
     (told,) = explain(a_fleet, build(a_fleet), (), a_fleet.host_of, [0])
     assert [o.text for o in told.options] == ["h1: stays", "h2: refused, movable: a cannot be migrated"]
+
+
+def test_a_budget_is_told_from_a_rule_that_is_called_like_it():
+    """Of the fleet or of a group; a ban of that name is a ban."""
+    a_fleet = fleet("h1: a b | h2: c", rules=[RuleSpec("move budget", "ban", ("b",), ("h2",))])
+    rules = build(a_fleet, max_moves=0, max_moves_per={"role": 0})
+    told = {e.vm: e for e in explain(a_fleet, rules, (), a_fleet.host_of, range(3))}
+    spent = {vm: {r.spent for o in e.options for r in o.refusals} for vm, e in told.items()}
+    assert spent["a"] == {True}
+    assert spent["b"] == {True, False}
