@@ -169,12 +169,17 @@ def test_a_real_answer_never_says_that_fewer_would_do():
     assert not check(a_fleet, question.constraints, placement.host_of)
 
 
+def placed(case, data):
+    """A fleet, its demand, the question about them, and a placement that keeps what cannot move."""
+    a_fleet, demand, _, _ = case
+    host_of = np.where(a_fleet.movable, data.draw(placements(a_fleet)), a_fleet.host_of)
+    return a_fleet, demand, prepare(a_fleet, demand, Policy(memory_reserve_mib=3)), host_of
+
+
 @given(cases(), st.data())
 @settings(deadline=None, max_examples=40)
 def test_the_story_of_a_host_is_plain_sums(case, data):
-    a_fleet, demand, _, _ = case
-    question = prepare(a_fleet, demand, Policy(memory_reserve_mib=3))
-    host_of = np.where(a_fleet.movable, data.draw(placements(a_fleet)), a_fleet.host_of)
+    a_fleet, demand, question, host_of = placed(case, data)
     told = explain(a_fleet, question.constraints, question.problem.tiers, host_of, range(a_fleet.n_vms))
     for h, story in enumerate(stories(question, host_of, range(a_fleet.n_hosts), told)):
         for p in (*story.comes, *story.goes):
@@ -200,9 +205,7 @@ def test_the_story_of_a_host_is_plain_sums(case, data):
 @settings(deadline=None, max_examples=40)
 def test_a_host_tells_of_vms_that_were_told_of_it_alone(case, data):
     """Of a large fleet a VM is told about the hosts of its cluster, so the tenth option need not be the tenth host."""
-    a_fleet, demand, _, _ = case
-    question = prepare(a_fleet, demand, Policy(memory_reserve_mib=3))
-    host_of = np.where(a_fleet.movable, data.draw(placements(a_fleet)), a_fleet.host_of)
+    a_fleet, _, question, host_of = placed(case, data)
     near = np.array(data.draw(st.lists(st.integers(0, 1), min_size=a_fleet.n_hosts, max_size=a_fleet.n_hosts)))
     told = explain(
         a_fleet, question.constraints, question.problem.tiers, host_of, range(a_fleet.n_vms), near,

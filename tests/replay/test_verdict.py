@@ -11,7 +11,7 @@ from pro.config import Config
 from pro.replay.backtest import Backtest, Row
 from pro.replay.loop import runners
 from pro.replay.measure import Account
-from pro.replay.policies import PolicySpec
+from pro.replay.policies import Kind, PolicySpec
 from tests.replay.pasts import DAY, past_of, steady
 
 QUIET: dict[str, Any] = {
@@ -22,10 +22,10 @@ QUIET: dict[str, Any] = {
 HOT = {"hot_minutes": 900, "area": 130.0, "peak": 0.99}
 
 
-def told(*rows: tuple[str, str, dict[str, Any]], hosts: int = 2) -> Backtest:
+def told(*rows: tuple[str, Kind, dict[str, Any]], hosts: int = 2) -> Backtest:
     """A day's backtest with these rows (name, kind, figures), the one of doing nothing first."""
     past = past_of(steady([0.2] * hosts, days=3.0), range(hosts), hosts=hosts)
-    specs = [PolicySpec(name=name, kind=kind) for name, kind, _ in rows]  # type: ignore[arg-type]
+    specs = [PolicySpec(name=name, kind=kind) for name, kind, _ in rows]
     crew = runners(past, specs, Config())
     made = tuple(Row(r, Account(**{**QUIET, **figures})) for r, (_, _, figures) in zip(crew, rows, strict=True))
     assert past.last - past.first == DAY - 1
@@ -39,7 +39,7 @@ def verdict(found: Backtest) -> str:
     return str(said).removeprefix("In these 23.9 hours ")
 
 
-NOTHING = ("nothing", "nothing", HOT)
+NOTHING: tuple[str, Kind, dict[str, Any]] = ("nothing", "nothing", HOT)
 
 
 def test_where_no_host_was_hot_there_was_nothing_to_gain() -> None:
