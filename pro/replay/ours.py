@@ -17,7 +17,7 @@ from pro.fleet.entities import entity_of, spokesmen
 from pro.fleet.fleet import RuleSpec
 from pro.placement.place import place
 from pro.placement.policy import WORTH, default_moves
-from pro.remediation.antiflap import came_from, doubt, incredible, lasting, resting, saved, worth_returning
+from pro.remediation.antiflap import came_from, doubt, incredible, lasting, saved, staying, steadied, worth_returning
 from pro.replay.past import STEP_S
 from pro.replay.view import Decision
 from pro.stages import Outlook, expect, hold_back, order, policy_of, standing_by
@@ -171,9 +171,9 @@ class Ours:
 
     def _steadied(self, view: View, fleet: Fleet) -> Fleet:
         """The fleet in which VMs that rest, and those whose values cannot be, stay where they are."""
-        rests = resting(view.trips, view.now, self.rules)
-        stays = np.array([vm in rests for vm in fleet.vms], dtype=np.bool_) | self._odd(view)
-        return replace(fleet, movable=fleet.movable & ~stays)
+        odd = np.flatnonzero(self._odd(view)).tolist()
+        steady = steadied(fleet, view.trips, view.now, self.rules)
+        return staying(steady, {fleet.vms[v]: "is measured at what cannot be" for v in odd})
 
     def _policy(self, budget: int) -> Policy:
         return replace(
