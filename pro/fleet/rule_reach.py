@@ -70,7 +70,7 @@ class Whereabouts:
         """Hosts kept for nobody there is: who stands there stays."""
         self._items: dict[str, list[int]] = {}
         self._seen: dict[tuple[str, Hosts], Hosts] = {}
-        self._left: dict[tuple[Hosts, tuple[int, ...], Hosts], Hosts] = {}
+        self._left: dict[tuple[object, ...], Hosts] = {}
 
     def reachable(self, vm: int) -> Hosts:
         """The hosts of its cluster with processors that it can run on, or its own host where there is no cluster; none where it is
@@ -84,23 +84,24 @@ class Whereabouts:
 
     def left(self, vm: int) -> Hosts:
         """The hosts of `reachable` that all hard rules together leave this VM."""
-        own = self._own.get(vm, ())
-        if any(self.rules[row].kind == "pin" and not self.rules[row].hosts for row in own):
-            return self.by(vm, self.about(vm))
-        stays = self._empty & {self.standing[vm]}
-        key = self.reachable(vm), tuple(own), stays
-        if key not in self._left:
+        alike = self.alike(vm)
+        if alike not in self._left:
+            own, stays = self._own.get(vm, ()), self._stays(vm)
             if any(self.rules[row].kind == "dedicate" for row in own):
-                self._left[key] = self.by(vm, self.about(vm))
+                self._left[alike] = self.by(vm, self.about(vm))
             else:
-                self._left[key] = self.by(vm, own) - (self._all_kept - stays)
-        return self._left[key]
+                self._left[alike] = self.by(vm, own) - (self._all_kept - stays)
+        return self._left[alike]
 
     def alike(self, vm: int) -> tuple[object, ...]:
         """The same for VMs to which all rules leave the same hosts, for the same reasons."""
-        own, stays = self._own.get(vm, ()), self._empty & {self.standing[vm]}
+        own = self._own.get(vm, ())
         here = any(self.rules[row].kind == "pin" and not self.rules[row].hosts for row in own)
-        return self.reachable(vm), tuple(own), stays, self.standing[vm] if here else -1
+        return self.reachable(vm), tuple(own), self._stays(vm), self.standing[vm] if here else -1
+
+    def _stays(self, vm: int) -> Hosts:
+        """The host it stands on, where that is kept for nobody there is."""
+        return self._empty & {self.standing[vm]}
 
     def about(self, vm: int) -> list[int]:
         """The rules (rows) that say where this VM may stand, those that keep hosts for others among them."""
