@@ -7,10 +7,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pro.actions.alone import standing_gates
 from pro.actions.applying import apply_plan
 from pro.actions.places import TIPS, absolute, world_in
 from pro.actions.watchers import alone, knock, noted_watch
-from pro.actions.watching import standing_gates
 from pro.core.clock import SystemClock
 from pro.core.errors import BackendError, InputError, ProError
 from pro.remediation.result import NOTHING, REFUSED, ApplyResult

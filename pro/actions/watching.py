@@ -10,16 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from pro.actions.alone import gates_of, recommended
 from pro.actions.applying import apply_plan, limits_of, note_placement, switch_in
 from pro.actions.inbox import read_ledger, take_in, write_ledger
-from pro.actions.places import JOURNAL, TIPS, absolute, journal_in, world_in
+from pro.actions.places import TIPS, absolute, journal_in, world_in
 from pro.actions.watchers import noted_watch
 from pro.core.clock import SystemClock
 from pro.core.text import listed
-from pro.remediation.gates import KillSwitch
-from pro.remediation.records import RunState
 from pro.remediation.result import REFUSED
-from pro.workflow import Recommendation, decide, look_ahead, policy_of, silent
+from pro.workflow import Recommendation, look_ahead, silent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,15 +28,12 @@ if TYPE_CHECKING:
     from pro.backends.base import World
     from pro.config import Config
     from pro.fleet.tables import Inventory
-    from pro.placement.policy import Policy
     from pro.planning.plan import Plan
-    from pro.remediation.antiflap import AntiFlap
     from pro.remediation.contract import Contract
-    from pro.remediation.gates import Gate, MoveBudget
+    from pro.remediation.gates import Gate
     from pro.remediation.result import ApplyResult, RunStatus
     from pro.remediation.tip import Tip
     from pro.remediation.tips import TipBook
-    from pro.stages import Outlook
     from pro.workflow import Tell
 
 
@@ -114,7 +110,6 @@ def cycle(watch: Watch, cause: str = "schedule", tell: Tell = silent) -> Cycle:
     from pro.fleet.archive import load_inventory
     from pro.fleet.inventory import with_placement
     from pro.remediation import executor
-    from pro.remediation.antiflap import staying
     from pro.remediation.tips import TipBook
 
     clock = SystemClock()
@@ -125,15 +120,11 @@ def cycle(watch: Watch, cause: str = "schedule", tell: Tell = silent) -> Cycle:
     backend = open_backend(absolute(watch.backend), world=world_in(watch.store), clock=clock)
     before = executor.status(journal)
     with TipBook(watch.store / TIPS) as book:
-        if before is not None and before.interrupted and not before.stop_asked:
+        if before is not None and before.interrupted and not before.stopped:
             tell("taking up an interrupted run")
-            switch = switch_in(watch.store, watch.config)
-            result = executor.resume(backend, journal, clock=clock, limits=limits_of(watch.config), halt=switch.thrown)
-            if result.state == REFUSED:
-                done.asked += [f"run {before.run} was interrupted and waits: {why}" for why in result.reasons]
-            else:
-                done.resumed = result.to_json()
-                _finish(book, before.plan_id, result, clock.now())
+            limits, halt = limits_of(watch.config), switch_in(watch.store, watch.config).thrown
+            result = executor.resume(backend, journal, clock=clock, limits=limits, halt=halt)
+            _took_up(book, before, result, done)
         _settle(book, before, clock.now())
     world = backend.inventory()
     note_placement(watch.store, world, clock.now())
@@ -141,45 +132,45 @@ def cycle(watch: Watch, cause: str = "schedule", tell: Tell = silent) -> Cycle:
     where = {v.vm: v.hosts[0] for v in world.vms.values() if len(v.hosts) == 1}
     _learn(watch, tell)
     outlook = look_ahead(watch.store, watch.config, None, tell, with_placement(inventory, where, clock.now()))
-    policy = policy_of(watch.config, goal=watch.goal)
-    if watch.contract is not None:
-        # What is to be applied alone is planned around VMs that rest and within what may be moved now, not refused because of them.
-        outlook = _steady(watch, outlook, clock.now())
-        policy = _frugal(watch, policy, outlook.fleet.n_vms, clock.now())
-    found = decide(outlook, watch.config, policy, created_at=clock.now(), tell=tell)
-    while watch.contract is not None and (back := _going_back(watch, found, clock.now())):
-        # Nobody goes back where it came from without a person: it stays, and the plan is made anew.
-        outlook = replace(
-            outlook, fleet=staying(outlook.fleet, dict.fromkeys(back, "came from elsewhere lately, and would go back"))
-        )
-        found = decide(outlook, watch.config, policy, created_at=clock.now(), tell=tell)
+    found = recommended(watch, outlook, clock, tell)
     done.now, done.hotspots, done.migrations = (
-        outlook.now.isoformat(),
-        len(outlook.hotspots),
+        found.outlook.now.isoformat(),
+        len(found.outlook.hotspots),
         len(found.plan.migrations),
     )
     with TipBook(watch.store / TIPS) as book:
         tips = _tip(book, found, clock.now(), done)
         done.expired = [t.id for t in book.expire(clock.now(), watch.config.apply.expires_minutes)]
-        if before is not None and before.driven:
-            done.asked.append(f"{before.driver} is at work: nothing is applied beside it")
-        elif before is not None and before.interrupted and not before.stop_asked and done.resumed is None:
-            pass  # it waits, and nothing else is begun before it
-        elif before is not None and _stopped_by_a_person(before):
-            # Whoever stopped it did not mean until the next look.
-            done.asked.append(
-                f"a person stopped run {before.run}: nothing is applied before `pro resume`, or an apply by a person"
-            )
-        else:
+        if _free(before, done):
             _apply_approved(watch, book, done, tell)
             _apply_alone(watch, book, (found, tips), done)
         done.tips = [t.to_json() for t in book.tips(active=True)]
     return done
 
 
-def _stopped_by_a_person(run: RunStatus) -> bool:
-    """Whether `pro stop` ended it, or is about to; a kill switch says for itself when it is over."""
-    return run.stop_asked or (run.state == RunState.STOPPED and not run.reason.startswith(KillSwitch.label))
+def _took_up(book: TipBook, run: RunStatus, result: ApplyResult, done: Cycle) -> None:
+    """What came of resuming an interrupted run: how it ended, or what holds it back."""
+    if result.state == REFUSED:
+        done.asked += [f"run {run.run} was interrupted and waits: {why}" for why in result.reasons]
+        return
+    done.resumed = result.to_json()
+    _finish(book, run.plan_id, result, SystemClock().now())
+
+
+def _free(last: RunStatus | None, done: Cycle) -> bool:
+    """Whether anything may be begun after the `last` run; says why not."""
+    if last is None:
+        return True
+    if last.driven:
+        done.asked.append(f"{last.driver} is at work: nothing is applied beside it")
+    elif last.stopped:
+        # Whoever stopped it did not mean until the next look.
+        done.asked.append(
+            f"a person stopped run {last.run}: nothing is applied before `pro resume`, or an apply by a person"
+        )
+    else:
+        return not last.interrupted or done.resumed is not None
+    return False
 
 
 def _there(inventory: Inventory, world: World, tell: Tell) -> Inventory:
@@ -303,113 +294,6 @@ def _apply_alone(watch: Watch, book: TipBook, found: tuple[Recommendation, list[
         return
     book.approve_by_contract(waiting[0].id, now, "within the contract, and every gate permits")
     _apply(watch, book, plan, gates, done)
-
-
-def gates_of(watch: Watch, found: Recommendation) -> tuple[Gate, ...]:
-    """Everything that must permit before PRO acts alone."""
-    from pro.remediation.contract import ContractGate
-    from pro.remediation.gates import FreshCounters, HoldWhenTooMuchIsHot, LaterHeat
-
-    settings = watch.config.apply
-    sure = min((h.probability for h in found.outlook.hotspots), default=1.0)
-    hot, now = measured_hot(found.outlook, watch.config), found.outlook.now
-    starts = min((h.starts for h in found.outlook.hotspots), default=None)
-    still = sum(int(v["amount"]) for v in found.plan.violations if not v.get("preference", False))
-    mended = sum(v.amount for v in found.broken) - still
-    return (
-        switch_in(watch.store, watch.config),
-        ContractGate(watch.contract, sure),
-        FreshCounters(now, settings.counters_minutes),
-        HoldWhenTooMuchIsHot(hot, coverage_of(found), settings.most_hot, settings.least_coverage),
-        LaterHeat(starts, hot, mended, now, settings.lead_hours),
-        *standing_gates(watch),
-    )
-
-
-def measured_hot(outlook: Outlook, config: Config) -> int:
-    """Hosts whose VMs have asked for more processor than the threshold for the dwell time, without a break, up to now."""
-    from pro.core.units import CPU
-    from pro.heat.soon import loads_of
-    from pro.remediation.antiflap import lasting
-
-    loads = loads_of(outlook.fleet, outlook.demand, outlook.history, CPU, config.heat.threshold)
-    if loads is None:
-        return 0
-    need = max(round(config.heat.dwell_minutes / 5), 1)
-    # Of a host that nobody sees any more the last value says nothing of now.
-    seen = [outlook.readiness is None or host not in outlook.readiness.blind for host in outlook.fleet.hosts]
-    return sum(
-        run >= need and known for run, known in zip(lasting(loads.use()[:, -need:] > 1).tolist(), seen, strict=True)
-    )
-
-
-def _steady(watch: Watch, outlook: Outlook, now: datetime) -> Outlook:
-    from pro.remediation.antiflap import steadied
-    from pro.remediation.gates import MEMORY, trips_since
-
-    trips = trips_since(watch.store / JOURNAL, now - MEMORY)
-    return replace(outlook, fleet=steadied(outlook.fleet, trips, now, rules_of(watch.config)))
-
-
-def _going_back(watch: Watch, found: Recommendation, now: datetime) -> list[str]:
-    """VMs that the plan sends to a host that they left within the ledger."""
-    from pro.remediation.antiflap import came_from
-    from pro.remediation.gates import MEMORY, trips_since
-
-    left = came_from(trips_since(watch.store / JOURNAL, now - MEMORY), now, rules_of(watch.config))
-    final = {m.vm: m.destination for m in found.plan.migrations}
-    return [vm for vm, host in final.items() if host in left.get(vm, ())]
-
-
-def _frugal(watch: Watch, policy: Policy, vms: int, now: datetime) -> Policy:
-    """`policy` with no more migrations than may be made now; as it is where none may, for then a person is asked."""
-    from pro.placement.policy import budget
-
-    left, most = budget_of(watch).left(vms, now), budget(policy, vms)
-    return replace(policy, max_moves=left if most is None else min(left, most)) if left else policy
-
-
-def budget_of(watch: Watch) -> MoveBudget:
-    """What may be moved alone."""
-    from pro.remediation.gates import MoveBudget
-
-    return MoveBudget(watch.store / JOURNAL, per_day=watch.config.apply.per_day)
-
-
-def rules_of(config: Config) -> AntiFlap:
-    """How steady it is, as the settings say."""
-    from pro.remediation.antiflap import AntiFlap
-
-    settings = config.apply
-    return AntiFlap(
-        dwell_minutes=config.heat.dwell_minutes, cooldown_minutes=settings.cooldown_minutes,
-        longest_minutes=settings.longest_minutes, most_hot=settings.most_hot,
-    )  # fmt: skip
-
-
-def standing_gates(watch: Watch) -> tuple[Gate, ...]:
-    """Those of them that ask nothing of a forecast, nor of the contract."""
-    from pro.remediation.gates import CircuitBreaker, Cooldown, Freshness, OtherBalancer
-
-    settings, journal = watch.config.apply, watch.store / JOURNAL
-    return (
-        budget_of(watch),
-        Cooldown(journal, rules_of(watch.config)),
-        Freshness(settings.expires_minutes),
-        OtherBalancer(),
-        CircuitBreaker(journal),
-    )
-
-
-def coverage_of(found: Recommendation) -> float:
-    """Share of the processor samples of the last day that are known, over all VMs that have any."""
-    import numpy as np
-
-    grid = found.outlook.history.get("cpu_pct")
-    if grid is None or not grid.values.size:
-        return 0.0
-    day = grid.values[:, -(86_400 // grid.step_s) :]
-    return float(np.isfinite(day).mean())
 
 
 def _refusals(watch: Watch, plan: Plan, gates: Sequence[Gate], now: datetime) -> list[str]:

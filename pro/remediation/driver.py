@@ -67,6 +67,11 @@ class Flight:
     cancelled: bool = False
 
 
+def nothing_halts() -> str:
+    """Where there is no kill switch."""
+    return ""
+
+
 @dataclass
 class Driver:
     """Carries out one run. Holds no truth of its own: all of it can be lost and read again from journal and world.
@@ -83,7 +88,7 @@ class Driver:
     settle_s: float
     on_event: Callable[[Event], None] | None = None
     recheck: Callable[[World], list[str]] | None = None
-    halt: Callable[[], str] = str
+    halt: Callable[[], str] = nothing_halts
     flights: dict[int, Flight] = field(default_factory=dict)
     steps: dict[int, Step] = field(default_factory=dict)
     _held_back: dict[int, int] = field(default_factory=dict)

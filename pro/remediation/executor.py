@@ -13,7 +13,7 @@ from pro.core.errors import RefusedError
 from pro.core.text import plain
 from pro.planning.io import dumps, loads
 from pro.planning.plan import Wave
-from pro.remediation.driver import Driver, Limits
+from pro.remediation.driver import Driver, Limits, nothing_halts
 from pro.remediation.gates import KillSwitch, refusals
 from pro.remediation.guard import Guard
 from pro.remediation.journal import Journal
@@ -150,7 +150,7 @@ class Executor:
         halt: Callable[[], str] | None = None,
     ) -> None:
         self.journal, self.clock, self.limits, self.on_event = journal, clock, limits, on_event
-        self.halt = halt or _no_reason
+        self.halt = halt or nothing_halts
         self.backend = Guard(backend, limits.call_timeout_s)
         self.settle_s = limits.settle(backend)
 
@@ -260,10 +260,6 @@ class Executor:
 
     def _now(self) -> str:
         return self.clock.now().isoformat(timespec="milliseconds")
-
-
-def _no_reason() -> str:
-    return ""
 
 
 def _rest(plan: Plan, done: Sequence[bool]) -> Plan:

@@ -251,7 +251,6 @@ class KillSwitch:
     """While the file exists nothing is applied. Its first line says why."""
 
     name: ClassVar[str] = "kill switch"
-    label: ClassVar[str] = "the kill switch"
     path: Path
 
     def permits(self, plan: Plan, world: World, now: datetime) -> Permit:
@@ -264,7 +263,7 @@ class KillSwitch:
         if not self.path.exists():
             return ""
         first = self.path.read_text(encoding="utf-8", errors="replace").split("\n", 1)[0].strip()
-        return f"{self.label} {self.path} is thrown" + (f": {plain(first, 200)}" if first else "")
+        return f"the kill switch {self.path} is thrown" + (f": {plain(first, 200)}" if first else "")
 
 
 @dataclass(frozen=True)

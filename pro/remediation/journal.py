@@ -152,10 +152,11 @@ class Journal:
         self._commit([(update, values)], (at, step.run, step.step, state.value, json.dumps(fields, sort_keys=True)))
 
     def end_run(self, run: int, state: RunState, at: str, reason: str = "") -> None:
-        """Write how a run ended (or that it goes on, with RUNNING)."""
-        update = "UPDATE runs SET state=?, ended=?, reason=?, stop_at='' WHERE run=?"
-        ended = "" if state == RunState.RUNNING else at
-        self._commit([(update, (state.value, ended, reason, run))], (at, run, -1, f"run {state.value}", reason))
+        """Write how a run ended, or that it goes on, with RUNNING: then nobody's wish to stop it is left."""
+        goes_on = state == RunState.RUNNING
+        update = "UPDATE runs SET state=?, ended=?, reason=?, stop_at=CASE WHEN ? THEN '' ELSE stop_at END WHERE run=?"
+        values = (state.value, "" if goes_on else at, reason, goes_on, run)
+        self._commit([(update, values)], (at, run, -1, f"run {state.value}", reason))
 
     def ask_stop(self, run: int, at: str) -> None:
         """Ask the driver of `run` to make no new call. The one change that a process without the lock may make."""

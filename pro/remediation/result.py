@@ -76,6 +76,11 @@ class RunStatus:
         """Whether the run waits for `resume`: it is not at its end, and nobody is at work on it."""
         return self.state in (RunState.RUNNING, RunState.IN_DOUBT) and not self.driven
 
+    @property
+    def stopped(self) -> bool:
+        """Whether a person asked it to stop and it did not end before that."""
+        return self.stop_asked and self.state in (RunState.RUNNING, RunState.IN_DOUBT, RunState.STOPPED)
+
     def to_json(self) -> dict[str, Any]:
         """Schema "status/1"."""
         return {

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from pro.actions.alone import gates_of, measured_hot
 from pro.actions.watchers import alone, woken
-from pro.actions.watching import Watch, gates_of, measured_hot
+from pro.actions.watching import Watch
 from pro.config import load
 from pro.fleet.entities import entity_of
 from pro.remediation import status
@@ -265,6 +266,7 @@ def test_what_a_person_stopped_waits_for_a_person(pro: Pro, past: Path, contract
     with Journal(past / "journal.sqlite", write=True) as journal:
         run = journal.latest()
         assert run is not None
+        journal.ask_stop(run.run, "2026-01-01T00:00:00.000+00:00")
         journal.end_run(run.run, RunState.STOPPED, "2026-01-01T00:00:00.000+00:00", "")
     done = look(pro, past, "--contract", contract)
     assert done["applied"] == []

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pro.actions.watching import Watch, _going_back
+from pro.actions.alone import going_back
+from pro.actions.watching import Watch
 from pro.config import Config
 from pro.core.errors import InputError
 from pro.remediation.antiflap import SAVED_DAYS, AntiFlap, Trip, daily, saved
@@ -125,7 +126,7 @@ def test_who_would_go_back_is_known_before_the_gate_refuses(tmp_path: Path) -> N
     )
     watch = Watch(tmp_path, None, "", None, Config())
     found: Any = SimpleNamespace(plan=PLAN)
-    assert _going_back(watch, found, START) == ["a"]
+    assert going_back(watch, found, START) == ["a"]
 
 
 @pytest.mark.parametrize(("minutes", "allowed"), [(-6, False), (-4, True), (89, True), (91, False), (7 * 1440, False)])
