@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pro.fleet import Demand, Fleet
     from pro.fleet.readiness import Readiness
     from pro.fleet.sizes import Sizes
-    from pro.fleet.tables import Inventory
     from pro.forecast import Scenarios
     from pro.forecast.joint import Reach
     from pro.forecast.taught import Taught
@@ -88,21 +87,6 @@ class Outlook:
         return (*self.remarks, *self.fleet.warnings, *self.demand.warnings)
 
 
-def sized(root: Path, inventory: Inventory, fleet: Fleet, now: datetime, config: Config) -> tuple[Fleet, Sizes]:
-    """The fleet, with a warning for each VM that was resized within the days that forecasts look back on, and how; see `archive.resized`."""
-    from pro.core.text import minute, plain
-    from pro.fleet.archive import resized
-
-    sizes = resized(root, inventory, now - timedelta(days=config.forecast.history_days))
-    names = dict(zip(fleet.vms, fleet.vm_names, strict=True))
-    said = [
-        f"{plain(names[vm])} had {pieces[-1][1]:.3g} times the processor it has now until {minute(pieces[-1][0].isoformat())}: "
-        "what it used then is read as a share of what it has now"
-        for vm, pieces in sorted(sizes.items()) if vm in names
-    ]  # fmt: skip
-    return replace(fleet, warnings=(*fleet.warnings, *said)), sizes
-
-
 def read_history(store: Any, fleet: Fleet, now: datetime, config: Config, resized: Sizes) -> dict[str, Grid]:
     """Grids of the counters this fleet is judged by; nothing after `now`. `resized`: see `archive.resized`."""
     from pro.core.units import CPU, DISK, NET
@@ -129,7 +113,6 @@ def days_of(history: Mapping[str, Grid]) -> float:
 
 def unjudged(store: Any, fleet: Fleet, now: datetime, config: Config) -> tuple[str, ...]:
     """What is not judged although there are counters of it, or for want of them, and what is missing."""
-    from datetime import timedelta
 
     from pro.core.units import DISK, NET
 

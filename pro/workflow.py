@@ -8,6 +8,7 @@ Everything here is a step that the command line can also run alone. Clocks, seed
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pro.stages import Outlook as Outlook
@@ -19,7 +20,6 @@ from pro.stages import (
     hold_back,
     order,
     read_history,
-    sized,
     standing_by,
     unjudged,
     within_hours,
@@ -77,6 +77,7 @@ def look_ahead(
     """
     from pro.fleet.archive import load_inventory, settled
     from pro.fleet.demand import flat_demand
+    from pro.fleet.sizes import sized
     from pro.fleet.snapshot import snapshot
     from pro.telemetry.store import Store
 
@@ -90,7 +91,7 @@ def look_ahead(
         expected = flat_demand(fleet, instant)
         return Outlook(instant, fleet, expected, {}, {}, (), None)
     tell("reading counters")
-    fleet, sizes = sized(root, inventory, fleet, instant, config)
+    fleet, sizes = sized(root, inventory, fleet, instant - timedelta(days=config.forecast.history_days))
     history = read_history(store, fleet, instant, config, sizes)
     tell("forecasting")
     known, unused = learnt(root, instant, config.heat.threshold) if trained else (None, "")

@@ -9,15 +9,32 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pro.core.text import minute, plain
+from pro.fleet.archive import resized
 from pro.fleet.entities import entity_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pro.core.arrays import Singles
     from pro.fleet.fleet import Fleet
+    from pro.fleet.tables import Inventory
     from pro.telemetry.grid import Grid
 
 Sizes = Mapping[str, Sequence[tuple[datetime, float]]]
 """VM id -> ((until, ratio), ...), oldest first: until then it had `ratio` times the processor it has now. See `archive.resized`."""
+
+
+def sized(root: Path, inventory: Inventory, fleet: Fleet, since: datetime) -> tuple[Fleet, Sizes]:
+    """The fleet, with a warning for each VM that was resized after `since`, and how; see `archive.resized`."""
+    sizes = resized(root, inventory, since)
+    names = dict(zip(fleet.vms, fleet.vm_names, strict=True))
+    said = [
+        f"{plain(names[vm])} had {pieces[-1][1]:.3g} times the processor it has now until {minute(pieces[-1][0].isoformat())}: "
+        "what it used then is read as a share of what it has now"
+        for vm, pieces in sorted(sizes.items()) if vm in names
+    ]  # fmt: skip
+    return replace(fleet, warnings=(*fleet.warnings, *said)), sizes
 
 
 def of_today(fleet: Fleet, grid: Grid, resized: Sizes) -> Grid:
