@@ -133,13 +133,15 @@ def _bound(problem: Problem, found: NDArray[np.int64], price: int) -> int | None
 def _plan(fleet: Fleet, demand: Demand, answer: Any, question: Any, stages: Stages) -> None:
     from pro.config import Config
     from pro.heat.hotspots import find_hotspots
-    from pro.stages import Outlook, explanations, order
+    from pro.placement.told import explanations
+    from pro.stages import Outlook, order
 
     with stages("hotspots"):
         hotspots = find_hotspots(fleet, demand, threshold=0.85, dwell_s=900, min_probability=0.3)
     outlook = Outlook(demand.start, fleet, demand, {}, {}, hotspots, None)
     with stages("explain"):
-        explanations(question, answer, outlook)
+        causes = (fleet.vm_index(c.vm) for hotspot in hotspots for c in hotspot.vms)
+        explanations(question, answer.host_of, causes)
     with stages("plan, checked and explained"):
         order(answer, question, outlook, Config(), demand.start)
 

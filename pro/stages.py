@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pro.config import Config
+    from pro.core.arrays import Ints
     from pro.fleet import Demand, Fleet
     from pro.fleet.readiness import Readiness
     from pro.fleet.sizes import Sizes
@@ -24,19 +25,12 @@ if TYPE_CHECKING:
     from pro.heat.baselines import Comparison
     from pro.heat.learnt import Learnt
     from pro.heat.soon import Soon
-    from pro.placement.explain import Explanation
     from pro.placement.failover import Report as FailoverReport
     from pro.placement.placement import Placement
     from pro.placement.policy import Policy
     from pro.placement.question import Question
     from pro.planning.plan import Plan
     from pro.telemetry import Grid
-
-EXPLAIN_AT_MOST = 10_000
-"""VM x host pairs that a plan explains; above it only moved VMs and those that cause heat."""
-
-EXPLAIN_LARGE = 50_000
-"""VM x host pairs that the plan of a large fleet explains, moved VMs first. A VM is told about the hosts of its cluster."""
 
 MODELS = "models"
 """Folder in the store for what `pro train` learned."""
@@ -57,6 +51,8 @@ class Outlook:
     """Probabilities within hours, by the classifier of `pro train`; empty where there is none that wins."""
     remarks: tuple[str, ...] = ()
     """What this look goes without."""
+    inventory_at: datetime | None = None
+    """The instant of the inventory that said where VMs stand."""
 
     @property
     def blindness(self) -> str:
@@ -284,6 +280,7 @@ def order(
     from pro.placement.answers import answers
     from pro.placement.question import asked, unkept
     from pro.placement.referee import judge
+    from pro.placement.told import explanations
     from pro.planning.checker import check
     from pro.planning.make import PlanContext, final_host_of, make_plan
     from pro.planning.standby import to_stay
@@ -303,6 +300,7 @@ def order(
             violations=[*(asdict(v) for v in reached.violations),
                         *({**asdict(v), "preference": True} for v in reached.unkept)], **told,
             policy={**asked(policy, fleet), "failover": {"hosts": policy.failover, "granted": granted}},
+            asked=question_asked(outlook, config, policy),
             consent_quick=config.apply.consent_quick, threshold=policy.threshold, cost=question.problem.costs,
             staying=staying,
         )  # fmt: skip
@@ -320,8 +318,9 @@ def order(
         )  # fmt: skip
     told: dict[str, Any] = {}
     if explain:
-        explained = explanations(question, placement, outlook)
-        hot = hot_spots(placement, outlook, config, policy)
+        causes = (fleet.vm_index(c.vm) for hotspot in outlook.hotspots for c in hotspot.vms)
+        explained = explanations(question, placement.host_of, causes)
+        hot = hot_spots(placement.host_of, outlook, config, policy)
         told = {"explain": {e.vm: asdict(e) for e in explained},
                 "answers": answers(question, placement, explained, hot, config.heat.min_probability,
                                    {b.vm: b.reason for b in plan.blocked})}  # fmt: skip
@@ -332,6 +331,17 @@ def order(
     if faults:
         raise RefereeError("the plan failed its own check: " + "; ".join(faults))
     return plan, placement
+
+
+def question_asked(outlook: Outlook, config: Config, policy: Policy) -> dict[str, Any]:
+    """What it takes to ask the same question of the same store again, as JSON; see `Plan.asked`."""
+    at = outlook.inventory_at
+    # The answer does not depend on how many workers there are.
+    wanted = {name: value for name, value in asdict(policy).items() if name != "workers"}
+    return {
+        "inventory": at.isoformat() if at is not None else None, "forecast": config.forecast.model_dump(),
+        "heat": config.heat.model_dump(), "policy": wanted, "still": dict(outlook.fleet.steady),
+    }  # fmt: skip
 
 
 def failover_seen(question: Question, host_of: Any) -> tuple[FailoverReport, FailoverReport] | None:
@@ -345,49 +355,18 @@ def failover_seen(question: Question, host_of: Any) -> tuple[FailoverReport, Fai
     return today, report_of(rule.drill(fleet), host_of, rule.k)
 
 
-def hot_spots(reached: Placement, outlook: Outlook, config: Config, policy: Policy) -> dict[str, list[dict[str, Any]]]:
-    """Hotspots "before" and "after" as JSON."""
+def hot_spots(host_of: Ints, outlook: Outlook, config: Config, policy: Policy) -> dict[str, list[dict[str, Any]]]:
+    """Hotspots "before" and "after", with VMs at `host_of` (V,), as JSON."""
     from pro.heat.hotspots import find_hotspots
 
     after = find_hotspots(
         outlook.fleet, outlook.demand, threshold=policy.threshold, dwell_s=config.heat.dwell_minutes * 60,
-        min_probability=config.heat.min_probability, host_of=reached.host_of,
+        min_probability=config.heat.min_probability, host_of=host_of,
     )  # fmt: skip
     return {
         when: [{**asdict(s), "starts": s.starts.isoformat(), "ends": s.ends.isoformat()} for s in spots]
         for when, spots in (("before", outlook.hotspots), ("after", after))
     }
-
-
-def explanations(question: Question, placement: Placement, outlook: Outlook) -> tuple[Explanation, ...]:
-    """Why VMs go where they go, or stay: every other host with what it would cost or which rule refuses it."""
-    import numpy as np
-
-    from pro.placement.explain import explain
-    from pro.placement.words import units
-
-    fleet = question.fleet
-    clusters = fleet.host_groups.get("cluster")
-    large = fleet.n_vms * fleet.n_hosts > EXPLAIN_LARGE
-    # A host of no cluster is a group of its own.
-    near = (
-        np.where(clusters.code >= 0, clusters.code, -1 - np.arange(fleet.n_hosts))
-        if clusters
-        else np.zeros(fleet.n_hosts, np.int64)
-    )
-    _, group, sizes = np.unique(near, return_inverse=True, return_counts=True)
-    if fleet.n_vms * fleet.n_hosts <= EXPLAIN_AT_MOST:
-        vms = list(range(fleet.n_vms))
-    else:
-        moved = np.flatnonzero(placement.host_of != fleet.host_of).tolist()
-        causes = [fleet.vm_index(c.vm) for hotspot in outlook.hotspots for c in hotspot.vms]
-        # Beyond so many pairs of a VM and a host of its cluster the first of those; every moved VM is told, whatever it takes.
-        some = list(dict.fromkeys([*moved, *causes]))
-        pairs = np.cumsum([sizes[group[fleet.host_of[v]]] for v in some])
-        vms = sorted(some[: max(len(moved), int((pairs <= EXPLAIN_LARGE).sum()))])
-    return explain(
-        fleet, question.constraints, question.problem.tiers, placement.host_of, vms, near if large else None, units(question),
-    )  # fmt: skip
 
 
 def baselines(outlook: Outlook, threshold: float) -> Comparison | None:

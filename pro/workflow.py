@@ -89,7 +89,7 @@ def look_ahead(
     if newest is None:
         tell("no counters: every VM is taken to use 20 % of its cap")
         expected = flat_demand(fleet, instant)
-        return Outlook(instant, fleet, expected, {}, {}, (), None)
+        return Outlook(instant, fleet, expected, {}, {}, (), None, inventory_at=inventory.at)
     tell("reading counters")
     fleet, sizes = sized(root, inventory, fleet, instant - timedelta(days=config.forecast.history_days))
     history = read_history(store, fleet, instant, config, sizes)
@@ -99,7 +99,7 @@ def look_ahead(
     outlook = expect(fleet, history, scenarios, instant, config, settled(root, inventory))
     likely = within_hours(outlook, config, known) if known is not None else ()
     remarks = (*unjudged(store, fleet, instant, config), *((unused,) if unused else ()))
-    return replace(outlook, soon=likely, remarks=remarks)
+    return replace(outlook, soon=likely, remarks=remarks, inventory_at=inventory.at)
 
 
 def recommend(
@@ -141,7 +141,7 @@ def decide(
         before=summary(fleet, demand, fleet.host_of, threshold), after=summary(fleet, demand, host_of, threshold),
         warnings=tuple(w for w in (outlook.thinness, *outlook.remarks, *fleet.warnings, *demand.warnings) if w), repaired=judge(fleet, question.constraints, host_of).repaired,
         readiness=outlook.readiness, baselines=baselines(outlook, threshold), failover=failover_seen(question, host_of),
-        soon=outlook.soon,
+        soon=outlook.soon, question=question,
     )  # fmt: skip
     broken = tuple(violations_of(fleet, question.constraints, fleet.host_of))
     return Recommendation(outlook, question, placement, plan, report, broken)

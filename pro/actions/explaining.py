@@ -1,4 +1,4 @@
-"""Answers about a plan: why a VM goes where it goes and not elsewhere, and what a host gets and why."""
+"""Answers about a plan: why a VM goes where it goes and not elsewhere, what a host gets and why, what a rule is broken by."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pro.core.errors import InputError
-from pro.core.text import plain
+from pro.core.text import counted, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,15 +25,18 @@ class Told:
 
 
 def explain(plan: Plan, name: str, on: str | None = None) -> Told:
-    """Explain a VM or a host by id or, if no id fits, by name; with `on` (a host), why the VM is not there.
+    """Explain a VM or a host by id or, if no id fits, by name, or a rule; with `on` (a host), why the VM is not there.
 
-    Raises InputError if the plan knows neither, or if `on` is asked of a host.
+    Raises InputError if the plan knows none of these, or if `on` is asked of something else than a VM.
     """
-    if _find(plan.explain, name, "vm_name") is None and (host := _host(plan, name)) is not None:
-        if on is not None:
-            raise InputError("--on asks about a VM, this is a host", got=name)
+    if _find(plan.explain, name, "vm_name") is not None:
+        return explain_vm(plan, name, on)
+    host, rule = _host(plan, name), _rule(plan, name)
+    if on is not None and (host is not None or rule is not None):
+        raise InputError(f"--on asks about a VM, this is a {'rule' if host is None else 'host'}", got=name)
+    if host is not None:
         return _explain_host(plan, host)
-    return explain_vm(plan, name, on)
+    return explain_vm(plan, name, on) if rule is None else _explain_rule(plan, rule)
 
 
 def explain_vm(plan: Plan, vm: str, on: str | None = None) -> Told:
@@ -82,6 +85,45 @@ def _find(entries: Mapping[str, Any], name: str, called: str) -> Any:
 
 def _host(plan: Plan, name: str) -> Any:
     return _find(plan.answers.get("hosts", {}), name, "host_name")
+
+
+def _rule(plan: Plan, name: str) -> dict[str, Any] | None:
+    """What the plan says of a rule of that name: what was worked out, else what it leaves broken."""
+    told: dict[str, Any] | None = _find(plan.answers.get("rules", {}), name, "rule")
+    if told is not None:
+        return told
+    broken: dict[str, dict[str, Any]] = {}
+    for v in plan.violations:
+        one = broken.setdefault(v["rule"], {"rule": v["rule"], "written": [], "today": None, "after": []})
+        one["after"].append(v["text"])
+    found: dict[str, Any] | None = _find(broken, name, "rule")
+    return found
+
+
+def _explain_rule(plan: Plan, rule: dict[str, Any]) -> Told:
+    name = plain(rule["rule"])
+    lines = []
+    for one in rule["written"]:
+        source = [plain(one["origin"], 80)] if one["origin"] else []
+        source += [f"owner {plain(one['owner'])}"] if one["owner"] else []
+        whom = f"about {counted(one['members'], 'VM')}" if one["members"] else "about every VM"
+        what = "a preference" if one["soft"] else "a rule"
+        lines.append(
+            f"{name} is {what} to {plain(one['kind'])}, {whom}" + (f" ({', '.join(source)})" if source else "") + "."
+        )
+    if rule["today"] is not None and not rule["written"]:
+        lines.append(
+            f"{name} is in no file of rules: it is kept in every plan, by the settings or by what the platform can do."
+        )
+    if rule["today"] is not None and not rule["today"]:
+        lines.append(f"{name} holds today.")
+    lines += [f"{name}, today: {plain(text, 400)}" for text in rule["today"] or ()]
+    if not rule["after"]:
+        lines.append(f"{name} holds with the plan.")
+    lines += [f"{name}, with the plan: {plain(text, 400)}" for text in rule["after"]]
+    about = [r for r in plan.answers.get("remedies", ()) if rule["rule"] in r["about"][:1]]
+    document = {"schema": "explain/1", "plan": plan.id, **rule, "remedies": about}
+    return Told(document, (*lines, *(plain(r["text"], 2_000) for r in about)))
 
 
 def _lines(told: dict[str, Any], steps: list[Any], blocked: list[str], units: Mapping[str, Any]) -> list[str]:
@@ -204,7 +246,7 @@ def _expected(plan: Plan, name: str) -> str:
     names = [e["vm_name"] for e in plan.explain.values()] + [h["host_name"] for h in hosts.values()]
     near = _near(name, [*names, *plan.explain, *hosts])
     if told and told["vms"] < told["of"]:
-        some = f"one of the {told['vms']:,} of {told['of']:,} VMs that move or cause heat (of a fleet as large as this the plan says nothing about others), or a host"
+        some = f"one of the {told['vms']:,} of {told['of']:,} VMs that move or cause heat, or a host (of others in a fleet as large as this: --store DIR)"
         return f"{some}; {near}" if near else some
     return near or "a VM that moves or causes heat, or a host"
 

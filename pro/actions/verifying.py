@@ -26,14 +26,17 @@ class Verdict:
 
 
 def verify_plan(plan: Plan, store: Path, now: datetime | None) -> Verdict:
-    """`verify` on the store's inventory, at `now`; at the plan's own instant if None."""
+    """`verify` on the store's inventory, at `now`; if None, at the plan's own instant and on the inventory that it was made from."""
     from datetime import datetime as instant
 
     from pro.fleet.archive import load_inventory
     from pro.fleet.snapshot import snapshot
 
     at = now or instant.fromisoformat(plan.now)
-    return verify(plan, snapshot(load_inventory(store, at), at, leave_out=True))
+    # Where nobody says "now", a plan is made from the newest inventory, which may be younger than the newest sample.
+    known = plan.asked.get("inventory") if now is None else None
+    seen = instant.fromisoformat(known) if known else at
+    return verify(plan, snapshot(load_inventory(store, seen), at, leave_out=True))
 
 
 def verify(plan: Plan, fleet: Fleet) -> Verdict:

@@ -8,7 +8,7 @@ import threading
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pro import config
 from pro.actions import applying
@@ -65,6 +65,21 @@ def recommend(store: Path, now: datetime | None, options: Options) -> Report:
     )
     policy = workflow.policy_of(settings, goal=options.goal, max_moves=options.max_moves)
     return workflow.recommend(store, settings, policy, now=now).report
+
+
+def why(report: Report, vm: str) -> dict[str, Any]:
+    """What each host would mean for a VM (id): as the plan tells it, else worked out; {} where neither can be had."""
+    from dataclasses import asdict
+
+    from pro.placement.told import explained
+    from pro.planning.make import final_host_of
+
+    told: dict[str, Any] = dict(report.plan.explain.get(vm, {}))
+    if told or report.question is None:
+        return told
+    fleet = report.question.fleet
+    (found,) = explained(report.question, final_host_of(report.plan, fleet), [fleet.vm_index(vm)])
+    return asdict(found)
 
 
 def learned(store: Path, now: datetime, threshold: float) -> str:

@@ -141,15 +141,39 @@ def show(plan: PlanFile, json: Json = False) -> None:
 @group.command()
 def explain(
     plan: PlanFile,
-    name: Annotated[str, typer.Argument(metavar="VM|HOST", help="Id or name of a VM or of a host.")],
+    name: Annotated[
+        str, typer.Argument(metavar="VM|HOST|RULE", help="Id or name of a VM or of a host, name of a rule.")
+    ],
     on: Annotated[str | None, typer.Option(help="Why is the VM not on this host? What would it cost there?")] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            help="Work it out anew from the store the plan was made of: any VM, host or rule, not only those it tells of."
+        ),
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.1, help="With --store: how long to look for rules to relax.")
+    ] = None,
     json: Json = False,
+    config: Settings = None,
 ) -> None:
-    """Why a VM moves, what happens if it does not, and which other hosts refuse it; or what a host gets, and what binds it."""
+    """Why a VM moves, what happens if it does not, and which other hosts refuse it; what a host gets, and what binds it; how a rule is
+    broken, and what would have to be relaxed for it."""
     with errors():
         from pro.actions.explaining import explain
 
-        found = explain(read_plan(plan), name, on)
+        asked = read_plan(plan)
+        if store is not None:
+            from pro.actions.asking import answered, ask_again
+
+            with Progress() as progress:
+                again = ask_again(asked, store, settings(config), progress)
+                asked = answered(again, name, everywhere=on is not None, seconds=seconds)
+            for warning in again.remarks:
+                remark(f"warning: {warning}")
+        elif seconds is not None:
+            raise typer.BadParameter("looking longer takes a --store", param_hint="--seconds")
+        found = explain(asked, name, on)
         if json:
             emit(found.document)
             return

@@ -11,12 +11,13 @@ from pro.core.text import counted, plain
 from pro.core.units import MEMORY
 from pro.placement.gains import fewer, gains
 from pro.placement.hosts import stories
-from pro.placement.relax import host_cool, remedy, rules_broken
+from pro.placement.relax import host_cool, remedies, rules_broken
 from pro.placement.words import units
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pro.core.arrays import Ints
     from pro.placement.explain import Explanation
     from pro.placement.placement import Placement
     from pro.placement.question import Question
@@ -24,11 +25,11 @@ if TYPE_CHECKING:
 
 ALL_HOSTS = 200
 """Fleets with at most so many hosts have every host told; larger ones those that the plan touches and those that are hot."""
-REMEDIES = 4
+REMEDIES = 6
 """At most so many things that cannot be had are looked into, broken rules first; of the others it is said how many they are."""
 STUCK = 3
 """So many VMs that cannot move as they should are named for one thing."""
-WORK = 1.0
+WORK = 2.0
 """Deterministic seconds for all of them together: a plan does not wait for what a person may never ask."""
 
 
@@ -48,34 +49,48 @@ def answers(
     spots = [*hot["before"], *hot["after"]]
     touched = {fleet.host_index(s["host"]) for s in spots} | {*fleet.host_of[moved].tolist(), *host_of[moved].tolist()}
     hosts = range(fleet.n_hosts) if fleet.n_hosts <= ALL_HOSTS else sorted(touched)
-    told = {story.host: asdict(story) for story in stories(question, host_of, hosts, explained)}
-    for host, story in told.items():
-        story["hot"] = {when: [dict(s) for s in hot[when] if s["host"] == host] for when in ("before", "after")}
-    wanted = rules_broken(fleet, question.constraints, host_of)
-    wanted += [
-        host_cool(
-            fleet,
-            question.demand,
-            fleet.host_index(s["host"]),
-            s["resource"],
-            question.policy.threshold,
-            least,
-            host_of,
-        )
-        for s in hot["after"]
-        if s["resource"] != MEMORY
-    ]
-    wanted = [replace(w, blocked=_no_way(question, w, blocked or {})) for w in wanted]
-    work = WORK / max(min(len(wanted), REMEDIES), 1)
+    wanted = still_wanted(question, host_of, hot["after"], least, blocked or {})
     return {
         "told": {"vms": len(explained), "of": fleet.n_vms},
         "gains": [asdict(gain) for gain in found],
         "fewer": asdict(fewer(question, placement, found, len(moved))),
-        "hosts": told,
-        "remedies": [asdict(remedy(fleet, question.constraints, w, host_of, work=work)) for w in wanted[:REMEDIES]],
+        "hosts": host_told(question, host_of, hosts, explained, hot),
+        "remedies": [asdict(r) for r in remedies(fleet, question.constraints, wanted[:REMEDIES], host_of, WORK)],
         "more_remedies": unasked(wanted[REMEDIES:]),
-        "units": {goal: {"per": per, "unit": unit} for goal, (per, unit) in units(question).items()},
+        "units": units_told(question),
     }
+
+
+def still_wanted(
+    question: Question, host_of: Ints, hot: Sequence[Mapping[str, Any]], least: float, blocked: Mapping[str, str]
+) -> list[Wanted]:
+    """What cannot be had with VMs at `host_of` (V,): rules that stay broken, then hosts that stay `hot`, the worst first."""
+    fleet = question.fleet
+    wanted = rules_broken(fleet, question.constraints, host_of)
+    for s in hot:
+        if s["resource"] != MEMORY:
+            host, threshold = fleet.host_index(s["host"]), question.policy.threshold
+            wanted.append(host_cool(fleet, question.demand, host, s["resource"], threshold, least, host_of))
+    return [replace(w, blocked=_no_way(question, w, blocked)) for w in wanted]
+
+
+def host_told(
+    question: Question,
+    host_of: Ints,
+    hosts: Sequence[int],
+    explained: Sequence[Explanation],
+    hot: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> dict[str, Any]:
+    """Host id -> its story as JSON, of `hosts` (indices)."""
+    told = {story.host: asdict(story) for story in stories(question, host_of, hosts, explained)}
+    for host, story in told.items():
+        story["hot"] = {when: [dict(s) for s in hot[when] if s["host"] == host] for when in ("before", "after")}
+    return told
+
+
+def units_told(question: Question) -> dict[str, Any]:
+    """What one of people's units of a goal costs, as JSON."""
+    return {goal: {"per": per, "unit": unit} for goal, (per, unit) in units(question).items()}
 
 
 def _no_way(question: Question, wanted: Wanted, blocked: Mapping[str, str]) -> str:

@@ -22,7 +22,7 @@ from pro.placement.whatif import RowAt, Standing, TiersAt
 from pro.placement.words import say_changes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pro.core.arrays import Ints
     from pro.fleet import Fleet
@@ -101,13 +101,12 @@ def explain(
     tiers: Sequence[Tier],
     host_of: Ints,
     vms: Sequence[int] | None = None,
-    near: Ints | None = None,
+    hosts_for: Callable[[int], Ints] | None = None,
     units: Mapping[str, Unit] | None = None,
 ) -> tuple[Explanation, ...]:
     """Explain the VMs `vms` (indices; None: those that `host_of` (V,) moves), with `tiers` as the engines saw them.
 
-    `near` (H,): a label for every host, for example its cluster; of a large fleet a VM is told about the hosts with the label
-    of its home alone, and about the one where it was put. `units`: of every goal, for the words (see words.py).
+    `hosts_for`: the hosts (n,) that a VM is told about, rising; None: all. `units`: of every goal, for the words (see words.py).
     """
     standing = Standing(fleet.host_of, np.asarray(host_of, np.int64), fleet.n_hosts)
     asked = np.flatnonzero(standing.host_of != standing.home).tolist() if vms is None else list(vms)
@@ -116,9 +115,7 @@ def explain(
     objections = Objections(fleet, constraints, standing)
     found = []
     for v in asked:
-        hosts = np.arange(fleet.n_hosts)
-        if near is not None:
-            hosts = np.union1d(np.flatnonzero(near == near[standing.home[v]]), standing.host_of[v])
+        hosts = np.arange(fleet.n_hosts) if hosts_for is None else hosts_for(v)
         changes = costs.changes(v, hosts)
         refusals = objections.to(v, hosts)
         options = tuple(

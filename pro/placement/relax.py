@@ -83,7 +83,7 @@ class Remedy:
 class Wanted:
     """Something to be had: in words, as rows that are to hold, and the rules that ask for it (these are not relaxed).
 
-    `rule`: it is to repair that one. `blocked`: VMs that should have moved for it and found no way in flight, with the reason, in words.
+    `about`: the name of the rule, and ids of hosts. `rule`: it is to repair that one. `blocked`: VMs that should have moved for it and found no way in flight, with the reason, in words.
     """
 
     text: str
@@ -103,7 +103,8 @@ def rules_broken(fleet: Fleet, constraints: Sequence[Constraint], host_of: Ints)
             continue
         said = "; ".join(v.text for v in violations[:2]) + ("; ..." if len(violations) > 2 else "")
         vms = tuple(fleet.vm_index(vm) for v in violations for vm in v.vms)
-        found.append(Wanted(f"repair {plain(rule.name)} ({said})", (rule.name,), tuple(rule.rows(fleet)), i, vms))
+        about = (rule.name, *dict.fromkeys(h for v in violations for h in v.hosts))
+        found.append(Wanted(f"repair {plain(rule.name)} ({said})", about, tuple(rule.rows(fleet)), i, vms))
     return found
 
 
@@ -155,6 +156,18 @@ def host_cool(
     return Wanted(text, (fleet.hosts[host],), (own, others), None, on_it)
 
 
+def remedies(
+    fleet: Fleet, constraints: Sequence[Constraint], wanted: Sequence[Wanted], host_of: Ints, work: float
+) -> list[Remedy]:
+    """`remedy` for each of `wanted`, in `work` deterministic seconds all together: what one of them leaves the others get."""
+    found: list[Remedy] = []
+    for i, one in enumerate(wanted):
+        told, spent = _remedy(fleet, constraints, one, host_of, work=work / (len(wanted) - i))
+        found.append(told)
+        work = max(work - spent, 0.0)
+    return found
+
+
 def remedy(
     fleet: Fleet,
     constraints: Sequence[Constraint],
@@ -167,22 +180,31 @@ def remedy(
 
     `work`: deterministic seconds of search; None: as long as a person who asks would wait.
     """
-    from pro.placement.engines.relaxing import WORK, smallest
+    from pro.placement.engines.relaxing import WORK
+
+    placed = fleet.host_of if host_of is None else host_of
+    return _remedy(fleet, constraints, wanted, placed, seed, WORK if work is None else work)[0]
+
+
+def _remedy(
+    fleet: Fleet, constraints: Sequence[Constraint], wanted: Wanted, placed: Ints, seed: int = 1, work: float = 1.0
+) -> tuple[Remedy, float]:
+    """The remedy, and the deterministic seconds that it took."""
+    from pro.placement.engines.relaxing import smallest
 
     stuck = [v for v in dict.fromkeys(wanted.vms) if not fleet.movable[v]]
     part, whole = _part(fleet, wanted)
     names = [i for i in range(len(constraints)) if i != wanted.rule]
-    placed = fleet.host_of if host_of is None else host_of
     rules = [[kept for row in constraints[i].rows(fleet) for kept in _in_force(fleet, row, placed)] for i in names]
     rules += [[Allow(np.array([v]), _only(fleet, int(fleet.host_of[v])), MOVABLE)] for v in stuck]
     movable = (fleet.movable | np.isin(np.arange(fleet.n_vms), stuck)) & part
     rows = _hold(fleet, wanted.rows, movable)
     if rows is None:
-        return _say(fleet, wanted, (), proven=whole, complete=whole, possible=False if whole else None)
+        return _say(fleet, wanted, (), proven=whole, complete=whole, possible=False if whole else None), 0.0
     problem = Problem(fleet.host_of, fleet.n_hosts, movable, rows, ())
     written = written_as(fleet, constraints)
     hard = [written[i] is None and constraints[i].name in HARD for i in names] + [True] * len(stuck)
-    found = smallest(problem, rules, hard, seed=seed, work=WORK if work is None else work)
+    found = smallest(problem, rules, hard, seed=seed, work=work)
     ways = []
     for chosen, then in _smallest_of(found, rules, fleet.host_of).items():
         refs = [
@@ -198,7 +220,7 @@ def remedy(
     return _say(
         fleet, wanted, tuple(ways), proven=nothing or (found.proven and whole),
         complete=nothing or (found.complete and whole), possible=possible,
-    )  # fmt: skip
+    ), found.work  # fmt: skip
 
 
 def _smallest_of(found: Smallest, rules: Sequence[Sequence[Row]], home: Ints) -> dict[tuple[int, ...], Ints]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pro.planning.plan import Plan
 
 
-_YOUNGER = ("answers", "policy")
+_YOUNGER = ("answers", "policy", "asked")
 
 
 def canonical(value: Any) -> str:

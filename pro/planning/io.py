@@ -40,7 +40,7 @@ def loads(text: str) -> Plan:
         raise InputError("plan file is nested too deeply") from None
     except ValueError as error:
         raise InputError(f"plan file is not JSON: {error}") from error
-    plan = _plan(_object(body, "plan", _PLAN, optional=("explain", "violations", "answers", "policy")))
+    plan = _plan(_object(body, "plan", _PLAN, optional=("explain", "violations", "answers", "policy", "asked")))
     if content_id(plan) != plan.id:
         raise InputError("the plan was edited: its content does not match its id", where="plan.id")
     return plan
@@ -286,5 +286,6 @@ _PLAN: dict[str, Callable[[Any, str], Any]] = {
     "violations": _free_objects,
     "answers": _free_object,
     "policy": _policy,
+    "asked": _free_object,
     "ends": _ends,
 }

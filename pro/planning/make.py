@@ -40,7 +40,7 @@ class PlanContext:
         The goal's name; the instant the plan is made for and the instant it was made at (ISO 8601, UTC).
     constraints
         The rules; their rows hold in flight. `rows`, where given, are used instead of compiling them again.
-    tiers, proof, before, after, violations, explain, answers, policy
+    tiers, proof, before, after, violations, explain, answers, policy, asked
         Copied into the plan as JSON (see `Plan`). Leave wall-clock seconds out: they would change the id.
     reasons
         VM id -> sentence, instead of the computed one.
@@ -72,6 +72,7 @@ class PlanContext:
     explain: Mapping[str, Any] = field(default_factory=dict)
     answers: Mapping[str, Any] = field(default_factory=dict)
     policy: Mapping[str, Any] = field(default_factory=dict)
+    asked: Mapping[str, Any] = field(default_factory=dict)
     reasons: Mapping[str, str] = field(default_factory=dict)
     profile: Profile | None = None
     dirtying: Mapping[str, Dirtying] = field(default_factory=dict)
@@ -125,6 +126,7 @@ def make_plan(fleet: Fleet, demand: Demand | None, host_of: Ints, context: PlanC
         explain=_json(context.explain, "explain"),
         answers=_json(context.answers, "answers"),
         policy=_json(context.policy, "policy"),
+        asked=_json(context.asked, "asked"),
         violations=tuple(_json(context.violations, "violations")),
         ends={m.vm: m.destination for m in steps},
     )

@@ -83,6 +83,9 @@ class Plan:
     """What it was asked to keep besides the rules that people wrote: what `pro.placement.constraints.build` is told, and `failover`:
     {hosts: so many of a cluster may fail, granted: {cluster: VMs that may be without a place then, where repairs make that more than
     today}}. Empty: not known."""
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    """The question, so that it can be asked again of the same store (see `pro.actions.asking`): {inventory: its instant, forecast, heat:
+    settings, policy: all of it, still: {VM: why it was not to move}}. Empty: not known."""
     ends: Mapping[str, str] = field(default_factory=dict)
     """The promise: where every VM that moves stands when the plan is done (ids)."""
 

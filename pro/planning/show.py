@@ -60,6 +60,10 @@ def _answers(plan: Plan) -> list[str]:
         lines += [f"  {plain(str(r['text']), 2_000)}" for r in said["remedies"]]
         if said.get("more_remedies"):
             lines.append(f"  {plain(str(said['more_remedies']), 400)}")
+        if plan.asked and (
+            said.get("more_remedies") or any(not r.get("ways") and r.get("possible") is None for r in said["remedies"])
+        ):
+            lines.append("  To look longer: pro explain PLAN.JSON HOST|RULE --store DIR --seconds 60")
     return lines
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pro.placement.failover.report import Report as Failover
     from pro.placement.placement import Placement
     from pro.placement.problem import Violation
+    from pro.placement.question import Question
     from pro.planning.plan import Plan
 
 
@@ -34,6 +35,7 @@ class Report:
     `readiness` says how much of each counter is known and which hosts are to be left alone. `accuracy`: rows of the
     forecaster's record, any columns. `baselines`: who would have been flagged by what people use today. `failover`:
     which hosts may fail today, and with the plan. `soon`: what trained classifiers say of every host, the likeliest first.
+    `question`: the compiled one, for answers that the plan has no room for; no document tells it.
     """
 
     now: datetime
@@ -54,6 +56,7 @@ class Report:
     baselines: Comparison | None = None
     failover: tuple[Failover, Failover] | None = None
     soon: tuple[Soon, ...] = ()
+    question: Question | None = None
 
     @cached_property
     def host_of_after(self) -> NDArray[np.int64]:

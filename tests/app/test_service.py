@@ -57,6 +57,17 @@ def test_the_walk_is_that_of_the_command_line(store: Path, monkeypatch: pytest.M
     assert len(report.plan.migrations) <= 3
 
 
+def test_a_vm_of_which_the_plan_says_nothing_is_worked_out_the_same(store: Path, short_walk: dict[str, str]) -> None:
+    report = service.recommend(store, None, service.Options())
+    known = report.plan.explain
+    mute = replace(report, plan=replace(report.plan, explain={}))
+    assert len(known) == report.fleet.n_vms
+    for vm in report.fleet.vms[::7]:
+        assert service.why(report, vm) == known[vm]
+        assert json.loads(json.dumps(service.why(mute, vm))) == known[vm]
+    assert service.why(replace(mute, question=None), report.fleet.vms[0]) == {}
+
+
 def test_a_store_is_known_by_its_inventory(store: Path, tmp_path: Path) -> None:
     assert service.is_store(store)
     assert not service.is_store(tmp_path)

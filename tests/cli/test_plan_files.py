@@ -51,8 +51,8 @@ def test_upper_and_lower_case_do_not_matter(pro: Pro, plan: Path) -> None:
 def test_of_a_large_fleet_hosts_are_explained_and_vms_that_matter(
     pro: Pro, store: Path, home: Path, monkeypatch: pytest.MonkeyPatch, small: Estate
 ) -> None:
-    monkeypatch.setattr("pro.stages.EXPLAIN_AT_MOST", 1)
-    monkeypatch.setattr("pro.stages.EXPLAIN_LARGE", 100)
+    monkeypatch.setattr("pro.placement.told.EXPLAIN_AT_MOST", 1)
+    monkeypatch.setattr("pro.placement.told.EXPLAIN_LARGE", 100)
     assert pro("plan", "--store", store, "--now", small.now.isoformat(), "-o", "large.json").code == 0
     document = json.loads((home / "large.json").read_text("utf-8"))
     told = document["answers"]["told"]

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from unittest.mock import patch
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pro.fleet import RuleSpec
+from pro.fleet import Groups, RuleSpec
 from pro.placement import referee
 from pro.placement.constraints import build
 from pro.placement.explain import explain
 from pro.placement.objectives import Heat, Moves
 from pro.placement.problem import Tier, compile_problem
+from pro.placement.told import around
 from pro.placement.whatif import Standing
 from tests.builders import demand_of, fleet, stand
 from tests.strategies import cases, placements
@@ -43,10 +45,14 @@ def test_an_allowed_host_breaks_no_rule_more_and_costs_what_is_said(case, data):
 def test_of_a_large_fleet_a_vm_is_told_the_same_about_fewer_hosts(case, data):
     a_fleet, _, rules, problem = case
     host_of = data.draw(placements(a_fleet))
-    near = np.arange(a_fleet.n_hosts) % 2
+    a_fleet = replace(a_fleet, host_groups={"cluster": Groups(np.arange(a_fleet.n_hosts) % 3 - 1, ("a", "b"))})
     everywhere = explain(a_fleet, rules, problem.tiers, host_of, range(a_fleet.n_vms))
-    for v, told in enumerate(explain(a_fleet, rules, problem.tiers, host_of, range(a_fleet.n_vms), near)):
-        here = set(np.flatnonzero(near == near[a_fleet.host_of[v]]).tolist()) | {int(host_of[v])}
+    with patch("pro.placement.told.EXPLAIN_LARGE", 0):
+        hosts_for = around(a_fleet, host_of)
+    for v, told in enumerate(explain(a_fleet, rules, problem.tiers, host_of, range(a_fleet.n_vms), hosts_for)):
+        home = int(a_fleet.host_of[v])
+        # Hosts 0, 3, 6 .. are of no cluster: each is one for itself.
+        here = {h for h in range(a_fleet.n_hosts) if h == home or (home % 3 and h % 3 == home % 3)} | {int(host_of[v])}
         assert told.options == tuple(o for h, o in enumerate(everywhere[v].options) if h in here)
 
 

@@ -208,7 +208,8 @@ def test_a_host_tells_of_vms_that_were_told_of_it_alone(case, data):
     a_fleet, _, question, host_of = placed(case, data)
     near = np.array(data.draw(st.lists(st.integers(0, 1), min_size=a_fleet.n_hosts, max_size=a_fleet.n_hosts)))
     told = explain(
-        a_fleet, question.constraints, question.problem.tiers, host_of, range(a_fleet.n_vms), near,
+        a_fleet, question.constraints, question.problem.tiers, host_of, range(a_fleet.n_vms),
+        lambda v: np.flatnonzero(near == near[a_fleet.host_of[v]]),
     )  # fmt: skip
     found = stories(question, host_of, range(a_fleet.n_hosts), told)
     for h, story in enumerate(found):

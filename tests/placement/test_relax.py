@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 
 from pro.fleet import RuleSpec
+from pro.placement import relax
 from pro.placement.answers import unasked
 from pro.placement.constraints import build, written_as
 from pro.placement.language import broken
@@ -217,7 +218,7 @@ def test_of_a_search_that_ended_early_only_what_is_needed_is_told(monkeypatch):
         RuleSpec("here", "fence", ("a", "b"), ("h1",)),
     ])  # fmt: skip
     rules = build(here, memory_reserve_mib=0)
-    wanted = next(w for w in rules_broken(here, rules, here.host_of) if w.about == ("apart",))
+    wanted = next(w for w in rules_broken(here, rules, here.host_of) if w.about[0] == "apart")
     index = {rule.name: i for i, rule in enumerate(r for j, r in enumerate(rules) if j != wanted.rule)}
     there, beside = stand(here, "h1: b | h2: c | h3: a"), stand(here, "h1: b | h2: a c")
     sets = (("not there", "nor b", "here"), ("nor b", "here"), ("here",))
@@ -242,7 +243,7 @@ def test_a_set_of_which_nothing_is_needed_means_that_no_rule_stands_in_the_way(m
         "h1: a b | h2:", rules=[RuleSpec("apart", "spread", ("a", "b")), RuleSpec("nor b", "ban", ("b",), ("h2",))]
     )
     rules = build(here, memory_reserve_mib=0)
-    wanted = next(w for w in rules_broken(here, rules, here.host_of) if w.about == ("apart",))
+    wanted = next(w for w in rules_broken(here, rules, here.host_of) if w.about[0] == "apart")
     index = {rule.name: i for i, rule in enumerate(r for j, r in enumerate(rules) if j != wanted.rule)}
     beside = stand(here, "h1: b | h2: a")
     found = relaxing.Smallest(((index["nor b"],), ()), (beside, beside), proven=False, complete=False, possible=True)
@@ -263,3 +264,25 @@ def test_where_no_rule_stands_in_the_way_the_reason_is_that_of_the_wish():
     assert "what else the plan does came first, or the search needs more time" in said
     said = remedy(a_fleet, rules, replace(wanted, blocked="a: memory of h2 is full in flight")).text
     assert said.endswith("possible in the end, but there is no way there: a: memory of h2 is full in flight.")
+
+
+def test_what_one_remedy_leaves_of_the_time_the_others_get(monkeypatch):
+    here = fleet(
+        "h1: a b | h2: c d | h3:",
+        rules=[RuleSpec("apart", "spread", ("a", "b")), RuleSpec("too", "spread", ("c", "d"))],
+    )
+    rules = build(here, max_moves=0, memory_reserve_mib=0)
+    wanted = rules_broken(here, rules, here.host_of)
+    assert len(wanted) == 2
+    whole = relax.remedies(here, rules, wanted, here.host_of, work=8.0)
+    assert whole == [remedy(here, rules, w, work=4.0) for w in wanted]
+    assert [[ref.rule for way in r.ways for ref in way.relax] for r in whole] == [["move budget"], ["move budget"]]
+    given = []
+
+    def slow(*_, work):
+        given.append(work)
+        return whole[0], (0.5, 9.0)[len(given) - 1]
+
+    monkeypatch.setattr(relax, "_remedy", slow)
+    relax.remedies(here, rules, wanted, here.host_of, work=3.0)
+    assert given == [1.5, 2.5]

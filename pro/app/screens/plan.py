@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from pro.app import charts, components, progress, session
+from pro.app import charts, components, progress, service, session
 from pro.core.text import plain
 from pro.placement.placement import for_people
 from pro.reports import answers, readiness, tables, words
@@ -62,7 +62,8 @@ for column, resource in zip(st.columns(2), report.fleet.resources[:2], strict=Tr
 components.section(
     "Why?", "What each host would mean for a VM: where it is put, where it stands today, what refuses it elsewhere."
 )
-known = list(dict.fromkeys([*(m.vm for m in plan.migrations), *(b.vm for b in plan.blocked), *plan.explain]))
+others = report.fleet.vms if report.question is not None else ()
+known = list(dict.fromkeys([*(m.vm for m in plan.migrations), *(b.vm for b in plan.blocked), *plan.explain, *others]))
 if known:
     vm = st.selectbox("VM", known, format_func=lambda v: report.vm_label.get(v, v), key="why")
     for m in plan.migrations:
@@ -71,7 +72,7 @@ if known:
     for b in plan.blocked:
         if b.vm == vm:
             st.text(plain(f"Blocked: {b.reason}", 400))
-    components.options(plan.explain.get(vm, {}), plan.answers.get("units", {}))
+    components.options(service.why(report, vm), plan.answers.get("units", {}))
 else:
     st.text("No VM has to move.")
 

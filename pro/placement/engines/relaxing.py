@@ -19,7 +19,8 @@ WORK = 4.0
 """Deterministic seconds for one answer (about as many CPU seconds), so that the same question has the same answer anywhere."""
 LEAST = 0.1
 """Work that every step of it gets, when that is used up."""
-WALL = 10 * WORK
+WALL = 10
+"""So many times the work, by the clock: no more on any machine."""
 HARDER = 10_000
 """What relaxing a rule that nobody can simply lift (memory) weighs against a migration, among sets of the same size."""
 
@@ -29,7 +30,7 @@ class Smallest:
     """`sets` of switches (indices), all of the least size, and for each a placement that is possible then.
 
     `proven`: no smaller set will do. `complete`: there is no other set of that size. `possible`: False, it cannot be had even
-    with every rule relaxed; None, it is not known.
+    with every rule relaxed; None, it is not known. `work`: deterministic seconds that it took.
     """
 
     sets: tuple[tuple[int, ...], ...]
@@ -37,6 +38,7 @@ class Smallest:
     proven: bool
     complete: bool
     possible: bool | None
+    work: float = 0.0
 
 
 def smallest(
@@ -56,9 +58,9 @@ def smallest(
     cp, least = search.cp, search.count()
     status, solver = search.solve(least, seed, 0.6)
     if status == cp.INFEASIBLE:
-        return Smallest((), (), proven=True, complete=True, possible=False)
+        return Smallest((), (), proven=True, complete=True, possible=False, work=work - search.left)
     if status not in (cp.OPTIMAL, cp.FEASIBLE):
-        return Smallest((), (), proven=False, complete=False, possible=None)
+        return Smallest((), (), proven=False, complete=False, possible=None, work=work - search.left)
     size, proven, complete = len(search.on_switches(solver)), status == cp.OPTIMAL, False
     search.model.add(least <= size)
     sets: list[tuple[int, ...]] = []
@@ -75,7 +77,7 @@ def smallest(
             complete = True
             break
         search.model.add(sum(search.switch[i] for i in found) <= len(found) - 1)
-    return Smallest(tuple(sets), tuple(placements), proven, complete, possible=True)
+    return Smallest(tuple(sets), tuple(placements), proven, complete, possible=True, work=work - search.left)
 
 
 class _Switches(Model):
@@ -83,6 +85,7 @@ class _Switches(Model):
 
     def __init__(self, problem: Problem, rules: Sequence[Sequence[Row]], work: float) -> None:
         self.left = work
+        self._until = WALL * max(work, WORK)
         super().__init__(problem, problem.home)
         self.switch = [self.model.new_bool_var("") for _ in rules]
         whole = self.model
@@ -120,7 +123,7 @@ class _Switches(Model):
         solver.parameters.num_workers = 1
         solver.parameters.random_seed = seed
         solver.parameters.max_deterministic_time = max(share * self.left, LEAST)
-        solver.parameters.max_time_in_seconds = WALL
+        solver.parameters.max_time_in_seconds = self._until
         status = solver.solve(self.model)
         self.left -= solver.response_proto.deterministic_time
         return status, solver
