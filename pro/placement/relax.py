@@ -197,14 +197,18 @@ def _remedy(
     names = [i for i in range(len(constraints)) if i != wanted.rule]
     rules = [[kept for row in constraints[i].rows(fleet) for kept in _in_force(fleet, row, placed)] for i in names]
     rules += [[Allow(np.array([v]), _only(fleet, int(fleet.host_of[v])), MOVABLE)] for v in stuck]
+    # Who is not looked at stays where the plan puts it: or what that is good for would be missing.
+    away = np.flatnonzero(~part & (placed != fleet.host_of)).tolist()
     movable = (fleet.movable | np.isin(np.arange(fleet.n_vms), stuck)) & part
-    rows = _hold(fleet, wanted.rows, movable)
+    movable[away] = True
+    planned = tuple(Allow(np.array([v]), _only(fleet, int(placed[v])), "as planned") for v in away)
+    rows = _hold(fleet, (*wanted.rows, *planned), movable)
     if rows is None:
         return _say(fleet, wanted, (), proven=whole, complete=whole, possible=False if whole else None), 0.0
     problem = Problem(fleet.host_of, fleet.n_hosts, movable, rows, ())
     written = written_as(fleet, constraints)
     hard = [written[i] is None and constraints[i].name in HARD for i in names] + [True] * len(stuck)
-    found = smallest(problem, rules, hard, seed=seed, work=work)
+    found = smallest(problem, rules, hard, seed=seed, work=work, start=placed)
     ways = []
     for chosen, then in _smallest_of(found, rules, fleet.host_of).items():
         refs = [
@@ -213,7 +217,8 @@ def _remedy(
             else _immovable(fleet, stuck[i - len(names)])
             for i in chosen
         ]
-        moved = np.flatnonzero(then != fleet.host_of).tolist()
+        # What is not in the plan first.
+        moved = sorted(np.flatnonzero(then != fleet.host_of).tolist(), key=lambda v: (bool(then[v] == placed[v]), v))
         ways.append(Way(tuple(refs), tuple(Step(fleet.vms[v], fleet.hosts[then[v]]) for v in moved)))
     nothing = bool(ways) and not ways[0].relax
     possible = found.possible if whole or found.possible else None

@@ -139,10 +139,10 @@ def test_a_plan_from_before_there_were_answers_and_a_policy_is_still_read(
     from pro.planning.identity import content_id
     from pro.planning.io import dumps, loads
 
-    found = replace(loads(plan.read_text("utf-8")), answers={}, policy={})
+    found = replace(loads(plan.read_text("utf-8")), answers={}, policy={}, asked={})
     found = replace(found, id=content_id(found))
     document = json.loads(dumps(found))
-    del document["answers"], document["policy"]
+    del document["answers"], document["policy"], document["asked"]
     old = home / "old.json"
     old.write_text(json.dumps(document), encoding="utf-8")
     move = migrations(plan)[0]

@@ -286,3 +286,24 @@ def test_what_one_remedy_leaves_of_the_time_the_others_get(monkeypatch):
     monkeypatch.setattr(relax, "_remedy", slow)
     relax.remedies(here, rules, wanted, here.host_of, work=3.0)
     assert given == [1.5, 2.5]
+
+
+def test_what_the_plan_repairs_elsewhere_is_not_to_be_relaxed(monkeypatch):
+    """Of a large fleet a part is looked at; the rest stays where the plan puts it, with the rules that it keeps there."""
+    here = fleet(
+        "h1: a b | h2: c | h3: x y | h4:",
+        rules=[RuleSpec("apart", "spread", ("a", "b")), RuleSpec("far", "spread", ("x", "y")), RuleSpec("here", "fence", ("b",), ("h1",)),
+               RuleSpec("a too", "fence", ("a",), ("h1",))],
+    )  # fmt: skip
+    rules = build(here, memory_reserve_mib=0)
+    placed = stand(here, "h1: a b | h2: c | h3: x | h4: y")
+    wanted = next(w for w in rules_broken(here, rules, placed) if w.about[0] == "apart")
+    monkeypatch.setattr(relax, "MOST_CHOICES", 3 * here.n_hosts)
+    told = remedy(here, rules, wanted, placed)
+    assert {ref.rule for way in told.ways for ref in way.relax} == {"here", "a too"}
+    assert all(len(way.relax) == 1 for way in told.ways)
+    for way in told.ways:
+        first, *others = [(s.vm, s.host) for s in way.migrations]
+        assert first[0] in {"a", "b"}
+        assert others == [("y", "h4")]
+    assert not told.proven

@@ -48,13 +48,14 @@ def smallest(
     most: int = 5,
     seed: int = 1,
     work: float = WORK,
+    start: Ints | None = None,
 ) -> Smallest:
     """Which of `rules` (each so many rows) to relax so that `problem.rows` can hold. Its tiers are not looked at.
 
     `hard` (rules,): those that are last to be proposed among sets of the same size. At most `most` sets are looked for, in `work`
-    deterministic seconds all together.
+    deterministic seconds all together. `start` (V,): where the search begins; None: at home.
     """
-    search = _Switches(replace(problem, tiers=()), rules, work)
+    search = _Switches(replace(problem, tiers=()), rules, work, problem.home if start is None else start)
     cp, least = search.cp, search.count()
     status, solver = search.solve(least, seed, 0.6)
     if status == cp.INFEASIBLE:
@@ -83,10 +84,10 @@ def smallest(
 class _Switches(Model):
     """`Model`, and rules that a switch turns off."""
 
-    def __init__(self, problem: Problem, rules: Sequence[Sequence[Row]], work: float) -> None:
+    def __init__(self, problem: Problem, rules: Sequence[Sequence[Row]], work: float, start: Ints) -> None:
         self.left = work
         self._until = WALL * max(work, WORK)
-        super().__init__(problem, problem.home)
+        super().__init__(problem, start)
         self.switch = [self.model.new_bool_var("") for _ in rules]
         whole = self.model
         for rows, switch in zip(rules, self.switch, strict=True):
