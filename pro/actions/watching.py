@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pro.remediation.contract import Contract
     from pro.remediation.gates import Gate
     from pro.remediation.result import ApplyResult, RunStatus
-    from pro.remediation.tip import Tip
+    from pro.remediation.tip import Concern, Tip
     from pro.remediation.tips import TipBook
     from pro.workflow import Tell
 
@@ -224,16 +224,22 @@ def _settle(book: TipBook, last: RunStatus | None, now: datetime) -> None:
 
 def _tip(book: TipBook, found: Recommendation, now: datetime, done: Cycle) -> list[Tip]:
     """Raise or refresh what there is, close what is over."""
-    from pro.remediation.tip import of_hotspot, of_rule
+    from pro.remediation.tip import of_rules
 
-    plan, names = found.plan, _names(found)
-    concerns = {c.key: c for c in (of_rule(v.rule, v.text, v.vms) for v in found.broken)}
+    plan, names, rules = found.plan, _names(found), of_rules(found.broken)
     tips: list[Tip] = book.raise_or_refresh(
-        found.outlook.hotspots, plan if plan.migrations else None, now, repairs=list(concerns.values()), names=names
+        found.outlook.hotspots, plan if plan.migrations else None, now, repairs=rules, names=names
     )
-    keys = [*concerns, *(of_hotspot(h, names).key for h in found.outlook.hotspots)]
-    done.cleared = [t.id for t in book.clear_missing(keys, now)]
+    done.cleared = [t.id for t in book.clear_missing([c.key for c in _concerns(found)], now)]
     return tips
+
+
+def _concerns(found: Recommendation) -> list[Concern]:
+    """What tips can be about, now."""
+    from pro.remediation.tip import of_hotspot, of_rules
+
+    names = _names(found)
+    return [*(of_hotspot(h, names) for h in found.outlook.hotspots), *of_rules(found.broken)]
 
 
 def _names(found: Recommendation) -> dict[str, str]:
@@ -241,18 +247,6 @@ def _names(found: Recommendation) -> dict[str, str]:
     fleet = found.outlook.fleet
     hosts, vms = zip(fleet.hosts, fleet.host_names, strict=True), zip(fleet.vms, fleet.vm_names, strict=True)
     return {**dict(hosts), **dict(vms)}
-
-
-def _dismissed(book: TipBook, found: Recommendation, now: datetime) -> list[int]:
-    """Tips about what the plan would mend that a person dismissed, and that are quiet because of it."""
-    from pro.remediation.tip import of_hotspot, of_rule
-
-    names = _names(found)
-    concerns = [
-        *(of_hotspot(h, names) for h in found.outlook.hotspots),
-        *(of_rule(v.rule, v.text, v.vms) for v in found.broken),
-    ]
-    return book.dismissed(concerns, now)
 
 
 def _apply_approved(watch: Watch, book: TipBook, done: Cycle, tell: Tell) -> None:
@@ -280,7 +274,7 @@ def _apply_alone(watch: Watch, book: TipBook, found: tuple[Recommendation, list[
     if watch.contract is None:
         done.asked.append("there is no contract, so a person has to approve")
         return
-    if silenced := _dismissed(book, recommendation, SystemClock().now()):
+    if silenced := book.dismissed(_concerns(recommendation), SystemClock().now()):
         done.asked.append(f"tip {silenced[0]} was dismissed: a person has to approve what else is to be moved")
         return
     if read_ledger(watch.store).get("acted_on", "") >= done.now:

@@ -152,7 +152,7 @@ def _say(done: Cycle) -> None:
         remark(f"left in the inbox: {line}")
     if done.resumed:
         say(f"  an interrupted run was taken up: {done.resumed['state']}")
-    if done.migrations and not done.tips and not done.applied:
+    if done.migrations and not any(tip["plan_id"] for tip in done.tips) and not done.applied:
         say("  no tip calls for them; `pro plan` shows what they would bring")
     for tip in done.tips:
         say(f"  tip {tip['id']} {tip['state']}: {tip['title']}. {tip['action']} ({tip['cost']})")
