@@ -84,6 +84,8 @@ class Cycle:
     ingested: dict[str, int] = field(default_factory=dict)
     left: list[str] = field(default_factory=list)
     """Files of the inbox that were not taken in, and why."""
+    warnings: list[str] = field(default_factory=list)
+    """What is to be known of the data and of the estate."""
     hotspots: int = 0
     migrations: int = 0
     tips: list[dict[str, Any]] = field(default_factory=list)
@@ -128,11 +130,12 @@ def cycle(watch: Watch, cause: str = "schedule", tell: Tell = silent) -> Cycle:
         _settle(book, before, clock.now())
     world = backend.inventory()
     note_placement(watch.store, world, clock.now())
-    inventory = _there(load_inventory(watch.store), world, tell)
+    inventory, missing = _there(load_inventory(watch.store), world)
     where = {v.vm: v.hosts[0] for v in world.vms.values() if len(v.hosts) == 1}
     _learn(watch, tell)
     outlook = look_ahead(watch.store, watch.config, None, tell, with_placement(inventory, where, clock.now()))
     found = recommended(watch, outlook, clock, tell)
+    done.warnings = [*missing, *found.report.warnings]
     done.now, done.hotspots, done.migrations = (
         found.outlook.now.isoformat(),
         len(found.outlook.hotspots),
@@ -173,16 +176,16 @@ def _free(last: RunStatus | None, done: Cycle) -> bool:
     return False
 
 
-def _there(inventory: Inventory, world: World, tell: Tell) -> Inventory:
-    """`inventory` without VMs that the backend does not know: no plan that counts on them would fit it. Where it knows hardly any, that is not
-    about VMs, and all stay."""
+def _there(inventory: Inventory, world: World) -> tuple[Inventory, list[str]]:
+    """`inventory` without VMs that the backend does not know, and which these are: no plan that counts on them would fit it. Where it knows
+    hardly any, that is not about VMs, and all stay."""
     gone = ~inventory.vms["id"].isin(list(world.vms))
     if not gone.any():
-        return inventory
-    tell(f"not on the backend: {listed(inventory.vms['vm'][gone].tolist())}")
+        return inventory, []
+    missing = [f"not on the backend: {listed(inventory.vms['vm'][gone].tolist())}"]
     if gone.mean() > MOSTLY_GONE:
-        return inventory
-    return replace(inventory, vms=inventory.vms[~gone].reset_index(drop=True))
+        return inventory, missing
+    return replace(inventory, vms=inventory.vms[~gone].reset_index(drop=True)), missing
 
 
 def _learn(watch: Watch, tell: Tell) -> None:

@@ -23,6 +23,7 @@ from pro.cli.common import (
     Store,
     emit,
     errors,
+    failure,
     remark,
     say,
     seconds,
@@ -73,6 +74,8 @@ def watch(
                     if once:
                         raise
                     remark(f"this look failed, the next one is due: {error}")
+                    if json:
+                        emit(failure(str(error), error.exit_code))
                 if once:
                     raise SystemExit(code)
                 cause = _wait(store, begun + pause)
@@ -148,6 +151,8 @@ def _say(done: Cycle) -> None:
     news = f"{took['kept']:,} new samples" if took else "no inbox"
     found = f"{counted(done.hotspots, 'hotspot')}, {counted(done.migrations, 'migration')} would help"
     say(f"{done.at}  {done.cause}: {news}; {found}")
+    for warning in done.warnings:
+        remark(f"warning: {warning}")
     for line in done.left:
         remark(f"left in the inbox: {line}")
     if done.resumed:

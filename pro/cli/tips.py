@@ -40,10 +40,12 @@ Who = Annotated[str | None, typer.Option("--as", help="Who decides; default: you
 
 
 def _book(store: Path) -> TipBook:
-    from pro.actions.places import TIPS
+    """The tip book of a store. One that nobody has begun is read as an empty one, and not begun by that."""
+    from pro.actions.places import TIPS, present
     from pro.remediation.tips import TipBook
 
-    return TipBook(store / TIPS)
+    path = present(store) / TIPS
+    return TipBook(path if path.exists() else Path(":memory:"))
 
 
 @group.command("list")

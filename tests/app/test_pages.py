@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 import pro.app
 from pro.app import components, service
 from pro.core.errors import InputError
+from pro.remediation.tip import of_rule
 from pro.remediation.tips import TipBook
 from tests.conftest import HOSTILE_NAMES
 from tests.reports.fixtures import NOW, make_report
@@ -185,12 +186,26 @@ def test_the_sidebar_is_what_is_asked_for(visit: Callable[..., AppTest]) -> None
     assert visit.asked[-1] == service.Options(86400, 0.7, "repair", 4)  # type: ignore[attr-defined]
 
 
+def test_who_looks_at_a_tip_sees_that_another_of_its_plan_was_dismissed(visit: Callable[..., AppTest]) -> None:
+    report = make_report(HOSTILE_NAMES)
+    folder: Path = visit.store  # type: ignore[attr-defined]
+    rules = [of_rule(name, "broken", [m.vm for m in report.plan.migrations]) for name in ("one", "two")]
+    with TipBook(folder / service.TIPS) as book:
+        one, two = book.raise_or_refresh([], report.plan, NOW, repairs=rules)
+        assert not any("dismissed" in t.value for t in visit("tips", report).text)
+        book.dismiss(one.id, "kim", NOW, "a `batch`")
+    at = visit("tips", report)
+    assert at.selectbox(key="tip").value == two.id
+    assert any(t.value.startswith(f"Tip {one.id} of the same plan was dismissed: a `batch`.") for t in at.text)
+
+
 def test_a_tip_is_approved_by_name_and_dismissed_with_a_reason(visit: Callable[..., AppTest]) -> None:
     report = make_report(HOSTILE_NAMES)
     folder: Path = visit.store  # type: ignore[attr-defined]
     raise_tips(folder, report)
     at = visit("tips", report)
     assert not at.exception
+    at.selectbox(key="tip").set_value(next(t.id for t in service.tips(folder, active=True) if t.plan_id)).run()
     next(b for b in at.button if b.label == "Approve").click()
     at.run()
     assert any("needs the name" in t.value for t in at.text)

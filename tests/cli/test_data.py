@@ -93,7 +93,7 @@ def test_a_file_that_is_not_there_is_named(words: tuple[str, ...], pro: Pro) -> 
 
 @pytest.mark.parametrize(
     "words",
-    [("forecast",), ("hotspots",), ("plan",), ("report",), ("hotspots", "--json"), ("plan", "--json")],
+    [("forecast",), ("hotspots",), ("plan",), ("report",)],
     ids=" ".join,
 )
 def test_an_empty_store_is_an_error_that_says_what_is_missing(words: tuple[str, ...], pro: Pro) -> None:
