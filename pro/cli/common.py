@@ -74,7 +74,7 @@ def settings(path: Path | None, *, threshold: float | None = None, horizon: str 
     from pydantic import ValidationError
 
     from pro.config import load
-    from pro.core.errors import InputError
+    from pro.core.errors import UsageError
 
     config = load(path)
     for where, section, key, value in (
@@ -85,7 +85,7 @@ def settings(path: Path | None, *, threshold: float | None = None, horizon: str 
             try:
                 new = type(old)(**{**old.model_dump(), key: value})
             except ValidationError as error:
-                raise InputError(error.errors()[0]["msg"], got=value, where=where) from None
+                raise UsageError(error.errors()[0]["msg"], got=value, where=where) from None
             config = config.model_copy(update={section: new})
     return config
 
@@ -94,12 +94,12 @@ def instant(text: str | None, where: str = "--now") -> datetime | None:
     """An instant from an option. Without an offset it is UTC."""
     if text is None:
         return None
-    from pro.core.errors import InputError
+    from pro.core.errors import UsageError
 
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
-        raise InputError(
+        raise UsageError(
             "not an instant", got=text, expected="ISO 8601, such as 2026-03-01T00:00Z", where=where
         ) from None
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
@@ -114,18 +114,27 @@ def hours(text: str | None, where: str = "--horizon") -> float | None:
 
 def seconds(text: str, where: str) -> float:
     """Seconds from `10m`, `24h`, `2d` or `30s`."""
-    from pro.core.errors import InputError
+    from pro.core.errors import UsageError
 
     units = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
     try:
         value = float(text[:-1]) * units[text[-1]]
     except (KeyError, ValueError, IndexError):
-        raise InputError(
+        raise UsageError(
             "not a duration", got=text, expected="a number and s, m, h or d, such as 24h", where=where
         ) from None
     if not 0 < value < 1e9:
-        raise InputError("not a duration", got=text, expected="more than nothing", where=where)
+        raise UsageError("not a duration", got=text, expected="more than nothing", where=where)
     return value
+
+
+def filled(text: str, where: str) -> str:
+    """Words from an option, which must not be blank."""
+    from pro.core.errors import UsageError
+
+    if not text.strip():
+        raise UsageError("it is empty", where=where)
+    return text
 
 
 def emit(document: Any) -> None:
@@ -212,8 +221,8 @@ def errors(interrupted: str | Callable[[], str] = "interrupted") -> Iterator[Non
         problems = error.problems if isinstance(error, FleetError) else ()
         _fail(f"error: {error}", failure(str(error), error.exit_code, problems))
     except KeyboardInterrupt:
-        said = interrupted if isinstance(interrupted, str) else interrupted()
-        _fail(said, failure(said, CTRL_C))
+        words = interrupted if isinstance(interrupted, str) else interrupted()
+        _fail(words, failure(words, CTRL_C))
     except Exception as error:
         why = of_the_disk(error)
         if why is None:
@@ -221,9 +230,9 @@ def errors(interrupted: str | Callable[[], str] = "interrupted") -> Iterator[Non
         _fail(f"error: {why}", failure(why, ERROR))
 
 
-def _fail(said: str, document: dict[str, Any]) -> NoReturn:
+def _fail(words: str, document: dict[str, Any]) -> NoReturn:
     """Say it to people and, if a document is owed, to programs; exit."""
-    remark(said)
+    remark(words)
     if _OWED.get():
         emit(document)
     raise SystemExit(document["exit_code"]) from None

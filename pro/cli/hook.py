@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +11,6 @@ import typer
 
 from pro.cli.common import (
     DEFAULT_STORE,
-    USAGE,
     ContractFile,
     Goal,
     Json,
@@ -95,10 +93,11 @@ def hook(
     config: Settings = None,
 ) -> None:
     """One look of `pro watch`, at once, because of an alert. If a watch is at work on the store, it is woken to do it."""
-    if not _ALERT.fullmatch(alert_id):
-        remark("usage: an alert id is letters, digits and hyphens, at most 64")
-        sys.exit(USAGE)
     with errors():
+        from pro.core.errors import UsageError
+
+        if not _ALERT.fullmatch(alert_id):
+            raise UsageError("no alert id", expected="letters, digits and hyphens, at most 64", where="--alert-id")
         from pro.actions.watchers import alone, wake
         from pro.actions.watching import told_to_watch
 

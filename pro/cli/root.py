@@ -55,7 +55,6 @@ REFUSE = (
     "watch",
     "hook",
     "backtest",
-    "tips show",
     "tips approve",
     "tips dismiss",
     "tips test",

@@ -18,6 +18,7 @@ from pro.cli.common import (
     Store,
     emit,
     errors,
+    filled,
     remark,
     say,
     settings,
@@ -46,6 +47,10 @@ def _book(store: Path) -> TipBook:
 
     path = present(store) / TIPS
     return TipBook(path if path.exists() else Path(":memory:"))
+
+
+def _name(who: str | None) -> str:
+    return getpass.getuser() if who is None else filled(who, "--as")
 
 
 @group.command("list")
@@ -110,7 +115,7 @@ def approve(
         from pro.core.clock import SystemClock
         from pro.core.text import counted
 
-        approved = book.approve(number, who or getpass.getuser(), SystemClock().now(), plan_id=plan)
+        approved = book.approve(number, _name(who), SystemClock().now(), plan_id=plan)
         if output is not None:
             from pro.cli.common import write_text
             from pro.planning.io import dumps
@@ -150,7 +155,7 @@ def dismiss(
         from pro.core.clock import SystemClock
         from pro.remediation.tip import DECIDED
 
-        tip = book.dismiss(number, who or getpass.getuser(), SystemClock().now(), reason)
+        tip = book.dismiss(number, _name(who), SystemClock().now(), filled(reason, "--reason"))
         if json:
             emit(tip.to_json())
         else:
@@ -178,7 +183,7 @@ def rehearse_(
 
         with Progress() as progress:
             watched = told_to_watch(store, settings(config), backend=backend, contract=contract)
-            found = rehearse(watched, who or getpass.getuser(), progress)
+            found = rehearse(watched, _name(who), progress)
         if json:
             emit(found.to_json())
         else:

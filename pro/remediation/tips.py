@@ -9,7 +9,7 @@ it. The rules, in one place:
 - A dismissed tip keeps its trouble quiet for `quiet_h` hours, unless it becomes more severe. A contract does not approve its
   plan through another of its tips; a person may, and should be told of it, for a plan is carried out whole.
 - A tip is a view of a plan only if some of it is for the tip's trouble (`tip.parts`); else there is nothing to approve.
-- Whatever may not happen raises TipRefusedError with the reason.
+- Whatever may not happen raises TipRefusedError with the reason; a number that no tip has is an InputError.
 """
 
 from __future__ import annotations
@@ -111,10 +111,10 @@ class TipBook:
         return [_tip(r) for r in rows]
 
     def tip(self, number: int) -> Tip:
-        """One tip. TipRefusedError if there is none with this number."""
+        """One tip. InputError if there is none with this number."""
         row = self._db.execute(f"SELECT {_COLUMNS} FROM tips WHERE id=?", (number,)).fetchone()
         if row is None:
-            raise TipRefusedError(f"there is no tip {number}")
+            raise InputError(f"there is no tip {number}")
         return _tip(row)
 
     def plan(self, number: int) -> Plan:

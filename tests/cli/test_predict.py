@@ -109,7 +109,7 @@ def test_nothing_after_now_is_read(pro: Pro, store: Path, past: Path, small: Est
 )
 def test_a_value_that_makes_no_sense_is_named(words: tuple[str, str], says: str, pro: Pro, store: Path) -> None:
     said = pro("hotspots", "--store", store, *words)
-    assert (said.code, said.out) == (1, "")
+    assert (said.code, said.out) == (2, "")
     assert says in said.err
 
 

@@ -111,3 +111,29 @@ def test_an_approval_that_is_refused_says_why_in_json(pro: Pro, past: Path) -> N
 
 def test_a_plan_to_stdout_is_one_document(pro: Pro, past: Path) -> None:
     assert pro("plan", "--store", past, "-o", "-", "--json").json("plan/1")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("hotspots", "--now", "tomorrow"),
+        ("hotspots", "--horizon", "soon"),
+        ("hotspots", "--threshold", "85"),
+        ("plan", "--max-moves", "-1"),
+        ("forecast", "--origins", "0"),
+        ("backtest", "--every", "7m"),
+        ("backtest", "--from", "soon"),
+        ("inventory", "import", "vms.csv", "--at", "noon"),
+        ("watch", "--once", "--every", "often", *NOWHERE),
+        ("hook", "--alert-id", "$(reboot)", *NOWHERE),
+        ("tips", "dismiss", "1", "--reason", ""),
+        ("tips", "approve", "1", "--as", " "),
+    ],
+    ids=" ".join,
+)
+def test_a_value_that_is_none_of_its_options_kind_is_usage_wherever_that_is_found(
+    words: tuple[str, ...], pro: Pro, past: Path
+) -> None:
+    said = pro(*words, "--store", past)
+    assert (said.code, said.out) == (2, "")
+    assert next(w for w in words if w.startswith("--") and w not in ("--once", *NOWHERE)) in said.err
