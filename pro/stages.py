@@ -425,7 +425,7 @@ def policy_of(config: Config, **given: Any) -> Policy:
         "memory_start_mib": config.placement.memory_start_mib,
         "memory_placement_mib": config.placement.memory_placement_mib,
         "failover": config.placement.failover, "seconds": config.placement.seconds,
-        "seed": config.placement.seed, "workers": config.placement.workers,
+        "steps": config.placement.steps, "seed": config.placement.seed, "workers": config.placement.workers,
         "weights": Weights(**{name: getattr(config.placement, f"weigh_{name}") for name in Weights.__dataclass_fields__}),
     }  # fmt: skip
     try:

@@ -113,6 +113,18 @@ def test_a_value_that_makes_no_sense_is_named(words: tuple[str, str], says: str,
     assert says in said.err
 
 
+def test_where_rounds_are_counted_the_same_question_has_the_same_plan_and_the_same_id(
+    pro: Pro, past: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRO__PLACEMENT__STEPS", "2")
+    monkeypatch.setenv("PRO__PLACEMENT__SECONDS", "600")
+    one, two = (pro("plan", "--store", past, "--json").json("plan/1") for _ in range(2))
+    assert one["waves"]
+    assert one["proof"]["bound"] is not None
+    assert one["created_at"] != two["created_at"]
+    assert {**one, "created_at": ""} == {**two, "created_at": ""}
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
