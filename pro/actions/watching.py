@@ -277,7 +277,8 @@ def _apply_alone(watch: Watch, book: TipBook, found: tuple[Recommendation, list[
     if watch.contract is None:
         done.asked.append("there is no contract, so a person has to approve")
         return
-    if silenced := book.dismissed(_concerns(recommendation), SystemClock().now()):
+    silenced = book.dismissed(_concerns(recommendation), SystemClock().now())
+    if silenced := silenced or [t.id for t in book.views(plan.id, TipState.DISMISSED)]:
         done.asked.append(f"tip {silenced[0]} was dismissed: a person has to approve what else is to be moved")
         return
     if read_ledger(watch.store).get("acted_on", "") >= done.now:

@@ -208,7 +208,7 @@ def action_of(concern: Concern, part: Part, names: Mapping[str, str]) -> str:
     if concern.action:
         return concern.action
     if not part.own:
-        return "No migration helps: see the plan's reasons."
+        return "No migration was found that helps; `pro plan` says what stands in the way."
     room = f"; to make room, {_moves(part.room, names)}" if part.room else ""
     return f"Move {_moves(part.own, names)}{room}."
 
@@ -221,18 +221,19 @@ def _moves(migrations: Sequence[Migration], names: Mapping[str, str]) -> str:
 
 def cost_of(part: Part, plan: Plan | None) -> str:
     """What carrying out `part` costs, and the whole plan if there is more to it: a plan is applied whole."""
-    mine = [*part.own, *part.room]
+    mine, whole = {m.vm for m in (*part.own, *part.room)}, set() if plan is None else {m.vm for m in plan.migrations}
     if plan is None or not mine:
         return "nothing"
-    if len(mine) == len(plan.migrations):
-        return _cost(plan, mine)
-    return f"{_cost(plan, mine)}; whole plan: {_cost(plan, plan.migrations)}"
+    return _cost(plan, mine) if mine == whole else f"{_cost(plan, mine)}; whole plan: {_cost(plan, whole)}"
 
 
-def _cost(plan: Plan, migrations: Sequence[Migration]) -> str:
+def _cost(plan: Plan, vms: set[str]) -> str:
+    """What the migrations of `vms` cost."""
+    waves = [[m for m in wave.migrations if m.vm in vms] for wave in plan.waves]
+    migrations = [m for wave in waves for m in wave]
     gib = sum(m.mib for m in migrations) / 1024
     # Migrations of a wave run side by side, waves one after the other.
-    seconds = sum(max((m.seconds for m in wave.migrations if m in migrations), default=0.0) for wave in plan.waves)
+    seconds = sum(max((m.seconds for m in wave), default=0.0) for wave in waves)
     worst = max(m.blackout_s for m in migrations)
     return f"{counted(len(migrations), 'migration')}, {gib:.1f} GiB sent in {seconds:,.0f} s, longest blackout {worst:.1f} s"
 

@@ -121,7 +121,7 @@ class TipBook:
         """The plan of a tip, checked against its id. TipRefusedError if it has none."""
         plan = self._plan(self.tip(number).plan_id)
         if plan is None:
-            raise TipRefusedError(f"tip {number} has no plan: no migration helps")
+            raise TipRefusedError(f"tip {number} has no plan: no migration was found that helps")
         return plan
 
     def _plan(self, plan_id: str) -> Plan | None:
@@ -269,7 +269,7 @@ class TipBook:
         if not who.strip():
             raise TipRefusedError("an approval needs the name of whoever approves")
         if not tip.plan_id:
-            raise TipRefusedError(f"tip {number} has no plan: no migration helps")
+            raise TipRefusedError(f"tip {number} has no plan: no migration was found that helps")
         if plan_id is not None and plan_id != tip.plan_id:
             raise TipRefusedError(f"tip {number} has a new plan, {tip.plan_id}: look at it before approving")
         if self.four_eyes and state == TipState.APPROVED and who == tip.author:

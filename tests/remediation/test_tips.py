@@ -181,7 +181,8 @@ def test_what_cools_another_host_does_not_count_as_making_room(book: TipBook) ->
 def test_a_tip_for_which_the_plan_does_nothing_has_nothing_to_approve(book: TipBook) -> None:
     helped, left = book.raise_or_refresh([hot("h0"), hot("h5", vm="f")], LARGER, START)
     assert (helped.plan_id, left.plan_id) == (LARGER.id, "")
-    assert (left.action, left.cost) == ("No migration helps: see the plan's reasons.", "nothing")
+    assert left.action.startswith("No migration was found that helps")
+    assert left.cost == "nothing"
     with pytest.raises(TipRefusedError, match="no plan"):
         book.approve(left.id, "kim", START)
     book.approve(helped.id, "kim", START)
@@ -244,7 +245,7 @@ def test_a_rule_that_is_broken_in_several_places_is_one_trouble_about_all_their_
 
 def test_where_nothing_helps_there_is_nothing_to_approve(book: TipBook) -> None:
     (tip,) = book.raise_or_refresh([hot()], None, START)
-    assert tip.action.startswith("No migration helps")
+    assert tip.action.startswith("No migration was found that helps")
     with pytest.raises(TipRefusedError, match="no plan"):
         book.approve(tip.id, "kim", START)
     with pytest.raises(TipRefusedError, match="no plan"):
