@@ -261,6 +261,18 @@ def test_what_a_person_dismissed_is_not_done_alone(pro: Pro, past: Path, contrac
     done = look(pro, past, "--contract", contract)
     assert done["applied"] == []
     assert f"tip {refused} was dismissed: a person has to approve what else is to be moved" in done["asked"]
+    assert pro("tips", "approve", planned(done["tips"]), "--store", past, "--as", "ann").code == 0
+    (applied,) = look(pro, past, "--contract", contract)["applied"]
+    assert applied["state"] == "done"
+    assert tips(pro, past, "--all")[refused]["state"] == "dismissed"
+
+
+def test_a_look_warns_of_what_a_plan_warns_of(pro: Pro, past: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRO__FORECAST__HISTORY_DAYS", "30")
+    said = pro("plan", "--store", past).err.splitlines()
+    warned = {line.removeprefix("warning: ") for line in said if line.startswith("warning: ")}
+    assert warned
+    assert warned <= set(look(pro, past)["warnings"])
 
 
 def test_what_a_person_stopped_waits_for_a_person(pro: Pro, past: Path, contract: Path) -> None:
