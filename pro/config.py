@@ -94,6 +94,11 @@ class PlacementConfig(_Section):
         1, ge=0, le=2, description="hosts of a cluster that may fail: no plan makes that worse; 0: not looked at"
     )
     seconds: float = Field(5.0, gt=0, description="time for the search")
+    steps: int | None = Field(
+        None,
+        ge=1,
+        description="rounds after which the search ends, unless time ends it; unset: by the size of the fleet",
+    )
     seed: int = Field(1, description="of the search")
     workers: int = Field(2, ge=1, le=64, description="threads that search a large fleet; the answer is the same")
 

@@ -346,13 +346,17 @@ def question_asked(outlook: Outlook, config: Config, policy: Policy) -> dict[str
 
 def failover_seen(question: Question, host_of: Any) -> tuple[FailoverReport, FailoverReport] | None:
     """Which hosts may fail today, and with VMs at `host_of` (V,); None where nobody asked."""
+    from pro.placement.constraints import Evacuate
+    from pro.placement.failover import Failover
     from pro.placement.failover.survey import report_of
 
     rule, fleet = question.failover, question.fleet
     if rule is None:
         return None
-    today = report_of(rule.drill(fleet), fleet.host_of, rule.k)
-    return today, report_of(rule.drill(fleet), host_of, rule.k)
+    # Today nobody empties a host yet: it takes restarts.
+    lasting = [r for r in rule.rules if not isinstance(r, Evacuate)]
+    today = rule if len(lasting) == len(rule.rules) else Failover(rule.k, lasting, rule.also_open)
+    return report_of(today.drill(fleet), fleet.host_of, rule.k), report_of(rule.drill(fleet), host_of, rule.k)
 
 
 def hot_spots(host_of: Ints, outlook: Outlook, config: Config, policy: Policy) -> dict[str, list[dict[str, Any]]]:
@@ -400,7 +404,7 @@ def policy_of(config: Config, **given: Any) -> Policy:
         "memory_start_mib": config.placement.memory_start_mib,
         "memory_placement_mib": config.placement.memory_placement_mib,
         "failover": config.placement.failover, "seconds": config.placement.seconds,
-        "seed": config.placement.seed, "workers": config.placement.workers,
+        "steps": config.placement.steps, "seed": config.placement.seed, "workers": config.placement.workers,
         "weights": Weights(**{name: getattr(config.placement, f"weigh_{name}") for name in Weights.__dataclass_fields__}),
     }  # fmt: skip
     try:

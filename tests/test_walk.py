@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,10 +17,11 @@ from pro.actions.verifying import verify_plan
 from pro.backends import open_backend
 from pro.config import Config, load
 from pro.core.clock import SystemClock
-from pro.fleet.archive import load_inventory
+from pro.fleet.archive import load_inventory, save_inventory
 from pro.placement.referee import check
 from pro.planning.io import dumps, loads
 from pro.replay import hindsight
+from pro.replay.hindsight import really_used
 from pro.workflow import Recommendation, decide, look_ahead, policy_of
 from tests.small import Estate, estate_in, fill
 
@@ -108,6 +111,24 @@ def test_heat_that_is_expected_goes_down_and_so_does_heat_that_came(walk: Walk) 
     assert real.known > 0.8
     assert real.minutes_after < real.minutes_before
     assert real.area_after < real.area_before
+
+
+def test_hindsight_reads_a_vm_that_was_resized_after_the_plan_at_its_size_of_then(walk: Walk, tmp_path: Path) -> None:
+    """Who was given twice the processor twelve hours after the plan, and reports the same per cent, used twice as much from then on."""
+    store = shutil.copytree(walk.store, tmp_path / "store")
+    fleet, then = walk.found.outlook.fleet, walk.estate.now + timedelta(hours=12)
+    before, known = really_used(walk.store, walk.found, 24.0)
+    busiest = int(np.argmax(before.mean(axis=1)))
+    inventory = load_inventory(store, walk.estate.now)
+    vms = inventory.vms.copy()
+    vms.loc[vms["id"] == fleet.vms[busiest], "cpu_cap_mhz"] *= 2
+    save_inventory(store, replace(inventory, vms=vms, at=then))
+    after, as_well = really_used(store, walk.found, 24.0)
+    times = np.ones_like(before)
+    times[busiest, before.shape[1] // 2 :] = 2
+    assert as_well == known
+    assert before[busiest, before.shape[1] // 2 :].any()
+    np.testing.assert_allclose(after, before * times)
 
 
 def test_the_plan_is_the_same_after_a_round_through_its_file(walk: Walk) -> None:

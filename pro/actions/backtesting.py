@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pro.actions.backtests import PAGE, RESULT, read_backtest, table_of
-from pro.core.errors import InputError, RefusedError
+from pro.core.errors import InputError, RefusedError, UsageError
 from pro.core.files import OsLock, write_atomically
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def run_backtest(
     hears = listener or Listener()
     specs = distinct(load_policies(files)) if files else side_by_side()
     if span.every_s < STEP_S or span.every_s % STEP_S:
-        raise InputError(
+        raise UsageError(
             "no such pace", got=f"{span.every_s:g} s", expected=f"a multiple of {STEP_S} s", where="--every"
         )
     begins, ends = stretch(root, span)

@@ -18,6 +18,15 @@ JOURNAL, TIPS = "journal.sqlite", "tips.sqlite"
 WATCH, WATCH_LOCK, WAKE, KNOCK = "watch.json", ".watch.lock", ".wake", ".knock"
 
 
+def present(store: Path) -> Path:
+    """`store`, if it is there. Who only reads does not make a store: a slip in its name would look like one with nothing in it."""
+    if not store.is_dir():
+        raise InputError(
+            "there is no such store", expected="`pro ingest` and `pro inventory import` first", where=str(store)
+        )
+    return store
+
+
 def journal_in(store: Path | None) -> Path:
     """Journal of `store` (None: the default store); its folder is made if need be."""
     folder = store or DEFAULT_STORE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pro.actions.inbox import read_ledger, write_ledger
-from pro.actions.places import KNOCK, WAKE, WATCH_LOCK, absolute
+from pro.actions.places import KNOCK, WAKE, WATCH_LOCK, absolute, present
 from pro.core.errors import InputError
 from pro.core.files import OsLock, write_atomically
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 def alone(store: Path) -> OsLock | None:
-    """The lock of the one watcher of a store, taken; None if there is another."""
-    store.mkdir(parents=True, exist_ok=True)
+    """The lock of the one watcher of a store, taken; None if there is another. Raises InputError where there is no store."""
+    present(store)
     lock = OsLock(store / WATCH_LOCK)
     return lock if lock.try_acquire() else None
 

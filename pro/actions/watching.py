@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pro.remediation.contract import Contract
     from pro.remediation.gates import Gate
     from pro.remediation.result import ApplyResult, RunStatus
-    from pro.remediation.tip import Tip
+    from pro.remediation.tip import Concern, Tip
     from pro.remediation.tips import TipBook
     from pro.workflow import Tell
 
@@ -84,6 +84,8 @@ class Cycle:
     ingested: dict[str, int] = field(default_factory=dict)
     left: list[str] = field(default_factory=list)
     """Files of the inbox that were not taken in, and why."""
+    warnings: list[str] = field(default_factory=list)
+    """What is to be known of the data and of the estate."""
     hotspots: int = 0
     migrations: int = 0
     tips: list[dict[str, Any]] = field(default_factory=list)
@@ -128,11 +130,12 @@ def cycle(watch: Watch, cause: str = "schedule", tell: Tell = silent) -> Cycle:
         _settle(book, before, clock.now())
     world = backend.inventory()
     note_placement(watch.store, world, clock.now())
-    inventory = _there(load_inventory(watch.store), world, tell)
+    inventory, missing = _there(load_inventory(watch.store), world)
     where = {v.vm: v.hosts[0] for v in world.vms.values() if len(v.hosts) == 1}
     _learn(watch, tell)
     outlook = look_ahead(watch.store, watch.config, None, tell, with_placement(inventory, where, clock.now()))
     found = recommended(watch, outlook, clock, tell)
+    done.warnings = [*missing, *found.report.warnings]
     done.now, done.hotspots, done.migrations = (
         found.outlook.now.isoformat(),
         len(found.outlook.hotspots),
@@ -173,16 +176,16 @@ def _free(last: RunStatus | None, done: Cycle) -> bool:
     return False
 
 
-def _there(inventory: Inventory, world: World, tell: Tell) -> Inventory:
-    """`inventory` without VMs that the backend does not know: no plan that counts on them would fit it. Where it knows hardly any, that is not
-    about VMs, and all stay."""
+def _there(inventory: Inventory, world: World) -> tuple[Inventory, list[str]]:
+    """`inventory` without VMs that the backend does not know, and which these are: no plan that counts on them would fit it. Where it knows
+    hardly any, that is not about VMs, and all stay."""
     gone = ~inventory.vms["id"].isin(list(world.vms))
     if not gone.any():
-        return inventory
-    tell(f"not on the backend: {listed(inventory.vms['vm'][gone].tolist())}")
+        return inventory, []
+    missing = [f"not on the backend: {listed(inventory.vms['vm'][gone].tolist())}"]
     if gone.mean() > MOSTLY_GONE:
-        return inventory
-    return replace(inventory, vms=inventory.vms[~gone].reset_index(drop=True))
+        return inventory, missing
+    return replace(inventory, vms=inventory.vms[~gone].reset_index(drop=True)), missing
 
 
 def _learn(watch: Watch, tell: Tell) -> None:
@@ -224,16 +227,22 @@ def _settle(book: TipBook, last: RunStatus | None, now: datetime) -> None:
 
 def _tip(book: TipBook, found: Recommendation, now: datetime, done: Cycle) -> list[Tip]:
     """Raise or refresh what there is, close what is over."""
-    from pro.remediation.tip import of_hotspot, of_rule
+    from pro.remediation.tip import of_rules
 
-    plan, names = found.plan, _names(found)
-    concerns = {c.key: c for c in (of_rule(v.rule, v.text, v.vms) for v in found.broken)}
+    plan, names, rules = found.plan, _names(found), of_rules(found.broken)
     tips: list[Tip] = book.raise_or_refresh(
-        found.outlook.hotspots, plan if plan.migrations else None, now, repairs=list(concerns.values()), names=names
+        found.outlook.hotspots, plan if plan.migrations else None, now, repairs=rules, names=names
     )
-    keys = [*concerns, *(of_hotspot(h, names).key for h in found.outlook.hotspots)]
-    done.cleared = [t.id for t in book.clear_missing(keys, now)]
+    done.cleared = [t.id for t in book.clear_missing([c.key for c in _concerns(found)], now)]
     return tips
+
+
+def _concerns(found: Recommendation) -> list[Concern]:
+    """What tips can be about, now."""
+    from pro.remediation.tip import of_hotspot, of_rules
+
+    names = _names(found)
+    return [*(of_hotspot(h, names) for h in found.outlook.hotspots), *of_rules(found.broken)]
 
 
 def _names(found: Recommendation) -> dict[str, str]:
@@ -241,18 +250,6 @@ def _names(found: Recommendation) -> dict[str, str]:
     fleet = found.outlook.fleet
     hosts, vms = zip(fleet.hosts, fleet.host_names, strict=True), zip(fleet.vms, fleet.vm_names, strict=True)
     return {**dict(hosts), **dict(vms)}
-
-
-def _dismissed(book: TipBook, found: Recommendation, now: datetime) -> list[int]:
-    """Tips about what the plan would mend that a person dismissed, and that are quiet because of it."""
-    from pro.remediation.tip import of_hotspot, of_rule
-
-    names = _names(found)
-    concerns = [
-        *(of_hotspot(h, names) for h in found.outlook.hotspots),
-        *(of_rule(v.rule, v.text, v.vms) for v in found.broken),
-    ]
-    return book.dismissed(concerns, now)
 
 
 def _apply_approved(watch: Watch, book: TipBook, done: Cycle, tell: Tell) -> None:
@@ -280,7 +277,8 @@ def _apply_alone(watch: Watch, book: TipBook, found: tuple[Recommendation, list[
     if watch.contract is None:
         done.asked.append("there is no contract, so a person has to approve")
         return
-    if silenced := _dismissed(book, recommendation, SystemClock().now()):
+    silenced = book.dismissed(_concerns(recommendation), SystemClock().now())
+    if silenced := silenced or [t.id for t in book.views(plan.id, TipState.DISMISSED)]:
         done.asked.append(f"tip {silenced[0]} was dismissed: a person has to approve what else is to be moved")
         return
     if read_ledger(watch.store).get("acted_on", "") >= done.now:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
 
 FITS = 9
 """Letters that a tile shows without cutting them off, four beside each other in a window 1,300 wide."""
+
+MOST_LETTERS = 600
+LONG_PX = 180
+"""Text from which a column is given a width of its own."""
+PADDING_PX, ONE_LINE_PX, LINE_PX = 20, 35, 19
+"""Of a table's cells."""
+_NARROW = frozenset(" .,:;'!|()-ijlt")
 
 
 def md(name: str, limit: int = 64) -> str:
@@ -89,17 +97,17 @@ def section(title: str, note: str = "") -> None:
 
 def table(rows: Table, *, alt: str, columns: Sequence[str] | None = None) -> None:
     """A table of `reports.tables`, some of its columns, with units and formats."""
-    frame = pd.DataFrame(
+    data = pd.DataFrame(
         [dict(zip((c.name for c in rows.columns), row, strict=True)) for row in rows.rows],
         columns=[c.name for c in rows.columns],
-    )
+    )[list(columns or (c.name for c in rows.columns))]
     config: dict[str, Any] = {}
-    for c in rows.columns:
+    for c in (c for c in rows.columns if c.name in data):
         if c.kind == "percent":
             config[c.name] = st.column_config.NumberColumn(c.title, format="percent")
-            frame[c.name] = frame[c.name].astype(float).round(2)
+            data[c.name] = data[c.name].astype(float).round(2)
         elif c.kind == "instant":
-            frame[c.name] = pd.to_datetime(frame[c.name], utc=True)
+            data[c.name] = pd.to_datetime(data[c.name], utc=True)
             config[c.name] = st.column_config.DatetimeColumn(c.title, format="D MMM HH:mm", timezone="UTC")
         elif c.kind in ("whole", "number"):
             config[c.name] = st.column_config.NumberColumn(
@@ -107,16 +115,50 @@ def table(rows: Table, *, alt: str, columns: Sequence[str] | None = None) -> Non
             )
         else:
             config[c.name] = st.column_config.TextColumn(c.title)
-            frame[c.name] = [text.plain(v, 200) if isinstance(v, str) else v for v in frame[c.name]]
+    frame(data, alt=alt, config=config)
+
+
+def frame(data: pd.DataFrame, *, alt: str, config: Mapping[str, Any] | None = None) -> None:
+    """A table; text cells are made visible characters only, and whole: what is long is broken into lines."""
+    shown = data.map(lambda v: text.plain(v, MOST_LETTERS) if isinstance(v, str) else v)
+    fitted, lines = fitting(shown, config or {})
     st.dataframe(
-        frame, hide_index=True, column_config=config, column_order=columns, alt=alt, height=_height(len(frame))
-    )
+        shown, hide_index=True, column_config=fitted, alt=alt, height=_height(len(shown) * lines),
+        row_height=None if lines == 1 else ONE_LINE_PX + (lines - 1) * LINE_PX,
+    )  # fmt: skip
 
 
-def frame(data: pd.DataFrame, *, alt: str, config: dict[str, Any] | None = None) -> None:
-    """A small table; text cells are made visible characters only."""
-    shown = data.map(lambda v: text.plain(v, 300) if isinstance(v, str) else v)
-    st.dataframe(shown, hide_index=True, column_config=config, alt=alt, height=_height(len(shown)))
+def fitting(shown: pd.DataFrame, config: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
+    """`config` with widths at which columns of long text fit beside each other, and how many lines the longest of their cells takes then.
+
+    Without them a table cuts off what does not fit its width.
+    """
+    texts = {name: [v for v in shown[name] if isinstance(v, str)] for name in shown.columns}
+    widths = {name: max(map(text_px, words), default=0.0) for name, words in texts.items()}
+    long = {name: px for name, px in widths.items() if px > LONG_PX}
+    widest = {1: 480, 2: 300}.get(len(long), 220) - PADDING_PX
+    fitted = dict(config)
+    for name, px in long.items():
+        fitted[name] = {**(config.get(name) or {}), "width": math.ceil(min(px, widest)) + PADDING_PX}
+    return fitted, max((_lines(v, widest) for name in long for v in texts[name]), default=1)
+
+
+def _lines(words: str, most: float) -> int:
+    """How many lines text takes that are at most `most` pixels wide and end where words do."""
+    lines, used = 1, 0.0
+    for word in words.split(" "):
+        px = text_px(word)
+        if used and used + text_px(" ") + px > most:
+            lines, used = lines + 1, 0.0
+        used += (text_px(" ") if used else 0.0) + px
+        while used > most:  # a word that is longer than a line
+            lines, used = lines + 1, used - most
+    return lines
+
+
+def text_px(words: str) -> float:
+    """About how wide text is in a table's font, rather too wide than too narrow."""
+    return sum(3.5 if c in _NARROW else 8.5 if c.isupper() else 6.5 if c.isascii() else 14.0 for c in words)
 
 
 def options(known: Mapping[str, Any], units: Mapping[str, Any]) -> None:
@@ -134,13 +176,12 @@ def options(known: Mapping[str, Any], units: Mapping[str, Any]) -> None:
         for o in order
     ]
     if rows:
-        wide = {"What it would mean": st.column_config.TextColumn(width="large")}
-        frame(pd.DataFrame(rows), alt="Every host for this VM", config=wide)
+        frame(pd.DataFrame(rows), alt="Every host for this VM")
 
 
-def _height(rows: int) -> str:
+def _height(lines: int) -> str:
     """Short tables are shown whole, long ones scroll."""
-    return "content" if rows <= 16 else "auto"
+    return "content" if lines <= 40 else "auto"
 
 
 def chart(drawing: Any, *, alt: str) -> None:

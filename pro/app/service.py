@@ -15,6 +15,7 @@ from pro.actions import applying
 from pro.actions.places import JOURNAL, TIPS
 from pro.core.clock import SystemClock
 from pro.core.errors import RefusedError
+from pro.remediation.tip import TipState
 from pro.remediation.tips import TipBook
 
 if TYPE_CHECKING:
@@ -180,6 +181,14 @@ def tip_history(store: Path, number: int) -> list[dict[str, str]]:
     """What became of a tip, oldest first."""
     with TipBook(store / TIPS) as book:
         return book.history(number)
+
+
+def dismissed(store: Path, tip: Tip) -> list[Tip]:
+    """Tips that show the same plan and that somebody said no to."""
+    if not tip.plan_id:
+        return []
+    with TipBook(store / TIPS) as book:
+        return book.views(tip.plan_id, TipState.DISMISSED)
 
 
 def approve(store: Path, tip: Tip, who: str) -> None:

@@ -44,12 +44,14 @@ class VmSeen:
 
 @dataclass(frozen=True)
 class HostSeen:
-    """A host as observed. `accepting`: takes VMs. `balancer`: another balancer that is active here, or ""."""
+    """A host as observed. `accepting`: takes VMs. `balancer`: another balancer that is active here, or "". `migration_mbps`: Mbit/s of its
+    migration network, 0: not known."""
 
     host: str
     accepting: bool
     memory_mib: int
     balancer: str = ""
+    migration_mbps: int = 0
 
 
 @dataclass(frozen=True)

@@ -177,6 +177,8 @@ def open_simulated(url: str, *, world: World | None, clock: Clock) -> SimulatedB
         store.create(Simulation.of(world, clock.now().timestamp(), Model(**options), faults))
     if options or faults:
         with store.open() as simulation:
+            simulation.advance(clock.now().timestamp())
+            simulation.set_speed(options.get("speed", simulation.model.speed))
             vars(simulation.model).update(options)
             simulation.faults.extend(f for f in faults if not any(same_fault(f, g) for g in simulation.faults))
             simulation.changed = True

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pro.backends.base import HostSeen, MigrationRefused, Ticket, TicketState, VmSeen, VmState, World
 from pro.backends.faults import Fault
 from pro.core.errors import InputError
+from pro.core.units import MIBPS_PER_MBPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,16 +19,19 @@ if TYPE_CHECKING:
     from pro.fleet import Fleet
 
 SCHEMA = "simulated/1"
+UNKNOWN_MIB_S = 1000.0
+"""What a migration network carries that nobody knows."""
 
 
 @dataclass
 class SimHost:
-    """A host of the simulation. `down`: its VMs are off and every migration from or to it fails."""
+    """A host of the simulation. `down`: its VMs are off and every migration from or to it fails. `migration_mbps`: 0, not known."""
 
     memory_mib: int
     accepting: bool = True
     balancer: str = ""
     down: bool = False
+    migration_mbps: int = 0
 
 
 @dataclass
@@ -78,21 +82,24 @@ class Model:
     """How long migrations take: overhead_s + memory / bandwidth, times 1 +- jitter drawn from `seed`, VM and attempt.
 
     `speed`: simulated seconds per second of the clock. `per_host`: migrations one host bears at a time, 0: any number.
+    `bandwidth_mib_s`: 0, what the slower migration network of the two hosts carries, `UNKNOWN_MIB_S` where that is not known. What is
+    written meanwhile is not sent again, and migrations do not share a network: a plan, which reckons with both, may say more.
     """
 
     speed: float = 1.0
-    bandwidth_mib_s: float = 1000.0
+    bandwidth_mib_s: float = 0.0
     overhead_s: float = 2.0
     blackout_s: float = 0.3
     jitter: float = 0.1
     seed: int = 0
     per_host: int = 0
 
-    def duration(self, vm: str, memory_mib: int, attempt: int) -> float:
-        """Seconds (simulated) that one attempt takes. The same question always has the same answer."""
+    def duration(self, vm: str, memory_mib: int, attempt: int, mbps: int = 0) -> float:
+        """Seconds (simulated) that one attempt takes over a network of `mbps`. The same question always has the same answer."""
         digest = hashlib.sha256(json.dumps([self.seed, vm, attempt]).encode()).digest()
         unit = int.from_bytes(digest[:8], "big") / 2.0**63 - 1.0
-        return (self.overhead_s + memory_mib / self.bandwidth_mib_s) * (1.0 + self.jitter * unit)
+        bandwidth = self.bandwidth_mib_s or mbps * MIBPS_PER_MBPS or UNKNOWN_MIB_S
+        return (self.overhead_s + memory_mib / bandwidth) * (1.0 + self.jitter * unit)
 
 
 @dataclass
@@ -118,7 +125,10 @@ class Simulation:
         """A simulation that starts as `world` was seen."""
         return Simulation(
             created=now,
-            hosts={h: SimHost(s.memory_mib, s.accepting, s.balancer) for h, s in world.hosts.items()},
+            hosts={
+                h: SimHost(s.memory_mib, s.accepting, s.balancer, migration_mbps=s.migration_mbps)
+                for h, s in world.hosts.items()
+            },
             vms={v: SimVm(list(s.hosts), s.memory_mib, s.state.value) for v, s in world.vms.items()},
             model=model,
             faults=list(faults),
@@ -163,6 +173,21 @@ class Simulation:
             raise InputError(f"not a simulator's state ({error})", where=where) from error
 
     # -- time ---------------------------------------------------------------------------------------------------
+
+    def set_speed(self, speed: float) -> None:
+        """From the latest instant seen on, time passes at `speed`, for what is under way as well."""
+        if speed == self.model.speed:
+            return
+        pace, now = self.model.speed / speed, self.latest
+        self.model.speed = speed
+        # Instants move so that as much simulated time lies between them and now as before.
+        self.created = now + (self.created - now) * pace
+        for request in self.requests:
+            request.due = now + (request.due - now) * pace
+        for ticket in self.tickets.values():
+            if ticket.state == TicketState.RUNNING:
+                ticket.started = now + (ticket.started - now) * pace
+                ticket.ends = None if ticket.ends is None else now + (ticket.ends - now) * pace
 
     def advance(self, now: float) -> None:
         """Let everything happen that is due by `now`, in order. A clock that went back changes nothing."""
@@ -258,7 +283,10 @@ class Simulation:
         """Start a migration and return its ticket's id. Raises MigrationRefused when the preconditions do not hold."""
         self.check(vm, source, destination)
         seen = self.vms[vm]
-        seconds = self.model.duration(vm, seen.memory_mib, seen.attempts) if seen.seconds is None else seen.seconds
+        link = min(self.hosts[source].migration_mbps, self.hosts[destination].migration_mbps)
+        seconds = (
+            self.model.duration(vm, seen.memory_mib, seen.attempts, link) if seen.seconds is None else seen.seconds
+        )
         slow, stuck = self.fault("slow", vm, seen.attempts), self.fault("stuck", vm, seen.attempts)
         fail = self.fault("fail", vm, seen.attempts)
         seconds *= slow.factor if slow else 1.0
@@ -368,7 +396,10 @@ def iso(at: float) -> str:
 def world_of(fleet: Fleet) -> World:
     """What a simulator starts from: the fleet as the inventory knows it."""
     memory = fleet.capacity[:, fleet.resources.index("memory")]
-    hosts = {h: HostSeen(h, bool(fleet.accepting[i]), int(memory[i])) for i, h in enumerate(fleet.hosts)}
+    hosts = {
+        h: HostSeen(h, bool(fleet.accepting[i]), int(memory[i]), migration_mbps=max(int(fleet.migration_mbps[i]), 0))
+        for i, h in enumerate(fleet.hosts)
+    }
     vms = {
         v: VmSeen(v, (fleet.hosts[fleet.host_of[i]],), VmState.RUNNING, int(fleet.memory_mib[i]))
         for i, v in enumerate(fleet.vms)

@@ -1,6 +1,6 @@
 """What every command shares: options, where output goes, and how errors become exit codes.
 
-The result goes to stdout (with `--json`: JSON and nothing else); progress and remarks go to stderr. Exit codes: 0 done or
+The result goes to stdout (with `--json`: JSON and nothing else, also where it is an error); progress and remarks go to stderr. Exit codes: 0 done or
 nothing to do, 1 error, 2 usage, 3 there is something to do (only with `--check`), 4 refused, 5 applied in part.
 """
 
@@ -11,9 +11,10 @@ import os
 import sys
 import time
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -21,11 +22,21 @@ from pro.actions.places import DEFAULT_STORE as DEFAULT_STORE
 from pro.core.text import lines, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from pro.config import Config
 
-OK, ERROR, USAGE, SOMETHING_TO_DO, REFUSED, IN_PART = 0, 1, 2, 3, 4, 5
+OK, ERROR, USAGE, SOMETHING_TO_DO, REFUSED, IN_PART, CTRL_C = 0, 1, 2, 3, 4, 5, 130
+
+_OWED: ContextVar[bool] = ContextVar("owed", default=False)
+"""Whether the command at work was asked for JSON and has printed none yet: then an error is told in JSON."""
+
+
+def owe(document: bool) -> bool:
+    """Note that a document is owed, or that none is; returns which. Called for the option `--json` of every command that has it."""
+    _OWED.set(document)
+    return document
+
 
 Store = Annotated[
     Path, typer.Option("--store", envvar="PRO_STORE", help="Folder with samples, inventory, tips and journal.")
@@ -34,7 +45,7 @@ Now = Annotated[
     str | None,
     typer.Option("--now", help="Pretend it is this instant (ISO 8601, UTC if no offset); nothing later is read."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+Json = Annotated[bool, typer.Option("--json", callback=owe, help="JSON on stdout.")]
 Settings = Annotated[
     Path | None, typer.Option("--config", help="Settings file; default: $PRO_CONFIG, then ./pro.toml.")
 ]
@@ -63,7 +74,7 @@ def settings(path: Path | None, *, threshold: float | None = None, horizon: str 
     from pydantic import ValidationError
 
     from pro.config import load
-    from pro.core.errors import InputError
+    from pro.core.errors import UsageError
 
     config = load(path)
     for where, section, key, value in (
@@ -74,7 +85,7 @@ def settings(path: Path | None, *, threshold: float | None = None, horizon: str 
             try:
                 new = type(old)(**{**old.model_dump(), key: value})
             except ValidationError as error:
-                raise InputError(error.errors()[0]["msg"], got=value, where=where) from None
+                raise UsageError(error.errors()[0]["msg"], got=value, where=where) from None
             config = config.model_copy(update={section: new})
     return config
 
@@ -83,12 +94,12 @@ def instant(text: str | None, where: str = "--now") -> datetime | None:
     """An instant from an option. Without an offset it is UTC."""
     if text is None:
         return None
-    from pro.core.errors import InputError
+    from pro.core.errors import UsageError
 
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
-        raise InputError(
+        raise UsageError(
             "not an instant", got=text, expected="ISO 8601, such as 2026-03-01T00:00Z", where=where
         ) from None
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
@@ -103,23 +114,43 @@ def hours(text: str | None, where: str = "--horizon") -> float | None:
 
 def seconds(text: str, where: str) -> float:
     """Seconds from `10m`, `24h`, `2d` or `30s`."""
-    from pro.core.errors import InputError
+    from pro.core.errors import UsageError
 
     units = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
     try:
         value = float(text[:-1]) * units[text[-1]]
     except (KeyError, ValueError, IndexError):
-        raise InputError(
+        raise UsageError(
             "not a duration", got=text, expected="a number and s, m, h or d, such as 24h", where=where
         ) from None
     if not 0 < value < 1e9:
-        raise InputError("not a duration", got=text, expected="more than nothing", where=where)
+        raise UsageError("not a duration", got=text, expected="more than nothing", where=where)
     return value
+
+
+def filled(text: str, where: str) -> str:
+    """Words from an option, which must not be blank."""
+    from pro.core.errors import UsageError
+
+    if not text.strip():
+        raise UsageError("it is empty", where=where)
+    return text
 
 
 def emit(document: Any) -> None:
     """A JSON document on stdout. NaN is refused: it is no JSON."""
-    typer.echo(json.dumps(document, indent=2, ensure_ascii=True, allow_nan=False, default=str))
+    emit_text(json.dumps(document, indent=2, ensure_ascii=True, allow_nan=False, default=str))
+
+
+def emit_text(document: str) -> None:
+    """A JSON document that is text already, on stdout."""
+    owe(False)
+    typer.echo(document)
+
+
+def failure(message: str, exit_code: int, problems: Sequence[str] = ()) -> dict[str, Any]:
+    """Schema "error/1": what went wrong, or was refused, in place of the document that was asked for."""
+    return {"schema": "error/1", "exit_code": exit_code, "message": message, "problems": list(problems)}
 
 
 def say(text: str = "") -> None:
@@ -180,24 +211,31 @@ class Progress:
 
 @contextmanager
 def errors(interrupted: str | Callable[[], str] = "interrupted") -> Iterator[None]:
-    """Turn PRO's errors, and those of the disk, into a message and an exit code; a bug keeps its traceback. `interrupted`: what
-    is said after Ctrl-C, or tells what there is to say then."""
-    from pro.core.errors import ProError
+    """Turn PRO's errors, and those of the disk, into a message, on stdout in JSON if that was asked for, and an exit code; a bug keeps
+    its traceback. `interrupted`: what is said after Ctrl-C, or tells what there is to say then."""
+    from pro.core.errors import FleetError, ProError
 
     try:
         yield
     except ProError as error:
-        remark(f"error: {error}")
-        raise SystemExit(error.exit_code) from None
+        problems = error.problems if isinstance(error, FleetError) else ()
+        _fail(f"error: {error}", failure(str(error), error.exit_code, problems))
     except KeyboardInterrupt:
-        remark(interrupted if isinstance(interrupted, str) else interrupted())
-        raise SystemExit(130) from None
+        words = interrupted if isinstance(interrupted, str) else interrupted()
+        _fail(words, failure(words, CTRL_C))
     except Exception as error:
-        said = of_the_disk(error)
-        if said is None:
+        why = of_the_disk(error)
+        if why is None:
             raise
-        remark(f"error: {said}")
-        raise SystemExit(ERROR) from None
+        _fail(f"error: {why}", failure(why, ERROR))
+
+
+def _fail(words: str, document: dict[str, Any]) -> NoReturn:
+    """Say it to people and, if a document is owed, to programs; exit."""
+    remark(words)
+    if _OWED.get():
+        emit(document)
+    raise SystemExit(document["exit_code"]) from None
 
 
 def of_the_disk(error: Exception) -> str | None:

@@ -134,11 +134,12 @@ def _hear(event: Event) -> None:
 
 def _end(result: ApplyResult, json: bool) -> None:
     from pro.core.text import counted
+    from pro.remediation.result import NOTHING
 
     if json:
         emit(result.to_json())
     else:
-        say(f"{result.state}: {counted(result.moved, 'migration')} done")
+        say(NOTHING if result.state == NOTHING else f"{result.state}: {counted(result.moved, 'migration')} done")
         for reason in result.reasons:
             say(f"  {reason}")
     raise SystemExit(result.exit_code)

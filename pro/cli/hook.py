@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +11,6 @@ import typer
 
 from pro.cli.common import (
     DEFAULT_STORE,
-    USAGE,
     ContractFile,
     Goal,
     Json,
@@ -23,6 +21,7 @@ from pro.cli.common import (
     Store,
     emit,
     errors,
+    failure,
     remark,
     say,
     seconds,
@@ -73,6 +72,8 @@ def watch(
                     if once:
                         raise
                     remark(f"this look failed, the next one is due: {error}")
+                    if json:
+                        emit(failure(str(error), error.exit_code))
                 if once:
                     raise SystemExit(code)
                 cause = _wait(store, begun + pause)
@@ -92,10 +93,11 @@ def hook(
     config: Settings = None,
 ) -> None:
     """One look of `pro watch`, at once, because of an alert. If a watch is at work on the store, it is woken to do it."""
-    if not _ALERT.fullmatch(alert_id):
-        remark("usage: an alert id is letters, digits and hyphens, at most 64")
-        sys.exit(USAGE)
     with errors():
+        from pro.core.errors import UsageError
+
+        if not _ALERT.fullmatch(alert_id):
+            raise UsageError("no alert id", expected="letters, digits and hyphens, at most 64", where="--alert-id")
         from pro.actions.watchers import alone, wake
         from pro.actions.watching import told_to_watch
 
@@ -148,11 +150,13 @@ def _say(done: Cycle) -> None:
     news = f"{took['kept']:,} new samples" if took else "no inbox"
     found = f"{counted(done.hotspots, 'hotspot')}, {counted(done.migrations, 'migration')} would help"
     say(f"{done.at}  {done.cause}: {news}; {found}")
+    for warning in done.warnings:
+        remark(f"warning: {warning}")
     for line in done.left:
         remark(f"left in the inbox: {line}")
     if done.resumed:
         say(f"  an interrupted run was taken up: {done.resumed['state']}")
-    if done.migrations and not done.tips and not done.applied:
+    if done.migrations and not any(tip["plan_id"] for tip in done.tips) and not done.applied:
         say("  no tip calls for them; `pro plan` shows what they would bring")
     for tip in done.tips:
         say(f"  tip {tip['id']} {tip['state']}: {tip['title']}. {tip['action']} ({tip['cost']})")

@@ -21,6 +21,7 @@ from pro.cli.common import (
     Store,
     Threshold,
     emit,
+    emit_text,
     errors,
     instant,
     remark,
@@ -77,10 +78,10 @@ def plan(
         for warning in found.report.warnings:
             remark(f"warning: {warning}")
         text = dumps(found.plan)
-        if output is not None:
+        if output is not None and not (json and str(output) == "-"):
             write_text(output, text)
         if json:
-            typer.echo(text)
+            emit_text(text)
         elif str(output) != "-":
             from pro.reports.words import failover, headline
 
@@ -132,7 +133,7 @@ def show(plan: PlanFile, json: Json = False) -> None:
 
         found = read_plan(plan)
         if json:
-            typer.echo(dumps(found))
+            emit_text(dumps(found))
             return
         for line in lines(found):
             say(line)

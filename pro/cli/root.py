@@ -9,6 +9,7 @@ import typer
 
 from pro import __version__
 from pro.cli import backtest, data, faces, hands, hook, plans, predict, tips
+from pro.cli.common import owe
 
 if TYPE_CHECKING:
     from typer.models import CommandInfo
@@ -34,6 +35,7 @@ def _root(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
 ) -> None:
     """Says which hosts will run hot, and moves the fewest virtual machines that fix it, safely."""
+    owe(False)
 
 
 EXITS = {
@@ -53,7 +55,6 @@ REFUSE = (
     "watch",
     "hook",
     "backtest",
-    "tips show",
     "tips approve",
     "tips dismiss",
     "tips test",

@@ -18,6 +18,8 @@ from pro.cli.common import (
     Store,
     emit,
     errors,
+    filled,
+    remark,
     say,
     settings,
     table,
@@ -39,10 +41,16 @@ Who = Annotated[str | None, typer.Option("--as", help="Who decides; default: you
 
 
 def _book(store: Path) -> TipBook:
-    from pro.actions.places import TIPS
+    """The tip book of a store. One that nobody has begun is read as an empty one, and not begun by that."""
+    from pro.actions.places import TIPS, present
     from pro.remediation.tips import TipBook
 
-    return TipBook(store / TIPS)
+    path = present(store) / TIPS
+    return TipBook(path if path.exists() else Path(":memory:"))
+
+
+def _name(who: str | None) -> str:
+    return getpass.getuser() if who is None else filled(who, "--as")
 
 
 @group.command("list")
@@ -85,6 +93,7 @@ def show(number: Number, store: Store = DEFAULT_STORE, json: Json = False) -> No
         if tip.plan_id:
             from pro.planning.show import show as lines
 
+            _tell_dismissed(book, tip.plan_id)
             say()
             for line in lines(book.plan(number)):
                 say(line)
@@ -101,11 +110,12 @@ def approve(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the approved plan.json here.")] = None,
     json: Json = False,
 ) -> None:
-    """Say yes to a tip's plan. `pro watch` carries it out at its next look, or `pro apply` does."""
+    """Say yes to a tip's plan, the whole of it. `pro watch` carries it out at its next look, or `pro apply` does."""
     with errors(), _book(store) as book:
         from pro.core.clock import SystemClock
+        from pro.core.text import counted
 
-        approved = book.approve(number, who or getpass.getuser(), SystemClock().now(), plan_id=plan)
+        approved = book.approve(number, _name(who), SystemClock().now(), plan_id=plan)
         if output is not None:
             from pro.cli.common import write_text
             from pro.planning.io import dumps
@@ -114,7 +124,22 @@ def approve(
         if json:
             emit({"schema": "tips/1", "tips": [t.to_json() for t in approved]})
         else:
-            say(f"approved: {', '.join(str(t.id) for t in approved)} (plan {approved[0].plan_id[:12]})")
+            moves = counted(len(book.plan(number).migrations), "migration")
+            say(
+                f"approved: {', '.join(map(str, sorted(t.id for t in approved)))} (plan {approved[0].plan_id[:12]}, {moves})"
+            )
+        _tell_dismissed(book, approved[0].plan_id)
+
+
+def _tell_dismissed(book: TipBook, plan_id: str) -> None:
+    """A plan is carried out whole: who says yes to it should know who said no to some of it."""
+    from pro.core.text import plain
+    from pro.remediation.tip import TipState
+
+    for tip in book.views(plan_id, TipState.DISMISSED):
+        remark(
+            f"tip {tip.id} of the same plan was dismissed ({plain(tip.reason, 200)}); what it asks for is carried out with the plan"
+        )
 
 
 @group.command("dismiss")
@@ -128,12 +153,18 @@ def dismiss(
     """Say no to a tip; the same trouble is not raised again for a day, unless it gets worse."""
     with errors(), _book(store) as book:
         from pro.core.clock import SystemClock
+        from pro.remediation.tip import DECIDED
 
-        tip = book.dismiss(number, who or getpass.getuser(), SystemClock().now(), reason)
+        tip = book.dismiss(number, _name(who), SystemClock().now(), filled(reason, "--reason"))
         if json:
             emit(tip.to_json())
         else:
             say(f"dismissed: {tip.id}")
+        if tip.plan_id and (still := book.views(tip.plan_id, *DECIDED)):
+            names = ", ".join(map(str, sorted(t.id for t in still)))
+            remark(
+                f"its plan stays approved by tip {names}, and is carried out whole; dismiss these, too, if it must not be"
+            )
 
 
 @group.command("test")
@@ -152,7 +183,7 @@ def rehearse_(
 
         with Progress() as progress:
             watched = told_to_watch(store, settings(config), backend=backend, contract=contract)
-            found = rehearse(watched, who or getpass.getuser(), progress)
+            found = rehearse(watched, _name(who), progress)
         if json:
             emit(found.to_json())
         else:

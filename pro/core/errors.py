@@ -2,6 +2,7 @@
 
     ProError                      a message for people; the command line prints it and exits with `exit_code`
     ├── InputError                a file or a value from outside is not what it should be (exit 1)
+    │   └── UsageError            a value of an option is none of its kind (exit 2)
     ├── FleetError                the inventory contradicts itself; carries *all* problems found (exit 1)
     ├── RefusedError              the world says no: stale plan, budget, window, lock, other balancer (exit 4)
     ├── RefereeError              an engine's answer failed the independent check: a bug in PRO (exit 1)
@@ -44,6 +45,12 @@ class InputError(ProError):
             parts.append(f"expected {expected}")
         text = ", ".join(parts)
         super().__init__(f"{where}: {text}" if where is not None else text)
+
+
+class UsageError(InputError):
+    """A value of an option is none of its kind, whatever the world looks like: no instant, no duration, out of range, empty."""
+
+    exit_code = 2
 
 
 class FleetError(ProError):

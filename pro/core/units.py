@@ -68,3 +68,6 @@ COUNTERS: dict[str, Counter] = {
 }
 """`high` is the largest value that can be true (a counter may pass 100 % by rounding or per-core counting); anything
 outside goes to quarantine. Every name `x` has a companion `x_max`: the maximum inside an aggregated interval."""
+
+MIBPS_PER_MBPS = 1 / 9
+"""Payload in MiB/s of one Mbit/s: BtrPlace divides by nine. In MiB that is 93 % of the wire, about TCP's share of Ethernet."""

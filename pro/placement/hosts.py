@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -130,7 +131,7 @@ def _refused(explained: Sequence[Explanation]) -> dict[str, tuple[Refused, ...]]
             others = [r for r in option.refusals if not r.spent]
             # A budget that is spent refuses everybody: it is told where nothing else does.
             for refusal in others or option.refusals:
-                by_rule.setdefault(refusal.rule, []).append(f"{plain(told.vm_name)}: {refusal.text}")
+                by_rule.setdefault(refusal.rule, []).append(_about(plain(told.vm_name), refusal.text))
     return {
         host: tuple(
             Refused(rule, len(said), tuple(said[:EXAMPLES]))
@@ -138,3 +139,9 @@ def _refused(explained: Sequence[Explanation]) -> dict[str, tuple[Refused, ...]]
         )
         for host, by_rule in found.items()
     }
+
+
+def _about(vm: str, text: str) -> str:
+    """What a rule says of `vm`, whose name goes first unless it is said anyway."""
+    named = re.search(rf"(?<![\w.-]){re.escape(vm)}(?!\.?[\w-])", text)
+    return text if named else f"{vm}: {text}"

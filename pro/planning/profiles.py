@@ -7,15 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pro.core.errors import InputError
+from pro.core.units import MIBPS_PER_MBPS
 from pro.planning.physics import PreCopy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pro.fleet import Fleet
-
-MIBPS_PER_MBPS = 1 / 9
-"""Payload in MiB/s of one Mbit/s: BtrPlace divides by nine. In MiB that is 93 % of the wire, about TCP's share of Ethernet."""
 
 
 @dataclass(frozen=True)

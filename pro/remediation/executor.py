@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pro.core.errors import RefusedError
-from pro.core.text import plain
+from pro.core.text import minute, plain
 from pro.planning.io import dumps, loads
 from pro.planning.plan import Wave
 from pro.remediation.driver import Driver, Limits, nothing_halts
@@ -72,7 +72,8 @@ def resume(
     on_event: Callable[[Event], None] | None = None,
     halt: Callable[[], str] | None = None,
 ) -> ApplyResult:
-    """Take up the newest run where it was left: interrupted, stopped or in doubt. One that has ended is only told of again.
+    """Take up the newest run where it was left: interrupted, stopped or in doubt. Of one that is done or abandoned nothing is left to do; one that
+    ended in part is only told of again, so that whoever resumes blindly after a crash learns of it.
 
     Nothing is asked for until every request that may still be on its way has had its time and the world has been read; and
     nothing new is started if the world has changed so that the rest of the plan no longer fits. Refused while `halt` gives a reason.
@@ -135,6 +136,10 @@ def status(journal_path: Path) -> RunStatus | None:
         )
 
 
+OVER = {RunState.DONE: "all done", RunState.PARTIAL: "applied in part", RunState.ABANDONED: "abandoned"}
+"""States in which nothing of a run can be resumed, in words."""
+
+
 class Executor:
     """Apply and resume on an open journal. The caller sees to it that nobody else writes."""
 
@@ -177,10 +182,14 @@ class Executor:
     def resume(self) -> ApplyResult:
         """See `resume`."""
         run = self.journal.latest()
-        if run is None or run.state == RunState.ABANDONED:
-            return ApplyResult(NOTHING)
-        if run.state in (RunState.DONE, RunState.PARTIAL):
-            return self._result(run.run, run.state)
+        if run is None:
+            return ApplyResult(NOTHING, ("nothing was ever applied",))
+        if run.state in OVER:
+            over = f"nothing to resume: run {run.run} ended {minute(run.ended)}, {OVER[run.state]}"
+            if run.state != RunState.PARTIAL:
+                return ApplyResult(NOTHING, (over,))
+            told = self._result(run.run, run.state)
+            return replace(told, reasons=(f"{over}; what is left takes another plan", *told.reasons))
         if run.backend != self.backend.url:
             return ApplyResult(
                 REFUSED, (f"run {run.run} was begun on {run.backend}, not on {self.backend.url}",), run.run

@@ -10,9 +10,10 @@ from pro.core.errors import RefusedError
 from pro.core.text import counted, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pro.heat.hotspot import Hotspot
+    from pro.placement.rules import Violation
     from pro.planning.plan import Migration, Plan
 
 
@@ -44,6 +45,8 @@ ACTIVE = tuple(NEXT)
 DECIDED = (TipState.APPROVED, TipState.AUTO)
 TEST = "test:"
 """What keys of test tips begin with."""
+PLACES = 3
+"""In so many places a broken rule is told of in its tip."""
 SEVERITIES = ("info", "warning", "critical")
 
 
@@ -136,6 +139,19 @@ def of_rule(rule: str, text: str, vms: Sequence[str] = (), severity: str = "warn
     )
 
 
+def of_rules(violations: Iterable[Violation]) -> list[Concern]:
+    """One concern a broken rule, in however many places it is broken."""
+    places: dict[str, list[Violation]] = {}
+    for violation in violations:
+        places.setdefault(violation.rule, []).append(violation)
+    return [of_rule(rule, _said(told), [vm for v in told for vm in v.vms]) for rule, told in places.items()]
+
+
+def _said(told: Sequence[Violation]) -> str:
+    more = f"; and in {counted(len(told) - PLACES, 'more place')}" if len(told) > PLACES else ""
+    return "; ".join(v.text for v in told[:PLACES]) + more
+
+
 def of_test(who: str, at: str) -> Concern:
     """Nothing is wrong, and somebody wants to see that a tip would get through. `at` tells one test from another."""
     return Concern(
@@ -150,29 +166,76 @@ def of_test(who: str, at: str) -> Concern:
     )
 
 
-def action_of(concern: Concern, plan: Plan | None, names: Mapping[str, str]) -> str:
+@dataclass(frozen=True)
+class Part:
+    """What of a plan is for one concern: `own` migrations mend it, `room` those that make room for these."""
+
+    own: tuple[Migration, ...] = ()
+    room: tuple[Migration, ...] = ()
+
+
+def parts(concerns: Sequence[Concern], plan: Plan | None) -> dict[str, Part]:
+    """Concern's key -> its part of `plan`. Parts may overlap: one migration may mend a rule and cool a host. What is for another
+    concern does not count as making room."""
+    if plan is None:
+        return {c.key: Part() for c in concerns}
+    home = {m.vm: m.source for m in reversed(plan.migrations)}
+    end = {m.vm: m.destination for m in plan.migrations}
+    own = {c.key: {vm for vm in home if _mends(c, vm, home[vm], end[vm])} for c in concerns}
+    claimed = {vm for vms in own.values() for vm in vms}
+    found = {}
+    for key, vms in own.items():
+        room: set[str] = set()
+        while more := _in_the_way(plan, home, vms | room) - claimed - room:
+            room |= more
+        found[key] = Part(*(tuple(m for m in plan.migrations if m.vm in group) for group in (vms, room)))
+    return found
+
+
+def _mends(concern: Concern, vm: str, home: str, end: str) -> bool:
+    """A hot host is cooled by who leaves it for good, a rule mended by moving those it is about."""
+    return home == concern.host != end if concern.host else vm in concern.vms
+
+
+def _in_the_way(plan: Plan, home: Mapping[str, str], vms: set[str]) -> set[str]:
+    """VMs of the plan that leave a host which one of `vms` comes to."""
+    entered = {m.destination for m in plan.migrations if m.vm in vms}
+    return {vm for vm, host in home.items() if host in entered}
+
+
+def action_of(concern: Concern, part: Part, names: Mapping[str, str]) -> str:
     """What to do about `concern`, in one sentence."""
     if concern.action:
         return concern.action
-    if plan is None or not plan.migrations:
-        return "No migration helps: see the plan's reasons."
-    mine = [m for m in plan.migrations if m.source == concern.host or m.vm in concern.vms] or list(plan.migrations)
-    final: dict[str, Migration] = {m.vm: m for m in mine}
-    said = [
-        f"{plain(m.vm_name or m.vm)} to {plain(names.get(m.destination, m.destination))}"
-        for m in list(final.values())[:4]
-    ]
-    more = f" and {len(final) - 4} more" if len(final) > 4 else ""
-    return f"Move {', '.join(said)}{more}."
+    if not part.own:
+        return "No migration was found that helps; `pro plan` says what stands in the way."
+    room = f"; to make room, {_moves(part.room, names)}" if part.room else ""
+    return f"Move {_moves(part.own, names)}{room}."
 
 
-def cost_of(plan: Plan | None) -> str:
-    """What carrying out `plan` costs, all of it: a plan is applied whole."""
-    if plan is None or not plan.migrations:
+def _moves(migrations: Sequence[Migration], names: Mapping[str, str]) -> str:
+    final = {m.vm: m for m in migrations}
+    said = [f"{plain(m.vm_name or m.vm)} to {plain(names.get(m.destination, m.destination))}" for m in final.values()]
+    return f"{', '.join(said[:4])}{f' and {len(said) - 4} more' if len(said) > 4 else ''}"
+
+
+def cost_of(part: Part, plan: Plan | None) -> str:
+    """What carrying out `part` costs, and the whole plan if there is more to it: a plan is applied whole."""
+    mine, whole = {m.vm for m in (*part.own, *part.room)}, set() if plan is None else {m.vm for m in plan.migrations}
+    if plan is None or not mine:
         return "nothing"
-    gib = sum(m.mib for m in plan.migrations) / 1024
-    worst = max(m.blackout_s for m in plan.migrations)
-    return f"{counted(len(plan.migrations), 'migration')}, {gib:.1f} GiB sent, longest blackout {worst:.1f} s"
+    return _cost(plan, mine) if mine == whole else f"{_cost(plan, mine)}; whole plan: {_cost(plan, whole)}"
+
+
+def _cost(plan: Plan, vms: set[str]) -> str:
+    """What the migrations of `vms` cost."""
+    waves = [[m for m in wave.migrations if m.vm in vms] for wave in plan.waves]
+    migrations = [m for wave in waves for m in wave]
+    gib = sum(m.mib for m in migrations) / 1024
+    # Migrations of a wave run side by side, waves one after the other.
+    seconds = sum(max((m.seconds for m in wave), default=0.0) for wave in waves)
+    worst = max(m.blackout_s for m in migrations)
+    return f"{counted(len(migrations), 'migration')}, {gib:.1f} GiB sent in {seconds:,.0f} s, longest blackout {worst:.1f} s"
 
 
 def moves_of(plan: Plan | None) -> frozenset[tuple[str, str, str]]:

@@ -6,9 +6,10 @@ it. The rules, in one place:
 - One active tip per trouble (`Tip.key`). A tip nobody has decided on follows the newest plan while that does the same
   moves; when the moves change it is SUPERSEDED by a new tip, so that a tip's number always means the same moves.
 - A tip that is approved, or running, is left alone until it expires or ends: what was approved is what is done.
-- A dismissed tip keeps its trouble quiet for `quiet_h` hours, unless it becomes more severe. Its plan cannot be approved
-  through another of its tips; the next plan can.
-- Whatever may not happen raises TipRefusedError with the reason.
+- A dismissed tip keeps its trouble quiet for `quiet_h` hours, unless it becomes more severe. A contract does not approve its
+  plan through another of its tips; a person may, and should be told of it, for a plan is carried out whole.
+- A tip is a view of a plan only if some of it is for the tip's trouble (`tip.parts`); else there is nothing to approve.
+- Whatever may not happen raises TipRefusedError with the reason; a number that no tip has is an InputError.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from pro.remediation.tip import (
     NEXT,
     SEVERITIES,
     Concern,
+    Part,
     Tip,
     TipRefusedError,
     TipState,
@@ -35,6 +37,7 @@ from pro.remediation.tip import (
     moves_of,
     of_hotspot,
     of_test,
+    parts,
 )
 
 if TYPE_CHECKING:
@@ -108,22 +111,27 @@ class TipBook:
         return [_tip(r) for r in rows]
 
     def tip(self, number: int) -> Tip:
-        """One tip. TipRefusedError if there is none with this number."""
+        """One tip. InputError if there is none with this number."""
         row = self._db.execute(f"SELECT {_COLUMNS} FROM tips WHERE id=?", (number,)).fetchone()
         if row is None:
-            raise TipRefusedError(f"there is no tip {number}")
+            raise InputError(f"there is no tip {number}")
         return _tip(row)
 
     def plan(self, number: int) -> Plan:
         """The plan of a tip, checked against its id. TipRefusedError if it has none."""
         plan = self._plan(self.tip(number).plan_id)
         if plan is None:
-            raise TipRefusedError(f"tip {number} has no plan: no migration helps")
+            raise TipRefusedError(f"tip {number} has no plan: no migration was found that helps")
         return plan
 
     def _plan(self, plan_id: str) -> Plan | None:
         row = self._db.execute("SELECT plan FROM plans WHERE id=?", (plan_id,)).fetchone()
         return None if row is None else loads(row[0])
+
+    def views(self, plan_id: str, *states: TipState) -> list[Tip]:
+        """The tips that show a plan and are in one of `states` (none named: in any)."""
+        wanted = states or tuple(TipState)
+        return self._select(f"plan_id=? AND state IN ({_marks(wanted)})", plan_id, *wanted)
 
     def history(self, number: int) -> list[dict[str, str]]:
         """What became of a tip, oldest first: at, before, after, who, reason."""
@@ -153,7 +161,9 @@ class TipBook:
         with self._transaction():
             if plan is not None:
                 self._db.execute("INSERT OR IGNORE INTO plans (id, plan) VALUES (?,?)", (plan.id, dumps(plan)))
-            return [t for c in concerns if (t := self._raise(c, plan, now, names, cluster)) is not None]
+            mine = parts(concerns, plan)
+            told = ((c, plan if mine[c.key].own or c.action else None) for c in concerns)
+            return [t for c, its in told if (t := self._raise(c, its, mine[c.key], now, names, cluster)) is not None]
 
     def raise_test(self, plan: Plan, now: datetime, who: str) -> Tip:
         """A test tip with the empty `plan`. The watch leaves it alone; `expire` does not."""
@@ -161,7 +171,7 @@ class TipBook:
         return tip
 
     def _raise(
-        self, concern: Concern, plan: Plan | None, now: datetime, names: Mapping[str, str], cluster: str
+        self, concern: Concern, plan: Plan | None, part: Part, now: datetime, names: Mapping[str, str], cluster: str
     ) -> Tip | None:
         known = next(iter(self._select(f"key=? AND state IN ({_marks(ACTIVE)})", concern.key, *ACTIVE)), None)
         if known is not None and known.state != TipState.NEW:
@@ -173,8 +183,8 @@ class TipBook:
             "severity": concern.severity,
             "title": concern.title,
             "problem": concern.problem,
-            "action": action_of(concern, plan, names),
-            "cost": cost_of(plan),
+            "action": action_of(concern, part, names),
+            "cost": cost_of(part, plan),
             "ignored": concern.ignored,
             "probability": concern.probability,
             "plan_id": "" if plan is None else plan.id,
@@ -259,15 +269,14 @@ class TipBook:
         if not who.strip():
             raise TipRefusedError("an approval needs the name of whoever approves")
         if not tip.plan_id:
-            raise TipRefusedError(f"tip {number} has no plan: no migration helps")
+            raise TipRefusedError(f"tip {number} has no plan: no migration was found that helps")
         if plan_id is not None and plan_id != tip.plan_id:
             raise TipRefusedError(f"tip {number} has a new plan, {tip.plan_id}: look at it before approving")
         if self.four_eyes and state == TipState.APPROVED and who == tip.author:
             raise TipRefusedError(f"tip {number} was raised by {who}: somebody else has to approve it")
-        views = self._select("plan_id=?", tip.plan_id)
-        dismissed = next((t for t in views if t.state == TipState.DISMISSED), None)
-        if dismissed is not None:
-            raise TipRefusedError(f"tip {dismissed.id} of the same plan was dismissed: wait for the next plan")
+        views = self.views(tip.plan_id)
+        if state == TipState.AUTO and (dismissed := self.views(tip.plan_id, TipState.DISMISSED)):
+            raise TipRefusedError(f"tip {dismissed[0].id} of the same plan was dismissed: a person has to approve it")
         self._move(tip, state, now, who, reason)
         for other in views:
             if other.id != number and other.state == TipState.NEW:
@@ -284,14 +293,14 @@ class TipBook:
 
     def start(self, plan_id: str, now: datetime) -> list[Tip]:
         """The plan is being applied: its approved tips are RUNNING. TipRefusedError if nobody has approved it."""
-        views = self._select(f"plan_id=? AND state IN ({_marks(DECIDED)})", plan_id, *DECIDED)
+        views = self.views(plan_id, *DECIDED)
         if not views:
             raise TipRefusedError(f"nobody has approved plan {plan_id}")
         return self._close(views, TipState.RUNNING, now, "")
 
     def finish(self, plan_id: str, *, resolved: bool, now: datetime, reason: str = "") -> list[Tip]:
         """The plan was applied, or not wholly: its running tips are RESOLVED or FAILED."""
-        views = self._select("plan_id=? AND state=?", plan_id, TipState.RUNNING)
+        views = self.views(plan_id, TipState.RUNNING)
         return self._close(views, TipState.RESOLVED if resolved else TipState.FAILED, now, reason)
 
     # -- writing ------------------------------------------------------------------------------------------------

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from pro.core.arrays import Floats, Ints
@@ -46,7 +48,7 @@ class Hindsight:
 
 def hindsight(root: Path, found: Recommendation, hours: float = 24.0, *, base: bool = False) -> Hindsight:
     """Replay what really happened in the `hours` after `found` was recommended. Each VM moves when its migration ends."""
-    use, known = _really_used(root, found, hours)
+    use, known = really_used(root, found, hours)
     fleet = found.outlook.fleet
     capacity = fleet.capacity[:, 0].astype(np.float64)[:, None]
     own = found.outlook.demand.base[:, 0, 0].astype(np.float64)[:, None] if base else 0.0
@@ -71,20 +73,32 @@ def where(fleet: Fleet, plan: Plan, steps: int) -> Ints:
     return stands
 
 
-def _really_used(root: Path, found: Recommendation, hours: float) -> tuple[Floats, float]:
+def really_used(root: Path, found: Recommendation, hours: float) -> tuple[Floats, float]:
     """(V, T) MHz that every VM used, and the share of it that is known."""
+    from pro.fleet.archive import load_inventory, resized
     from pro.fleet.entities import entity_of
     from pro.telemetry.store import Store
 
-    fleet, steps = found.outlook.fleet, int(hours * 3600 // STEP_S)
-    grid = Store(root).grid("cpu_pct", found.outlook.now + timedelta(hours=hours), days=hours / 24, step_s=STEP_S)
+    fleet, now, steps = found.outlook.fleet, found.outlook.now, int(hours * 3600 // STEP_S)
+    end = now + timedelta(hours=hours)
+    grid = Store(root).grid("cpu_pct", end, days=hours / 24, step_s=STEP_S)
     values = grid.values[:, -steps:].astype(np.float64)
+    instants = [grid.cutoff - timedelta(seconds=STEP_S * k) for k in reversed(range(values.shape[1]))]
+    sizes = resized(root, load_inventory(root, end), now)
     use = np.full((fleet.n_vms, steps), np.nan)
     matched = entity_of(fleet, grid.entities)
     for e in np.flatnonzero(matched.vm >= 0):
         v = matched.vm[e]
-        use[v] = np.minimum(values[e] / 100, 1.0) * fleet.cpu_cap_mhz[v]
+        # Per cent are of what the VM had at that instant, the fleet tells what it had when the plan was made.
+        pieces = sizes.get(fleet.vms[v], ())
+        had = np.array([_ratio(pieces, at) for at in instants]) / _ratio(pieces, now) if pieces else 1.0
+        use[v] = np.minimum(values[e] / 100, 1.0) * fleet.cpu_cap_mhz[v] * had
     return np.nan_to_num(use), round(float(np.isfinite(use).mean()), 4) if use.size else 0.0
+
+
+def _ratio(pieces: Sequence[tuple[datetime, float]], at: datetime) -> float:
+    """How many times what it had in the end a VM had at `at`; `pieces` as `archive.resized` gives them."""
+    return next((ratio for until, ratio in pieces if at <= until), 1.0)
 
 
 def _sum(use: Floats, at: Ints, hosts: int) -> Floats:

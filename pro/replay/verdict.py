@@ -79,9 +79,11 @@ def _move(found: Backtest) -> str:
     if classic:
         other = min(classic, key=lambda r: (r.cost, r.name))
         o = other.account
-        said += (
-            f"; the best rule of another kind, {other.name}, to {o.hot_minutes:,} with {o.migrations:,}, {_undone(o)}"
-        )
+        said += f"; the best rule of another kind, {other.name}, "
+        if not o.migrations:
+            said += "would have moved nothing"
+        else:
+            said += f"to {o.hot_minutes:,} with {o.migrations:,}, {_undone(o)}"
         if _peaks_higher(o, found):
             said += f", with a worst peak of {o.peak:.0%}"
             said += "" if _peaks_higher(a, found) else f" instead of {nothing.peak:.0%}"
@@ -114,6 +116,8 @@ def _span(seconds: float) -> str:
 
 
 def _undone(a: Account) -> str:
+    if a.migrations == 1:
+        return f"{'' if a.undone else 'not '}undone within a day"
     return "none of them undone within a day" if a.undone == 0 else f"{a.undone:,} of them undone within a day"
 
 

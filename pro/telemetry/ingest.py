@@ -81,17 +81,14 @@ def quarantine_schema() -> pa.Schema:
     )
 
 
-def run(
-    root: Path, sources: Sequence[Path], progress: Callable[[str, float], None] | None, options: ReadOptions | None
-) -> IngestReport:
+def run(root: Path, chosen: Chosen, progress: Callable[[str, float], None] | None) -> IngestReport:
     """See `Store.ingest`; the caller holds the lock."""
-    report = IngestReport()
-    chosen = _choose(sources, options, report)
-    total = sum(max(path.stat().st_size, 1) for path, _ in chosen)
+    report = IngestReport(skipped=list(chosen.skipped))
+    total = sum(max(path.stat().st_size, 1) for path, _ in chosen.files)
     done = 0
     merger = Merger(root)
     hypervisors: set[str] = set()
-    for path, reader in chosen:
+    for path, reader in chosen.files:
         if progress is not None:
             progress(str(path), done / total)
         detail = ReadReport()
@@ -99,7 +96,7 @@ def run(
             for table in reader.read(path, detail):
                 merger.add(table)
         except InputError as error:
-            if len(chosen) == 1:
+            if len(chosen.files) == 1:
                 raise
             # readers raise before they yield: nothing of this file has been taken in
             detail = ReadReport(rows=1)
@@ -117,23 +114,32 @@ def run(
     return report
 
 
-def _choose(sources: Sequence[Path], options: ReadOptions | None, report: IngestReport) -> list[tuple[Path, Reader]]:
-    """Files with their readers; foreign files in a directory are skipped, foreign files named themselves are an error."""
+@dataclass(frozen=True)
+class Chosen:
+    """Files with their readers, and those of a directory that are no counter files."""
+
+    files: tuple[tuple[Path, Reader], ...]
+    skipped: tuple[str, ...]
+
+
+def choose(sources: Sequence[Path], options: ReadOptions | None) -> Chosen:
+    """What to read of `sources`, with which reader. A foreign file that is named itself is an InputError; nothing is written."""
     from pro.telemetry.readers.detect import detect, expand
 
-    chosen: list[tuple[Path, Reader]] = []
+    files: list[tuple[Path, Reader]] = []
+    skipped: list[str] = []
     problem: InputError | None = None
     for path, named in expand(sources):
         try:
-            chosen.append((path, detect(path, options)))
+            files.append((path, detect(path, options)))
         except InputError as error:
             if named:
                 raise
             problem = problem or error
-            report.skipped.append(str(path))
-    if not chosen:
+            skipped.append(str(path))
+    if not files:
         raise problem or InputError("no files to ingest", got=[str(source) for source in sources])
-    return chosen
+    return Chosen(tuple(files), tuple(skipped))
 
 
 def _reasons(detail: ReadReport) -> list[str]:

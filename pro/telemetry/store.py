@@ -58,10 +58,11 @@ class Store:
 
         from pro.telemetry import ingest
 
+        chosen = ingest.choose(sources, options)
         self.root.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(self.root / ".ingest.lock", timeout=LOCK_WAIT_S):
-                return ingest.run(self.root, sources, progress, options)
+                return ingest.run(self.root, chosen, progress)
         except Timeout:
             raise RefusedError(f"another ingest is at work in {self.root}") from None
 

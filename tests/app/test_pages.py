@@ -6,12 +6,16 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 import pro.app
 from pro.app import components, service
 from pro.core.errors import InputError
+from pro.remediation.tip import of_rule
 from pro.remediation.tips import TipBook
 from tests.conftest import HOSTILE_NAMES
 from tests.reports.fixtures import NOW, make_report
@@ -185,12 +189,53 @@ def test_the_sidebar_is_what_is_asked_for(visit: Callable[..., AppTest]) -> None
     assert visit.asked[-1] == service.Options(86400, 0.7, "repair", 4)  # type: ignore[attr-defined]
 
 
+cells = st.one_of(st.none(), st.integers(0, 9), st.text(max_size=40), st.text("iW .,", min_size=100, max_size=600))
+
+
+@given(st.lists(st.tuples(cells, cells, cells), min_size=1, max_size=6))
+def test_a_table_has_room_for_all_of_every_cell(rows: list[tuple[object, object, object]]) -> None:
+    """As many lines as text needs at the width of its column; nothing changes where all is short."""
+    shown = pd.DataFrame(rows, columns=["a", "b", "c"])
+    fitted, lines = components.fitting(shown, {"a": {"label": "A"}})
+    assert fitted["a"]["label"] == "A"
+    for name in shown.columns:
+        room = fitted.get(name, {}).get("width", components.LONG_PX + components.PADDING_PX) - components.PADDING_PX
+        assert all(components.text_px(v) <= lines * room for v in shown[name] if isinstance(v, str))
+    long = {n for n in shown.columns if any(isinstance(v, str) and len(v) * 14 > components.LONG_PX for v in shown[n])}
+    assert lines == 1 or long
+    assert {n for n, c in fitted.items() if "width" in c} <= long
+
+
+def test_what_a_tip_costs_is_read_in_full_in_four_lines() -> None:
+    part = "{} migrations, 80.0 GiB sent in 33 s, longest blackout 0.3 s"
+    cost = f"{part.format(3)}; whole plan: {part.format(6)}"
+    rule = "Rule SQL-apart-HVC-PROD is broken"
+    shown = pd.DataFrame([{"What": rule, "Do": "Move SQL010 to HV04, APP057 to HV03.", "Cost": cost}])
+    fitted, lines = components.fitting(shown, {})
+    assert {c["width"] for c in fitted.values()} == {220}
+    assert lines == 4
+
+
+def test_who_looks_at_a_tip_sees_that_another_of_its_plan_was_dismissed(visit: Callable[..., AppTest]) -> None:
+    report = make_report(HOSTILE_NAMES)
+    folder: Path = visit.store  # type: ignore[attr-defined]
+    rules = [of_rule(name, "broken", [m.vm for m in report.plan.migrations]) for name in ("one", "two")]
+    with TipBook(folder / service.TIPS) as book:
+        one, two = book.raise_or_refresh([], report.plan, NOW, repairs=rules)
+        assert not any("dismissed" in t.value for t in visit("tips", report).text)
+        book.dismiss(one.id, "kim", NOW, "a `batch`")
+    at = visit("tips", report)
+    assert at.selectbox(key="tip").value == two.id
+    assert any(t.value.startswith(f"Tip {one.id} of the same plan was dismissed: a `batch`.") for t in at.text)
+
+
 def test_a_tip_is_approved_by_name_and_dismissed_with_a_reason(visit: Callable[..., AppTest]) -> None:
     report = make_report(HOSTILE_NAMES)
     folder: Path = visit.store  # type: ignore[attr-defined]
     raise_tips(folder, report)
     at = visit("tips", report)
     assert not at.exception
+    at.selectbox(key="tip").set_value(next(t.id for t in service.tips(folder, active=True) if t.plan_id)).run()
     next(b for b in at.button if b.label == "Approve").click()
     at.run()
     assert any("needs the name" in t.value for t in at.text)

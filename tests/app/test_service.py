@@ -150,11 +150,11 @@ def test_without_a_tip_book_there_are_no_tips(tmp_path: Path) -> None:
 
 
 def test_a_tip_is_approved_for_the_plan_that_was_seen(with_tips: Path) -> None:
-    tip = service.tips(with_tips, active=True)[0]
+    tip = next(t for t in service.tips(with_tips, active=True) if t.plan_id)
     with pytest.raises(TipRefusedError, match="new plan"):
         service.approve(with_tips, replace(tip, plan_id="another"), "ann")
     service.approve(with_tips, tip, "ann")
-    assert {t.state.value for t in service.tips(with_tips, active=True)} == {"approved"}
+    assert {t.state.value for t in service.tips(with_tips, active=True) if t.plan_id} == {"approved"}
     assert service.tip_history(with_tips, tip.id)[-1]["who"] == "ann"
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -100,6 +101,40 @@ def test_options_are_kept_in_the_file(tmp_path: Path) -> None:
     state = json.loads((tmp_path / "state.json").read_text())
     assert state["model"]["speed"] == 30.0
     assert len(state["faults"]) == 1
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.1, 1.0, 7.0, 600.0]), st.floats(0.01, 3.0)), min_size=1, max_size=5))
+def test_however_often_its_speed_changes_a_migration_takes_its_simulated_time(
+    tmp_path_factory: pytest.TempPathFactory, stretches: list[tuple[float, float]]
+) -> None:
+    """Each stretch: a speed, and for how many simulated seconds it is kept. The migration takes 20."""
+    url = f"simulated:{tmp_path_factory.mktemp('s') / 's.json'}"
+    clock, gone = ManualClock(START), 0.0
+    ticket = open_backend(
+        f"{url}?overhead_s=20&jitter=0&bandwidth_mib_s=1e12", world=world({"a": "h0"}), clock=clock
+    ).migrate("a", "h0", "h1", "live")
+    for speed, lasts in stretches:
+        opened = open_backend(f"{url}?speed={speed}", clock=clock)
+        assert opened.status(ticket.id).progress == pytest.approx(gone / 20, abs=1e-3)
+        clock.sleep(lasts / speed)
+        gone += lasts
+    clock.sleep((19.9 - gone) / speed)
+    assert opened.status(ticket.id).state == TicketState.RUNNING
+    clock.sleep(0.2 / speed)
+    assert opened.status(ticket.id).state == TicketState.DONE
+    assert opened.status(ticket.id).seconds == pytest.approx(20)
+
+
+def test_memory_goes_at_the_pace_of_the_slower_network_of_its_hosts() -> None:
+    """As in a plan; 1,000 MiB/s where it is not known, and what an option says before all."""
+    seen = world({vm: "h0" for vm in "abc"})
+    mbps = {"h0": 4500, "h1": 90, "h2": 18000, "h3": 0}
+    seen = replace(seen, hosts={h: HostSeen(h, True, 8192, migration_mbps=known) for h, known in mbps.items()})
+    for model, wanted in ((Model(jitter=0), (4.096, 204.8, 2.048)), (Model(jitter=0, bandwidth_mib_s=2048), (1, 1, 1))):
+        simulation = Simulation.of(seen, 0.0, model, ())
+        for vm, host, seconds in zip("abc", ("h2", "h1", "h3"), wanted, strict=True):
+            ticket = simulation.tickets[simulation.begin(vm, "h0", host, "live", 0.0)]
+            assert ticket.seconds == pytest.approx(model.overhead_s + seconds)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"schema": "simulated/9"}', '{"schema": "simulated/1"}', "null"])

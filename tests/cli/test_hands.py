@@ -82,7 +82,9 @@ def test_status_stop_and_resume_find_the_newest_apply_from_any_folder(
     monkeypatch.chdir(home / "elsewhere")
     assert pro("status", "--json").json("status/1")["state"] == "done"
     assert pro("stop").out == "nothing is under way\n"
-    assert pro("resume").code == 0
+    resumed = pro("resume")
+    assert resumed.code == 0
+    assert resumed.out.startswith("nothing to do\n  nothing to resume: run 1 ended")
 
 
 @pytest.mark.parametrize("command", ["status", "stop", "resume"])

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 import pytest
 
+from pro.config import load
 from pro.core.table import describe
+from pro.stages import policy_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -109,8 +111,21 @@ def test_nothing_after_now_is_read(pro: Pro, store: Path, past: Path, small: Est
 )
 def test_a_value_that_makes_no_sense_is_named(words: tuple[str, str], says: str, pro: Pro, store: Path) -> None:
     said = pro("hotspots", "--store", store, *words)
-    assert (said.code, said.out) == (1, "")
+    assert (said.code, said.out) == (2, "")
     assert says in said.err
+
+
+def test_where_rounds_are_counted_the_same_question_has_the_same_plan_and_the_same_id(
+    pro: Pro, past: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRO__PLACEMENT__STEPS", "1")
+    monkeypatch.setenv("PRO__PLACEMENT__SECONDS", "600")
+    assert policy_of(load(None)).steps == 1
+    one, two = (pro("plan", "--store", past, "--json").json("plan/1") for _ in range(2))
+    assert one["waves"]
+    assert one["proof"]["gap"] > 0
+    assert one["created_at"] != two["created_at"]
+    assert {**one, "created_at": ""} == {**two, "created_at": ""}
 
 
 @pytest.mark.parametrize(

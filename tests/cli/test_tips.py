@@ -68,18 +68,34 @@ def test_a_dismissed_tip_stays_quiet(pro: Pro, past: Path, raised: list[Any]) ->
     assert history[-1]["reason"] == "known, and planned for Sunday"
 
 
+def test_of_a_plan_that_is_carried_out_whole_everybody_hears_who_else_has_decided(
+    pro: Pro, past: Path, raised: list[Any]
+) -> None:
+    plan_id = raised[0]["plan_id"]
+    refused, taken, other, *_ = sorted(t["id"] for t in raised if t["plan_id"] == plan_id)
+    assert pro("tips", "dismiss", refused, "--store", past, "--reason", "a batch").err == ""
+    said = pro("tips", "approve", taken, "--store", past, "--json")
+    assert f"tip {refused} of the same plan was dismissed (a batch)" in said.err
+    assert refused not in {t["id"] for t in said.json("tips/1")["tips"]}
+    late = pro("tips", "dismiss", other, "--store", past, "--reason", "another")
+    assert late.code == 0
+    assert f"its plan stays approved by tip {taken}" in late.err
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [
-        (("show", "99"), 4),
-        (("approve", "99"), 4),
-        (("dismiss", "99", "--reason", "x"), 4),
-        (("dismiss", "1", "--reason", " "), 4),
+        (("show", "99"), 1),
+        (("approve", "99"), 1),
+        (("dismiss", "99", "--reason", "x"), 1),
+        (("dismiss", "1", "--reason", " "), 2),
+        (("approve", "1", "--as", " "), 2),
         (("dismiss", "1"), 2),
         (("approve", "one"), 2),
+        (("approve", "1", "--plan", "another"), 4),
     ],
 )
-def test_what_cannot_be_decided_is_refused(
+def test_what_is_not_there_is_an_error_what_makes_no_sense_usage_and_what_may_not_be_refused(
     words: tuple[str, ...], code: int, pro: Pro, past: Path, raised: list[Any]
 ) -> None:
     said = pro("tips", *words, "--store", past)

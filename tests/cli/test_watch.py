@@ -31,6 +31,7 @@ from pro.workflow import policy_of, recommend
 from tests.small import split
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from tests.cli.conftest import Pro
@@ -85,6 +86,11 @@ def look(pro: Pro, store: Path, *more: object, code: int = 0) -> Any:
 def tips(pro: Pro, store: Path, *more: str) -> dict[int, Any]:
     """Tips by number."""
     return {t["id"]: t for t in pro("tips", "list", "--store", store, "--json", *more).json("tips/1")["tips"]}
+
+
+def planned(found: Iterable[Any]) -> int:
+    """The newest tip that has a plan to approve."""
+    return max(t["id"] for t in found if t["plan_id"])
 
 
 def _drop(body: Any, name: str) -> None:
@@ -255,11 +261,23 @@ def test_what_a_person_dismissed_is_not_done_alone(pro: Pro, past: Path, contrac
     done = look(pro, past, "--contract", contract)
     assert done["applied"] == []
     assert f"tip {refused} was dismissed: a person has to approve what else is to be moved" in done["asked"]
+    assert pro("tips", "approve", planned(done["tips"]), "--store", past, "--as", "ann").code == 0
+    (applied,) = look(pro, past, "--contract", contract)["applied"]
+    assert applied["state"] == "done"
+    assert tips(pro, past, "--all")[refused]["state"] == "dismissed"
+
+
+def test_a_look_warns_of_what_a_plan_warns_of(pro: Pro, past: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRO__FORECAST__HISTORY_DAYS", "30")
+    said = pro("plan", "--store", past).err.splitlines()
+    warned = {line.removeprefix("warning: ") for line in said if line.startswith("warning: ")}
+    assert warned
+    assert warned <= set(look(pro, past)["warnings"])
 
 
 def test_what_a_person_stopped_waits_for_a_person(pro: Pro, past: Path, contract: Path) -> None:
     """Neither approvals nor a contract begin again what somebody stopped; resumed or applied by a person it goes on."""
-    number = next(iter(tips(pro, past) or {t["id"]: t for t in look(pro, past)["tips"]}))
+    number = planned(look(pro, past)["tips"])
     assert pro("tips", "approve", number, "-o", "a.json", "--store", past).code == 0
     begun = pro("apply", "a.json", "--backend", FAST, "--store", past, "--yes")
     assert begun.code == 0
@@ -274,7 +292,7 @@ def test_what_a_person_stopped_waits_for_a_person(pro: Pro, past: Path, contract
 
 
 def test_what_was_approved_and_applied_by_hand_is_closed_as_applied(pro: Pro, past: Path) -> None:
-    number = look(pro, past)["tips"][0]["id"]
+    number = planned(look(pro, past)["tips"])
     assert pro("tips", "approve", number, "-o", "a.json", "--store", past).code == 0
     assert pro("apply", "a.json", "--backend", FAST, "--store", past, "--yes").code == 0
     done = look(pro, past)
@@ -292,8 +310,9 @@ def test_a_vm_that_is_gone_from_the_backend_is_left_out_and_said(pro: Pro, past:
     _drop(simulated, gone)
     (home / "sim.json").write_text(json.dumps(simulated), encoding="utf-8")
     said = pro("watch", "--once", "--json", "--backend", FAST, "--store", past)
-    assert "not on the backend: " in said.err
-    number = said.json("watch/1")["tips"][0]["id"]
+    (warning,) = [w for w in said.json("watch/1")["warnings"] if w.startswith("not on the backend: ")]
+    assert warning not in said.err
+    number = planned(said.json("watch/1")["tips"])
     assert first["migrations"] > 0
     assert pro("tips", "approve", number, "--store", past).code == 0
     again = pro("watch", "--once", "--json", "--backend", FAST, "--store", past).json("watch/1")
@@ -302,7 +321,7 @@ def test_a_vm_that_is_gone_from_the_backend_is_left_out_and_said(pro: Pro, past:
 
 def test_an_interrupted_run_waits_while_the_kill_switch_is_thrown(pro: Pro, past: Path) -> None:
     look(pro, past)
-    number = next(iter(tips(pro, past)))
+    number = planned(tips(pro, past).values())
     assert pro("tips", "approve", number, "-o", "a.json", "--store", past).code == 0
     assert pro("apply", "a.json", "--backend", FAST, "--store", past, "--yes").code == 0
     with Journal(past / "journal.sqlite", write=True) as journal:
@@ -329,7 +348,7 @@ def test_the_kill_switch_counts_for_the_contract_too(pro: Pro, past: Path, contr
 
 
 def test_what_a_person_approved_is_carried_out_at_the_next_look(pro: Pro, past: Path) -> None:
-    number = max(t["id"] for t in look(pro, past)["tips"] if t["plan_id"])
+    number = planned(look(pro, past)["tips"])
     assert pro("tips", "approve", number, "--store", past, "--as", "ann").code == 0
     done = look(pro, past)
     assert [a["state"] for a in done["applied"]] == ["done"]
@@ -339,7 +358,7 @@ def test_what_a_person_approved_is_carried_out_at_the_next_look(pro: Pro, past: 
 
 def test_an_approval_that_waited_too_long_has_expired(pro: Pro, past: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRO__APPLY__EXPIRES_MINUTES", "1")
-    number = max(t["id"] for t in look(pro, past)["tips"] if t["plan_id"])
+    number = planned(look(pro, past)["tips"])
     assert pro("tips", "approve", number, "--store", past).code == 0
     book = sqlite3.connect(past / "tips.sqlite", isolation_level=None)
     book.execute("UPDATE tips SET updated = '2024-01-01T00:00:00+00:00' WHERE state = 'approved'")

@@ -26,6 +26,7 @@ from pro.placement.question import Question, prepare
 from pro.planning import make_plan
 from pro.planning.checker import check
 from pro.planning.standby import to_stay
+from pro.stages import failover_seen
 from tests.builders import demand_of, fleet, stand
 from tests.placement.tight import keeps, tight
 from tests.planning.worlds import CONTEXT
@@ -404,3 +405,26 @@ def _kept(question: Question) -> Ints:
             if h != home[v] and fine and not Failover(1, question.constraints).worse(question.fleet, trial):
                 return trial
     raise AssertionError("there is none")
+
+
+@given(estates(), st.data())
+@settings(deadline=None)
+def test_what_may_fail_today_does_not_hang_on_which_hosts_are_to_be_emptied(
+    estate: tuple[Fleet, Demand], data: st.DataObject
+) -> None:
+    found, demand = estate
+    emptied = tuple(data.draw(st.lists(st.sampled_from(found.hosts), min_size=1, unique=True)))
+    asked = [prepare(found, demand, Policy(evacuate=hosts, **QUICK)) for hosts in ((), emptied)]
+    today, wished = (failover_seen(question, found.host_of) for question in asked)
+    assert today is not None
+    assert wished is not None
+    assert wished[0] == today[0]
+
+
+def test_a_host_that_is_to_be_emptied_takes_restarts_today_and_none_with_the_plan() -> None:
+    """Two hosts; b finds its place on h0 when h1 fails, unless h0 is to be emptied."""
+    found = fleet("h0: | h1: b")
+    question = prepare(found, demand_of(found, {}), Policy(evacuate=("h0",), **QUICK))
+    seen = failover_seen(question, found.host_of)
+    assert seen is not None
+    assert [report.holds for report in seen] == [True, False]

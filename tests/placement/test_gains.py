@@ -217,7 +217,10 @@ def test_a_host_tells_of_vms_that_were_told_of_it_alone(case, data):
         for refused in story.refused:
             names = [name for name, refusals in here if refused.rule in {r.rule for r in refusals}]
             assert refused.vms <= len(names)
-            assert all(any(text.startswith(f"{plain(name)}: ") for name in names) for text in refused.examples)
+            assert all(any(plain(name) in text for name in names) for text in refused.examples)
+            assert not any(
+                text.startswith(f"{plain(name)}: {plain(name)} ") for name in names for text in refused.examples
+            )
         rules = {r.rule for _, refusals in here for r in refusals if r.rule != "move budget"}
         assert rules <= {r.rule for r in story.refused}
 
@@ -236,4 +239,17 @@ def test_a_rule_that_is_called_like_the_budget_is_told_wherever_it_refuses():
     question = prepare(a_fleet, demand_of(a_fleet, {"a": 1}), Policy(max_moves=0))
     told = explain(a_fleet, question.constraints, question.problem.tiers, a_fleet.host_of, [1])
     (story,) = stories(question, a_fleet.host_of, [2], told)
-    assert [(r.rule, r.vms, r.examples) for r in story.refused] == [("move budget", 1, ("b: b is banned from h3",))]
+    assert [(r.rule, r.vms, r.examples) for r in story.refused] == [("move budget", 1, ("b is banned from h3",))]
+
+
+def test_a_vm_is_named_once_also_where_names_are_parts_of_names():
+    """The limit names three of five VMs, and not x, though the name of each ends in it; the ban names x."""
+    rules = [RuleSpec("few", "limit", (), ("h3",), most=4), RuleSpec("off", "ban", ("x",), ("h3",))]
+    a_fleet = fleet("h1: x | h3: a-x b-x c-x d-x", rules=rules)
+    question = prepare(a_fleet, demand_of(a_fleet, {"x": 1}), Policy(max_moves=9))
+    told = explain(a_fleet, question.constraints, question.problem.tiers, a_fleet.host_of, [a_fleet.vm_index("x")])
+    (story,) = stories(question, a_fleet.host_of, [a_fleet.host_index("h3")], told)
+    assert {r.rule: r.examples for r in story.refused} == {
+        "few": ("x: h3 holds 5 (a-x, b-x, c-x and 2 more), at most 4 allowed",),
+        "off": ("x is banned from h3",),
+    }

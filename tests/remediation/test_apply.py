@@ -225,7 +225,9 @@ def test_the_first_failure_lets_the_wave_end_and_starts_nothing_more(tmp_path: P
     assert (result.state, result.exit_code, result.moved) == ("partial", 5, 1)
     assert [s.state for s in result.steps] == [StepState.DONE, StepState.FAILED, StepState.PENDING]
     assert "injected failure" in result.reasons[0]
-    assert scene.resume().exit_code == 5
+    again = scene.resume()
+    assert (again.exit_code, again.reasons[1:]) == (5, result.reasons)
+    assert "nothing to resume: run 1 ended" in again.reasons[0]
     assert scene.apply().exit_code == 0
     assert scene.stands() == final(scene.plan, scene.seen)
 
@@ -333,7 +335,9 @@ def test_an_interrupted_run_is_resumed_and_nothing_else_is_applied_before(scene:
     assert "pro resume" in refused.reasons[0]
     assert scene.resume().exit_code == 0
     assert scene.stands() == final(scene.plan, scene.seen)
-    assert scene.resume().state == "done"
+    again = scene.resume()
+    assert (again.state, again.exit_code, again.moved) == ("nothing to do", 0, 0)
+    assert "nothing to resume: run 1 ended" in again.reasons[0]
 
 
 def test_a_resumed_run_ends_what_is_under_way_and_starts_nothing_if_the_world_has_changed(scene: Scene) -> None:

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pro.core.errors import InputError
 from pro.heat.hotspot import Cause, Hotspot
+from pro.placement.rules import Violation
 from pro.planning.identity import content_id
-from pro.remediation.tip import NEXT, Tip, TipRefusedError, TipState, of_rule
+from pro.remediation.tip import NEXT, Tip, TipRefusedError, TipState, of_hotspot, of_rule, of_rules, parts
 from pro.remediation.tips import TipBook
 from tests.conftest import HOSTILE_NAMES
 from tests.remediation.estate import START, plan, world
@@ -54,7 +56,10 @@ def test_a_tip_says_what_is_wrong_what_to_do_what_it_costs_and_what_happens_if_i
     assert "80% sure, Mon 12:00 to Mon 14:00 UTC, peak about 97%" in tip.problem
     assert "db1 (60%)" in tip.problem
     assert tip.action == "Move a to blue."
-    assert tip.cost == "2 migrations, 2.0 GiB sent, longest blackout 0.3 s"
+    assert tip.cost == (
+        "1 migration, 1.0 GiB sent in 4 s, longest blackout 0.3 s; "
+        "whole plan: 2 migrations, 2.0 GiB sent in 4 s, longest blackout 0.3 s"
+    )
     assert "55 minutes" in tip.ignored
     assert book.plan(tip.id) == PLAN
     assert json.loads(json.dumps(tip.to_json()))["schema"] == "tip/1"
@@ -141,11 +146,80 @@ def test_a_dismissed_tip_keeps_quiet_for_a_day_unless_it_gets_worse(book: TipBoo
     assert book.raise_or_refresh([hot()], PLAN, START + timedelta(hours=27)) != []
 
 
-def test_a_plan_with_a_dismissed_view_is_not_approved_by_another(book: TipBook) -> None:
+def test_of_a_plan_with_a_dismissed_view_a_person_may_approve_another_and_a_contract_may_not(book: TipBook) -> None:
     one, two = book.raise_or_refresh([hot("h0"), hot("h1", vm="b")], PLAN, START)
     book.dismiss(one.id, "kim", START, "leave h0 alone")
-    with pytest.raises(TipRefusedError, match="dismissed"):
-        book.approve(two.id, "kim", START)
+    assert book.views(PLAN.id, TipState.DISMISSED) == [book.tip(one.id)]
+    with pytest.raises(TipRefusedError, match=f"tip {one.id} of the same plan was dismissed"):
+        book.approve_by_contract(two.id, START, "within the contract")
+    assert [t.id for t in book.approve(two.id, "lee", START, plan_id=PLAN.id)] == [two.id]
+    assert book.tip(one.id).state == TipState.DISMISSED
+    assert [t.id for t in book.start(PLAN.id, START)] == [two.id]
+
+
+LARGER = plan(
+    world({"a": "h0", "b": "h1", "c": "h1", "d": "h2", "e": "h4", "f": "h5"}, hosts=7),
+    [("a", "h0", "h2"), ("b", "h1", "h3")], [("d", "h2", "h4")], [("e", "h4", "h6")],
+)  # fmt: skip
+"""a goes where d stood, d where e stood; b has nothing to do with any of it."""
+
+
+def test_a_tip_tells_what_of_the_plan_is_for_its_host_and_what_makes_room_for_that(book: TipBook) -> None:
+    cool, other = book.raise_or_refresh([hot("h0"), hot("h1", vm="b")], LARGER, START)
+    assert cool.action == "Move a to h2; to make room, d to h4, e to h6."
+    assert cool.cost.startswith("3 migrations, 3.0 GiB sent in 12 s, longest blackout 0.3 s; whole plan: 4 ")
+    assert other.action == "Move b to h3."
+    assert other.cost.startswith("1 migration, 1.0 GiB sent in 4 s")
+
+
+def test_what_cools_another_host_does_not_count_as_making_room(book: TipBook) -> None:
+    cool, crowded = book.raise_or_refresh([hot("h0"), hot("h2", vm="d")], LARGER, START)
+    assert cool.action == "Move a to h2."
+    assert crowded.action == "Move d to h4; to make room, e to h6."
+
+
+def test_a_tip_for_which_the_plan_does_nothing_has_nothing_to_approve(book: TipBook) -> None:
+    helped, left = book.raise_or_refresh([hot("h0"), hot("h5", vm="f")], LARGER, START)
+    assert (helped.plan_id, left.plan_id) == (LARGER.id, "")
+    assert left.action.startswith("No migration was found that helps")
+    assert left.cost == "nothing"
+    with pytest.raises(TipRefusedError, match="no plan"):
+        book.approve(left.id, "kim", START)
+    book.approve(helped.id, "kim", START)
+    assert book.tip(left.id).state == TipState.NEW
+
+
+def test_who_only_passes_through_a_hot_host_does_not_cool_it(book: TipBook) -> None:
+    passing = plan(SEEN, [("b", "h1", "h0")], [("b", "h0", "h3")])
+    (tip,) = book.raise_or_refresh([hot("h0")], passing, START)
+    assert tip.plan_id == ""
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 4), st.integers(0, 4)), max_size=8),
+    st.sets(st.integers(0, 4), min_size=1),
+)
+def test_parts_tell_migrations_of_the_plan_each_once_and_only_who_leaves_the_host_cools_it(
+    drawn: list[tuple[int, int, int]], hosts: set[int]
+) -> None:
+    stands: dict[str, str] = {}
+    steps = []
+    for v, a, b in drawn:
+        vm, source = f"v{v}", stands.get(f"v{v}", f"h{a}")
+        if source != f"h{b}":
+            steps.append([(vm, source, f"h{b}")])
+            stands[vm] = f"h{b}"
+    firsts = {vm: source for [(vm, source, _)] in reversed(steps)}
+    made = plan(world(firsts, hosts=5), *steps)
+    concerns = [of_hotspot(hot(f"h{h}"), {}) for h in sorted(hosts)]
+    leaves = {vm: host for vm, host in firsts.items() if stands[vm] != host}
+    for concern, part in zip(concerns, parts(concerns, made).values(), strict=True):
+        assert {m.vm for m in part.own} == {vm for vm, host in leaves.items() if host == concern.host}
+        assert not {m.vm for m in part.own} & {m.vm for m in part.room}
+        assert not {m.vm for m in part.room} & {vm for vm, host in leaves.items() if host in {c.host for c in concerns}}
+        together = [*part.own, *part.room]
+        vms = {m.vm for m in together}
+        assert sorted(map(repr, together)) == sorted(repr(m) for m in made.migrations if m.vm in vms)
 
 
 def test_trouble_that_went_away_is_cleared(book: TipBook) -> None:
@@ -162,9 +236,16 @@ def test_a_broken_rule_is_a_tip_without_a_host(book: TipBook) -> None:
     assert tip.action == "Move b to h3."
 
 
+def test_a_rule_that_is_broken_in_several_places_is_one_trouble_about_all_their_vms(book: TipBook) -> None:
+    places = [Violation("fence", f"{vm} is outside", 1, (vm,)) for vm in ("b", "c", "d", "e")]
+    (tip,) = book.raise_or_refresh([], PLAN, START, repairs=of_rules(places))
+    assert tip.problem == "b is outside; c is outside; d is outside; and in 1 more place"
+    assert tip.action == "Move b to h3."
+
+
 def test_where_nothing_helps_there_is_nothing_to_approve(book: TipBook) -> None:
     (tip,) = book.raise_or_refresh([hot()], None, START)
-    assert tip.action.startswith("No migration helps")
+    assert tip.action.startswith("No migration was found that helps")
     with pytest.raises(TipRefusedError, match="no plan"):
         book.approve(tip.id, "kim", START)
     with pytest.raises(TipRefusedError, match="no plan"):
@@ -178,7 +259,7 @@ def test_four_eyes_and_names(tmp_path: Path) -> None:
             strict.approve(tip.id, "pro", START)
         with pytest.raises(TipRefusedError, match="name"):
             strict.approve(tip.id, " ", START)
-        with pytest.raises(TipRefusedError, match="no tip 99"):
+        with pytest.raises(InputError, match="no tip 99"):
             strict.approve(99, "kim", START)
         assert strict.approve(tip.id, "kim", START)[0].state == TipState.APPROVED
 

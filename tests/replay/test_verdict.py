@@ -60,6 +60,18 @@ def test_the_cheapest_policy_is_named_beside_the_best_of_another_kind() -> None:
     assert found.warnings == ()
 
 
+def test_a_rule_that_moved_nothing_cut_nothing_and_one_migration_is_not_several() -> None:
+    found = told(
+        NOTHING,
+        ("mine", "ours", {"hot_minutes": 45, "area": 3.0, "migrations": 1}),
+        ("rule", "mmt", HOT),
+    )
+    assert verdict(found) == (
+        "mine would have cut 900 host-minutes over 85% to 45 (5%) with 1 migration, not undone within a day; "
+        "the best rule of another kind, rule, would have moved nothing."
+    )
+
+
 def test_nothing_is_best_where_migrations_cost_more_than_they_gain() -> None:
     found = told(NOTHING, ("mine", "ours", {"hot_minutes": 800, "area": 120.0, "migrations": 30}))
     assert verdict(found) == (

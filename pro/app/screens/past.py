@@ -114,8 +114,7 @@ with st.expander("What the policies said at their looks"):
          "Looks, by what was said": "; ".join(f"{why}: {n:,}" for why, n in p["said"].items())}
         for p in rows
     ]  # fmt: skip
-    wide = {"Looks, by what was said": st.column_config.TextColumn(width="large")}
-    components.frame(pd.DataFrame(looks), alt="How often each policy said what", config=wide)
+    components.frame(pd.DataFrame(looks), alt="How often each policy said what")
 for warning in said["warnings"]:
     st.text(f"\u26a0 {plain(warning, 400)}")
 

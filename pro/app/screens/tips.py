@@ -12,7 +12,10 @@ from pro.core.text import plain
 store = session.store()
 
 st.title("Tips", anchor=False)
-st.caption("Each tip is a view of one plan: approving one approves the whole plan, and every tip that shows it.")
+st.caption(
+    "A tip is a view of one plan and says what of it is for its trouble. Plans are carried out whole: approving one tip approves the "
+    "plan, and with it every tip that shows it and that nobody dismissed."
+)
 everything = st.toggle("Show what is over, too", key="everything")
 tips = service.tips(store, active=not everything) if service.is_store(store) else []
 if not tips:
@@ -51,6 +54,11 @@ for title, words in facts.items():
     left, right = st.columns([1, 5])
     left.caption(title)
     right.text(plain(words, 600))
+
+for no in service.dismissed(store, tip):
+    st.text(
+        f"Tip {no.id} of the same plan was dismissed: {plain(no.reason, 200)}. What it asks for is carried out with the plan."
+    )
 
 if tip.state.value in ("new", "approved", "auto"):
     with st.form("decide", clear_on_submit=False):
