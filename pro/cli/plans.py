@@ -173,7 +173,9 @@ def explain(
             for warning in again.remarks:
                 remark(f"warning: {warning}")
         elif seconds is not None:
-            raise typer.BadParameter("looking longer takes a --store", param_hint="--seconds")
+            from pro.core.errors import UsageError
+
+            raise UsageError("to look longer takes a store", expected="--store DIR as well", where="--seconds")
         found = explain(asked, name, on)
         if json:
             emit(found.document)
