@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pro.config import Config
+    from pro.core.arrays import Ints
     from pro.fleet import Demand, Fleet
+    from pro.fleet.memory import MemoryUse
     from pro.fleet.readiness import Readiness
     from pro.fleet.sizes import Sizes
     from pro.forecast import Scenarios
@@ -31,12 +33,16 @@ if TYPE_CHECKING:
     from pro.placement.question import Question
     from pro.planning.plan import Plan
     from pro.telemetry import Grid
+    from pro.telemetry.store import Store
 
 EXPLAIN_AT_MOST = 10_000
 """VM x host pairs that a plan explains; above it only moved VMs and those that cause heat."""
 
 EXPLAIN_LARGE = 50_000
 """VM x host pairs that the plan of a large fleet explains, moved VMs first. A VM is told about the hosts of its cluster."""
+
+WATCHED = "this is watched, plans go by what is assigned and do not act on it"
+"""What is said of memory in use beside every plan."""
 
 MODELS = "models"
 """Folder in the store for what `pro train` learned."""
@@ -57,6 +63,10 @@ class Outlook:
     """Probabilities within hours, by the classifier of `pro train`; empty where there is none that wins."""
     remarks: tuple[str, ...] = ()
     """What this look goes without."""
+    memory: MemoryUse | None = None
+    """Memory in use by counters; None where no host sends them."""
+    short: tuple[Hotspot, ...] = ()
+    """Hosts that will run short of it: watched, not acted on."""
 
     @property
     def blindness(self) -> str:
@@ -84,7 +94,17 @@ class Outlook:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Everything a person should know of it, in the order in which it is told."""
-        return (*self.remarks, *self.fleet.warnings, *self.demand.warnings)
+        return (*self.remarks, *self.shortage, *self.fleet.warnings, *self.demand.warnings)
+
+    @property
+    def shortage(self) -> tuple[str, ...]:
+        """That hosts run short of memory and no plan acts on it, in one sentence, if there are any."""
+        from pro.core.text import counted, listed
+
+        if not self.short:
+            return ()
+        who = [self.fleet.host_names[self.fleet.host_index(s.host)] for s in self.short]
+        return (f"{counted(len(who), 'host')} will run short of memory by counters: {listed(who)}; {WATCHED}",)
 
 
 def read_history(store: Any, fleet: Fleet, now: datetime, config: Config, resized: Sizes) -> dict[str, Grid]:
@@ -195,6 +215,41 @@ def expect(
         min_probability=config.heat.min_probability,
     )  # fmt: skip
     return Outlook(now, fleet, expected, history, scenarios, hotspots, readiness(fleet, history, now))
+
+
+def watch_memory(store: Store, outlook: Outlook, settled: Mapping[str, datetime], config: Config) -> Outlook:
+    """`outlook` with what its hosts will have in use of their memory by counters, and who will run short. `settled`: see `seen_free`."""
+    from functools import partial
+
+    from pro.fleet.entities import unite
+    from pro.fleet.memory import FREE, FRESH_S, GIVEN, hosts_only, memory_use, seen_free
+    from pro.forecast.joint import JointForecaster
+    from pro.forecast.taught import Taught
+
+    fleet, now, days = outlook.fleet, outlook.now, config.forecast.history_days
+    free, why = seen_free(fleet, store.grid(FREE, now, days, about=partial(hosts_only, fleet)), settled)
+    told = replace(outlook, readiness=outlook.readiness and replace(outlook.readiness, memory=why))
+    if not free.entities:
+        return told
+    horizon_s, slot_s = _ahead(config)
+    # Drawn apart from the processors' paths, which then are what they are without it; nothing adds the two up.
+    forecaster = JointForecaster(slot_s=slot_s, cutoff=outlook.demand.start, taught=Taught(now, 0.0, slot_s, {})).fit(
+        {FREE: free}
+    )
+    ahead = forecaster.scenarios(horizon_s, config.forecast.scenarios, config.forecast.seed)[FREE]
+    memory = memory_use(fleet, free, ahead, unite(fleet, store.grid(GIVEN, now, FRESH_S / 86_400)), why)
+    return replace(told, memory=memory, short=short_of(fleet, memory, config))
+
+
+def short_of(fleet: Fleet, memory: MemoryUse, config: Config, host_of: Ints | None = None) -> tuple[Hotspot, ...]:
+    """Hosts that will run short of memory by counters with VMs at `host_of` (V,), or as they stand."""
+    from pro.heat.hotspots import find_short
+
+    heat = config.heat
+    return find_short(
+        fleet, memory, threshold=heat.memory_threshold, dwell_s=heat.dwell_minutes * 60,
+        min_probability=heat.min_probability, host_of=host_of,
+    )  # fmt: skip
 
 
 def trained(root: Path, now: datetime, threshold: float) -> tuple[Learnt | None, str]:
@@ -353,10 +408,7 @@ def hot_spots(reached: Placement, outlook: Outlook, config: Config, policy: Poli
         outlook.fleet, outlook.demand, threshold=policy.threshold, dwell_s=config.heat.dwell_minutes * 60,
         min_probability=config.heat.min_probability, host_of=reached.host_of,
     )  # fmt: skip
-    return {
-        when: [{**asdict(s), "starts": s.starts.isoformat(), "ends": s.ends.isoformat()} for s in spots]
-        for when, spots in (("before", outlook.hotspots), ("after", after))
-    }
+    return {when: [s.to_json() for s in spots] for when, spots in (("before", outlook.hotspots), ("after", after))}
 
 
 def explanations(question: Question, placement: Placement, outlook: Outlook) -> tuple[Explanation, ...]:

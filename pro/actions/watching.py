@@ -231,7 +231,8 @@ def _tip(book: TipBook, found: Recommendation, now: datetime, done: Cycle) -> li
     tips: list[Tip] = book.raise_or_refresh(
         found.outlook.hotspots, plan if plan.migrations else None, now, repairs=list(concerns.values()), names=names
     )
-    keys = [*concerns, *(of_hotspot(h, names).key for h in found.outlook.hotspots)]
+    tips += book.raise_or_refresh(found.outlook.short, None, now, names=names)
+    keys = [*concerns, *(of_hotspot(h, names).key for h in (*found.outlook.hotspots, *found.outlook.short))]
     done.cleared = [t.id for t in book.clear_missing(keys, now)]
     return tips
 

@@ -34,6 +34,7 @@ class Report:
     `readiness` says how much of each counter is known and which hosts are to be left alone. `accuracy`: rows of the
     forecaster's record, any columns. `baselines`: who would have been flagged by what people use today. `failover`:
     which hosts may fail today, and with the plan. `soon`: what trained classifiers say of every host, the likeliest first.
+    `short`: hosts that run short of memory by counters if nothing is done, `short_after` with the plan, which does not act on it.
     """
 
     now: datetime
@@ -54,6 +55,8 @@ class Report:
     baselines: Comparison | None = None
     failover: tuple[Failover, Failover] | None = None
     soon: tuple[Soon, ...] = ()
+    short: tuple[Hotspot, ...] = ()
+    short_after: tuple[Hotspot, ...] = ()
 
     @cached_property
     def host_of_after(self) -> NDArray[np.int64]:
