@@ -12,16 +12,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from benchmarks.traces import PER_DAY, STEP_S, opendc
 from pro.forecast.joint import forecast
 from pro.telemetry.grid import Grid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 SLOT_S, PATHS, PAST, CHANGE, DAYS = 1800, 48, 8, 9, 17

@@ -63,6 +63,8 @@ class Outlook:
     """Probabilities within hours, by the classifier of `pro train`; empty where there is none that wins."""
     remarks: tuple[str, ...] = ()
     """What this look goes without."""
+    stale: tuple[str, ...] = ()
+    """What was learned and is true no more, and why; each is a remark, too."""
     memory: MemoryUse | None = None
     """Memory in use by counters; None where no host sends them."""
     short: tuple[Hotspot, ...] = ()
@@ -278,22 +280,34 @@ def trained(root: Path, now: datetime, threshold: float) -> tuple[Learnt | None,
     )
 
 
-def within_hours(outlook: Outlook, config: Config, known: Learnt) -> tuple[Soon, ...]:
-    """Every host's probability to run hot within 1, 4 and 24 h by the trained classifiers that win. Nothing at another threshold.
+def within_hours(outlook: Outlook, config: Config, known: Learnt) -> tuple[tuple[Soon, ...], tuple[str, ...]]:
+    """Every host's probability to run hot within 1, 4 and 24 h by the trained classifiers that win, and what is said of those that do so no more.
 
-    Nor of hosts that are not seen: what they did when they last were is no sign of the next hour.
+    Nothing at another threshold. Nor of hosts that are not seen: what they did when they last were is no sign of the next hour.
     """
+    from pro.core.text import minute
+    from pro.heat.features import STEP_S
     from pro.heat.soon import likeliest, loads_of, soon
 
     if known.threshold != config.heat.threshold:
-        return ()
+        return (), ()
     found: list[Soon] = []
+    remarks: list[str] = []
+    fresh = int((outlook.now - known.until).total_seconds() // STEP_S)
     for resource, models in known.heat.items():
         loads = loads_of(outlook.fleet, outlook.demand, outlook.history, resource, config.heat.threshold)
-        if loads is not None:
-            found += soon(outlook.fleet, loads, models, resource)
+        if loads is None:
+            continue
+        here, wrong = soon(outlook.fleet, loads, models, resource, fresh)
+        found += here
+        remarks += [
+            f"the classifier of hosts that run hot on {resource} within {hours} h, learned up to {minute(known.until.isoformat())}, is right no more and "
+            f"not used before `pro train` runs again: its Brier score since is {score:.3f}, {models[hours].brier:.3f} when it was trained, and one "
+            "probability for all hosts would have done better"
+            for hours, score in wrong.items()
+        ]
     blind = outlook.readiness.blind if outlook.readiness else {}
-    return tuple(sorted((s for s in found if s.host not in blind), key=likeliest))
+    return tuple(sorted((s for s in found if s.host not in blind), key=likeliest)), tuple(remarks)
 
 
 def hold_back(outlook: Outlook, policy: Policy) -> Fleet:

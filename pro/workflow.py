@@ -81,6 +81,7 @@ def look_ahead(
     from pro.fleet.demand import flat_demand
     from pro.fleet.sizes import sized
     from pro.fleet.snapshot import snapshot
+    from pro.forecast.stale import believed
     from pro.telemetry.store import Store
 
     store = Store(root)
@@ -97,12 +98,14 @@ def look_ahead(
     history = read_history(store, fleet, instant, config, sizes)
     tell("forecasting")
     known, unused = learnt(root, instant, config.heat.threshold) if trained else (None, "")
-    scenarios = draw_scenarios(history, config, known.taught if known is not None else None)
+    taught, stale = believed(known.taught, history, instant) if known is not None else (None, ())
+    scenarios = draw_scenarios(history, config, taught)
     outlook = expect(fleet, history, scenarios, instant, config, settled(root, inventory))
     outlook = watch_memory(store, outlook, settled(root, inventory, 24 * config.forecast.history_days), config)
-    likely = within_hours(outlook, config, known) if known is not None else ()
-    remarks = (*unjudged(store, fleet, instant, config), *((unused,) if unused else ()))
-    return replace(outlook, soon=likely, remarks=remarks)
+    likely, wrong = within_hours(outlook, config, known) if known is not None else ((), ())
+    stale = (*stale, *wrong)
+    remarks = (*unjudged(store, fleet, instant, config), *((unused,) if unused else ()), *stale)
+    return replace(outlook, soon=likely, remarks=remarks, stale=stale)
 
 
 def recommend(

@@ -131,7 +131,10 @@ def cycle(watch: Watch, cause: str = "schedule", tell: Tell = silent) -> Cycle:
     inventory = _there(load_inventory(watch.store), world, tell)
     where = {v.vm: v.hosts[0] for v in world.vms.values() if len(v.hosts) == 1}
     _learn(watch, tell)
-    outlook = look_ahead(watch.store, watch.config, None, tell, with_placement(inventory, where, clock.now()))
+    seen = with_placement(inventory, where, clock.now())
+    outlook = look_ahead(watch.store, watch.config, None, tell, seen)
+    if outlook.stale and _learn(watch, tell, stale=True):
+        outlook = look_ahead(watch.store, watch.config, None, tell, seen)
     found = recommended(watch, outlook, clock, tell)
     done.now, done.hotspots, done.migrations = (
         found.outlook.now.isoformat(),
@@ -185,20 +188,26 @@ def _there(inventory: Inventory, world: World, tell: Tell) -> Inventory:
     return replace(inventory, vms=inventory.vms[~gone].reset_index(drop=True))
 
 
-def _learn(watch: Watch, tell: Tell) -> None:
-    """Train anew when the models are too old for the newest counters. A store that cannot be learned from is no reason to stop."""
+def _learn(watch: Watch, tell: Tell, *, stale: bool = False) -> bool:
+    """Train anew when the models are too old for the newest counters, or `stale` and watch may train at all; whether new ones are there.
+
+    A store that cannot be learned from is no reason to stop.
+    """
     from pro.actions.training import due, train_models
     from pro.core.errors import ProError
     from pro.telemetry.store import Store
 
     try:
         newest = Store(watch.store).newest()
-        if newest is not None and due(watch.store, watch.config, newest):
+        told = stale and watch.config.forecast.retrain_days > 0
+        if newest is not None and (told or due(watch.store, watch.config, newest)):
             page = train_models(watch.store, watch.config, None, tell, spare=True)
-            if "kept" in page:
-                tell(page["kept"])
+            if "kept" not in page:
+                return True
+            tell(page["kept"])
     except ProError as error:
         tell(f"not trained: {error}")
+    return False
 
 
 def _settle(book: TipBook, last: RunStatus | None, now: datetime) -> None:
