@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 PARTS = 12
 """Parts of a day that are compared with the same part of other days."""
-LEAST_DAYS, RECENT_DAYS = 4, 3
+LEAST_DAYS, RECENT_DAYS = 5, 3
 """Days without which nobody knows what is usual; days after which a step is part of the past as any other."""
 FIRM, ODD = 0.1, 0.98
 """A step counts where all but this share of the parts after it lie farther from usual than this share of those before it."""

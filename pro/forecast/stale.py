@@ -27,7 +27,7 @@ LAST_DAYS = 2
 """Whole days after the training that judge it, at most; the newest."""
 WORSE = 1.5
 """Times its loss in training, and times that against plain paths, from which a model is clearly worse."""
-SURE = 3.5
+SURE = 4.0
 """Standard errors, over machines and days, by which it must have lost against plain paths."""
 LEAST = 8
 """Machines times days without which nothing is said: few are unlucky together."""

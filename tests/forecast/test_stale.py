@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -14,8 +15,10 @@ from pro.forecast.joint import cut
 from pro.forecast.stale import SURE, WORSE, Record, believed, record, stale
 from pro.forecast.taught import Lesson, Taught
 from pro.forecast.teaching import train
-from pro.telemetry.grid import Grid
 from tests.forecast.pasts import DAY, STEP_S, Values, grid, rhythmic
+
+if TYPE_CHECKING:
+    from pro.telemetry.grid import Grid
 
 DAYS, DAY_S = 8, 86_400
 UNTIL = DAYS * DAY
