@@ -60,6 +60,9 @@ class HeatConfig(_Section):
     """When a host is called hot."""
 
     threshold: float = Field(0.85, gt=0, le=1, description="fraction of capacity")
+    memory_threshold: float = Field(
+        0.95, gt=0, le=1, description="fraction of a host's memory that may be in use, as its counters say"
+    )
     dwell_minutes: int = Field(15, ge=1, description="so long over the threshold without a break")
     min_probability: float = Field(0.3, gt=0, le=1, description="least share of scenarios for a hotspot to be reported")
 

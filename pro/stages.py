@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pro.config import Config
     from pro.core.arrays import Ints
     from pro.fleet import Demand, Fleet
+    from pro.fleet.memory import MemoryUse
     from pro.fleet.readiness import Readiness
     from pro.fleet.sizes import Sizes
     from pro.forecast import Scenarios
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     from pro.placement.question import Question
     from pro.planning.plan import Plan
     from pro.telemetry import Grid
+    from pro.telemetry.store import Store
+
+WATCHED = "this is watched, plans go by what is assigned and do not act on it"
+"""What is said of memory in use beside every plan."""
 
 MODELS = "models"
 """Folder in the store for what `pro train` learned."""
@@ -53,6 +58,12 @@ class Outlook:
     """What this look goes without."""
     inventory_at: datetime | None = None
     """The instant of the inventory that said where VMs stand."""
+    stale: tuple[str, ...] = ()
+    """What was learned and is true no more, and why; each is a remark, too."""
+    memory: MemoryUse | None = None
+    """Memory in use by counters; None where no host sends them."""
+    short: tuple[Hotspot, ...] = ()
+    """Hosts that will run short of it: watched, not acted on."""
 
     @property
     def blindness(self) -> str:
@@ -80,7 +91,17 @@ class Outlook:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Everything a person should know of it, in the order in which it is told."""
-        return (*self.remarks, *self.fleet.warnings, *self.demand.warnings)
+        return (*self.remarks, *self.shortage, *self.fleet.warnings, *self.demand.warnings)
+
+    @property
+    def shortage(self) -> tuple[str, ...]:
+        """That hosts run short of memory and no plan acts on it, in one sentence, if there are any."""
+        from pro.core.text import counted, listed
+
+        if not self.short:
+            return ()
+        who = [self.fleet.host_names[self.fleet.host_index(s.host)] for s in self.short]
+        return (f"{counted(len(who), 'host')} will run short of memory by counters: {listed(who)}; {WATCHED}",)
 
 
 def read_history(store: Any, fleet: Fleet, now: datetime, config: Config, resized: Sizes) -> dict[str, Grid]:
@@ -193,6 +214,41 @@ def expect(
     return Outlook(now, fleet, expected, history, scenarios, hotspots, readiness(fleet, history, now))
 
 
+def watch_memory(store: Store, outlook: Outlook, settled: Mapping[str, datetime], config: Config) -> Outlook:
+    """`outlook` with what its hosts will have in use of their memory by counters, and who will run short. `settled`: see `seen_free`."""
+    from functools import partial
+
+    from pro.fleet.entities import unite
+    from pro.fleet.memory import FREE, FRESH_S, GIVEN, hosts_only, memory_use, seen_free
+    from pro.forecast.joint import JointForecaster
+    from pro.forecast.taught import Taught
+
+    fleet, now, days = outlook.fleet, outlook.now, config.forecast.history_days
+    free, why = seen_free(fleet, store.grid(FREE, now, days, about=partial(hosts_only, fleet)), settled)
+    told = replace(outlook, readiness=outlook.readiness and replace(outlook.readiness, memory=why))
+    if not free.entities:
+        return told
+    horizon_s, slot_s = _ahead(config)
+    # Drawn apart from the processors' paths, which then are what they are without it; nothing adds the two up.
+    forecaster = JointForecaster(slot_s=slot_s, cutoff=outlook.demand.start, taught=Taught(now, 0.0, slot_s, {})).fit(
+        {FREE: free}
+    )
+    ahead = forecaster.scenarios(horizon_s, config.forecast.scenarios, config.forecast.seed)[FREE]
+    memory = memory_use(fleet, free, ahead, unite(fleet, store.grid(GIVEN, now, FRESH_S / 86_400)), why)
+    return replace(told, memory=memory, short=short_of(fleet, memory, config))
+
+
+def short_of(fleet: Fleet, memory: MemoryUse, config: Config, host_of: Ints | None = None) -> tuple[Hotspot, ...]:
+    """Hosts that will run short of memory by counters with VMs at `host_of` (V,), or as they stand."""
+    from pro.heat.hotspots import find_short
+
+    heat = config.heat
+    return find_short(
+        fleet, memory, threshold=heat.memory_threshold, dwell_s=heat.dwell_minutes * 60,
+        min_probability=heat.min_probability, host_of=host_of,
+    )  # fmt: skip
+
+
 def trained(root: Path, now: datetime, threshold: float) -> tuple[Learnt | None, str]:
     """What `pro train` learned, None where it has not or only from what lies after `now`; and why not all that is there is used, or "".
 
@@ -219,22 +275,34 @@ def trained(root: Path, now: datetime, threshold: float) -> tuple[Learnt | None,
     )
 
 
-def within_hours(outlook: Outlook, config: Config, known: Learnt) -> tuple[Soon, ...]:
-    """Every host's probability to run hot within 1, 4 and 24 h by the trained classifiers that win. Nothing at another threshold.
+def within_hours(outlook: Outlook, config: Config, known: Learnt) -> tuple[tuple[Soon, ...], tuple[str, ...]]:
+    """Every host's probability to run hot within 1, 4 and 24 h by the trained classifiers that win, and what is said of those that do so no more.
 
-    Nor of hosts that are not seen: what they did when they last were is no sign of the next hour.
+    Nothing at another threshold. Nor of hosts that are not seen: what they did when they last were is no sign of the next hour.
     """
+    from pro.core.text import minute
+    from pro.heat.features import STEP_S
     from pro.heat.soon import likeliest, loads_of, soon
 
     if known.threshold != config.heat.threshold:
-        return ()
+        return (), ()
     found: list[Soon] = []
+    remarks: list[str] = []
+    fresh = int((outlook.now - known.until).total_seconds() // STEP_S)
     for resource, models in known.heat.items():
         loads = loads_of(outlook.fleet, outlook.demand, outlook.history, resource, config.heat.threshold)
-        if loads is not None:
-            found += soon(outlook.fleet, loads, models, resource)
+        if loads is None:
+            continue
+        here, wrong = soon(outlook.fleet, loads, models, resource, fresh)
+        found += here
+        remarks += [
+            f"the classifier of hosts that run hot on {resource} within {hours} h, learned up to {minute(known.until.isoformat())}, is right no more and "
+            f"not used before `pro train` runs again: its Brier score since is {score:.3f}, {models[hours].brier:.3f} when it was trained, and one "
+            "probability for all hosts would have done better"
+            for hours, score in wrong.items()
+        ]
     blind = outlook.readiness.blind if outlook.readiness else {}
-    return tuple(sorted((s for s in found if s.host not in blind), key=likeliest))
+    return tuple(sorted((s for s in found if s.host not in blind), key=likeliest)), tuple(remarks)
 
 
 def hold_back(outlook: Outlook, policy: Policy) -> Fleet:
@@ -367,10 +435,7 @@ def hot_spots(host_of: Ints, outlook: Outlook, config: Config, policy: Policy) -
         outlook.fleet, outlook.demand, threshold=policy.threshold, dwell_s=config.heat.dwell_minutes * 60,
         min_probability=config.heat.min_probability, host_of=host_of,
     )  # fmt: skip
-    return {
-        when: [{**asdict(s), "starts": s.starts.isoformat(), "ends": s.ends.isoformat()} for s in spots]
-        for when, spots in (("before", outlook.hotspots), ("after", after))
-    }
+    return {when: [s.to_json() for s in spots] for when, spots in (("before", outlook.hotspots), ("after", after))}
 
 
 def baselines(outlook: Outlook, threshold: float) -> Comparison | None:

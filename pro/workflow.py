@@ -20,8 +20,10 @@ from pro.stages import (
     hold_back,
     order,
     read_history,
+    short_of,
     standing_by,
     unjudged,
+    watch_memory,
     within_hours,
 )
 from pro.stages import policy_of as policy_of
@@ -79,6 +81,7 @@ def look_ahead(
     from pro.fleet.demand import flat_demand
     from pro.fleet.sizes import sized
     from pro.fleet.snapshot import snapshot
+    from pro.forecast.stale import believed
     from pro.telemetry.store import Store
 
     store = Store(root)
@@ -95,11 +98,14 @@ def look_ahead(
     history = read_history(store, fleet, instant, config, sizes)
     tell("forecasting")
     known, unused = learnt(root, instant, config.heat.threshold) if trained else (None, "")
-    scenarios = draw_scenarios(history, config, known.taught if known is not None else None)
+    taught, stale = believed(known.taught, history, instant) if known is not None else (None, ())
+    scenarios = draw_scenarios(history, config, taught)
     outlook = expect(fleet, history, scenarios, instant, config, settled(root, inventory))
-    likely = within_hours(outlook, config, known) if known is not None else ()
-    remarks = (*unjudged(store, fleet, instant, config), *((unused,) if unused else ()))
-    return replace(outlook, soon=likely, remarks=remarks, inventory_at=inventory.at)
+    outlook = watch_memory(store, outlook, settled(root, inventory, 24 * config.forecast.history_days), config)
+    likely, wrong = within_hours(outlook, config, known) if known is not None else ((), ())
+    stale = (*stale, *wrong)
+    remarks = (*unjudged(store, fleet, instant, config), *((unused,) if unused else ()), *stale)
+    return replace(outlook, soon=likely, remarks=remarks, stale=stale, inventory_at=inventory.at)
 
 
 def recommend(
@@ -139,9 +145,10 @@ def decide(
         now=outlook.now, horizon_s=demand.slots * demand.step_s, threshold=threshold, fleet=fleet, demand=demand,
         hotspots=outlook.hotspots, hotspots_after=hot_after, placement=placement, plan=plan,
         before=summary(fleet, demand, fleet.host_of, threshold), after=summary(fleet, demand, host_of, threshold),
-        warnings=tuple(w for w in (outlook.thinness, *outlook.remarks, *fleet.warnings, *demand.warnings) if w), repaired=judge(fleet, question.constraints, host_of).repaired,
+        warnings=tuple(w for w in (outlook.thinness, *outlook.remarks, *outlook.shortage, *fleet.warnings, *demand.warnings) if w), repaired=judge(fleet, question.constraints, host_of).repaired,
         readiness=outlook.readiness, baselines=baselines(outlook, threshold), failover=failover_seen(question, host_of),
-        soon=outlook.soon, question=question,
+        soon=outlook.soon, question=question, short=outlook.short,
+        short_after=short_of(fleet, outlook.memory, config, host_of) if outlook.memory is not None else (),
     )  # fmt: skip
     broken = tuple(violations_of(fleet, question.constraints, fleet.host_of))
     return Recommendation(outlook, question, placement, plan, report, broken)

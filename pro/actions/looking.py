@@ -30,12 +30,13 @@ def hotspots_document(outlook: Outlook, config: Config) -> dict[str, Any]:
     beside = baselines(outlook, config.heat.threshold)
     ready = outlook.readiness
     return {
-        **to_json(outlook.hotspots, outlook.now, seconds),
+        **to_json((*outlook.hotspots, *outlook.short), outlook.now, seconds),
         "warnings": [w for w in (outlook.blindness, outlook.thinness, *outlook.warnings) if w],
         "blind": None
         if ready is None
         else [{"host": h, "since": at.isoformat() if at else None} for h, at in ready.blind.items()],
         "threshold": config.heat.threshold,
+        "memory_threshold": config.heat.memory_threshold,
         "soon": [s.to_json() for s in outlook.soon],
         "baselines": None if beside is None else asdict(beside),
     }
@@ -129,6 +130,7 @@ def examine(root: Path, config: Config, now: datetime | None, clock: datetime | 
     nobody asks about another instant: then counters should be as new."""
     from pro.core.errors import ProError
     from pro.fleet.archive import load_inventory
+    from pro.fleet.memory import sentence
     from pro.fleet.problems import find_problems
     from pro.workflow import look_ahead
 
@@ -154,6 +156,7 @@ def examine(root: Path, config: Config, now: datetime | None, clock: datetime | 
         states = {s: sum(r.state == s for r in ready.rows) for s in ("ok", "sparse", "stale", "absent")}
         lines.append("counters: " + ", ".join(f"{n} {s}" for s, n in states.items()))
         lines += [c.sentence() for c in ready.by_counter()]
+        lines.append(sentence(outlook.fleet, ready.memory))
         lines += [line for line in (learning_line(root, outlook, config),) if line not in outlook.remarks]
         lines += [f"host {plain(h)} is left alone: {why}" for h, why in ready.hold.items()]
     standby = survey(outlook.fleet, config, max(config.placement.failover, 1))

@@ -133,7 +133,10 @@ def cycle(watch: Watch, cause: str = "schedule", tell: Tell = silent) -> Cycle:
     inventory, missing = _there(load_inventory(watch.store), world)
     where = {v.vm: v.hosts[0] for v in world.vms.values() if len(v.hosts) == 1}
     _learn(watch, tell)
-    outlook = look_ahead(watch.store, watch.config, None, tell, with_placement(inventory, where, clock.now()))
+    seen = with_placement(inventory, where, clock.now())
+    outlook = look_ahead(watch.store, watch.config, None, tell, seen)
+    if outlook.stale and _learn(watch, tell, stale=True):
+        outlook = look_ahead(watch.store, watch.config, None, tell, seen)
     found = recommended(watch, outlook, clock, tell)
     done.warnings = [*missing, *found.report.warnings]
     done.now, done.hotspots, done.migrations = (
@@ -188,20 +191,26 @@ def _there(inventory: Inventory, world: World) -> tuple[Inventory, list[str]]:
     return replace(inventory, vms=inventory.vms[~gone].reset_index(drop=True)), missing
 
 
-def _learn(watch: Watch, tell: Tell) -> None:
-    """Train anew when the models are too old for the newest counters. A store that cannot be learned from is no reason to stop."""
+def _learn(watch: Watch, tell: Tell, *, stale: bool = False) -> bool:
+    """Train anew when the models are too old for the newest counters, or `stale` and watch may train at all; whether new ones are there.
+
+    A store that cannot be learned from is no reason to stop.
+    """
     from pro.actions.training import due, train_models
     from pro.core.errors import ProError
     from pro.telemetry.store import Store
 
     try:
         newest = Store(watch.store).newest()
-        if newest is not None and due(watch.store, watch.config, newest):
+        told = stale and watch.config.forecast.retrain_days > 0
+        if newest is not None and (told or due(watch.store, watch.config, newest)):
             page = train_models(watch.store, watch.config, None, tell, spare=True)
-            if "kept" in page:
-                tell(page["kept"])
+            if "kept" not in page:
+                return True
+            tell(page["kept"])
     except ProError as error:
         tell(f"not trained: {error}")
+    return False
 
 
 def _settle(book: TipBook, last: RunStatus | None, now: datetime) -> None:
@@ -227,18 +236,21 @@ def _settle(book: TipBook, last: RunStatus | None, now: datetime) -> None:
 
 def _tip(book: TipBook, found: Recommendation, now: datetime, done: Cycle) -> list[Tip]:
     """Raise or refresh what there is, close what is over."""
-    from pro.remediation.tip import of_rules
+    from pro.remediation.tip import of_hotspot, of_rules
 
     plan, names, rules = found.plan, _names(found), of_rules(found.broken)
     tips: list[Tip] = book.raise_or_refresh(
         found.outlook.hotspots, plan if plan.migrations else None, now, repairs=rules, names=names
     )
-    done.cleared = [t.id for t in book.clear_missing([c.key for c in _concerns(found)], now)]
+    tips += book.raise_or_refresh(found.outlook.short, None, now, names=names)
+    # What is measured is watched and not mended: it has tips, and no plan to be held back.
+    watched = [of_hotspot(h, names) for h in found.outlook.short]
+    done.cleared = [t.id for t in book.clear_missing([c.key for c in (*_concerns(found), *watched)], now)]
     return tips
 
 
 def _concerns(found: Recommendation) -> list[Concern]:
-    """What tips can be about, now."""
+    """What a plan would mend, now."""
     from pro.remediation.tip import of_hotspot, of_rules
 
     names = _names(found)

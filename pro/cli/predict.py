@@ -143,7 +143,7 @@ def hotspots(
         else:
             for line in hotspots_lines(outlook, conf):
                 say(line)
-        if check and outlook.hotspots:
+        if check and (outlook.hotspots or outlook.short):
             raise SystemExit(SOMETHING_TO_DO)
 
 
@@ -154,9 +154,9 @@ def hotspots_lines(outlook: Outlook, conf: Config) -> list[str]:
     fleet = outlook.fleet
     lines = [line for line in (outlook.blindness, outlook.thinness) if line]
     unseen = len(outlook.readiness.blind if outlook.readiness else fleet.hosts)
-    if outlook.hotspots:
+    if outlook.hotspots or outlook.short:
         lines.append(hotspots_table(outlook))
-    else:
+    if not outlook.hotspots:
         ahead = outlook.demand.slots * outlook.demand.step_s / 3600
         who = (
             none_of(fleet.n_hosts, unseen)
@@ -207,10 +207,10 @@ def hotspots_table(outlook: Outlook) -> str:
     names = dict(zip(outlook.fleet.vms, outlook.fleet.vm_names, strict=True))
     rows = [
         (
-            plain(h.host), h.resource, f"{h.starts:%d %b %H:%M}", f"{h.ends:%d %b %H:%M}", f"{h.probability:.0%}",
+            plain(h.host), h.what, f"{h.starts:%d %b %H:%M}", f"{h.ends:%d %b %H:%M}", f"{h.probability:.0%}",
             f"{h.expected_peak:.0%}", round(h.expected_hot_minutes), h.severity,
             ", ".join(f"{plain(names[c.vm], 20)} {c.share:.0%}" for c in h.vms[:3]),
         )
-        for h in outlook.hotspots
+        for h in (*outlook.hotspots, *outlook.short)
     ]  # fmt: skip
     return table(rows, ("host", "of", "from (UTC)", "to", "surely", "peak", "hot min", "severity", "because of"))

@@ -93,6 +93,8 @@ class Readiness:
     """Host id -> why it should not be acted on."""
     blind: Mapping[str, datetime | None] = field(default_factory=dict)
     """The same hosts -> since when their load is not seen; None: it never was."""
+    memory: Mapping[str, str] = field(default_factory=dict)
+    """Host id -> why its memory is judged by what is assigned alone, not by counters too."""
 
     def by_counter(self) -> tuple[CounterState, ...]:
         """One line per counter and kind, by name."""
@@ -155,6 +157,7 @@ class Readiness:
                 if r.state != "ok"
             ],
             "hold": dict(self.hold),
+            "memory": dict(self.memory),
         }
 
 

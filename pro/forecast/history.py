@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,6 +41,12 @@ class History:
     seen: NDArray[np.bool_]
     share: NDArray[np.float32]
     per_day: int
+
+    def moved(self, rows: NDArray[np.int64], values: NDArray[np.float32]) -> History:
+        """This past with other `values` (n, N) of some `rows` (n,)."""
+        all_of_them = self.values.copy()
+        all_of_them[rows] = values
+        return replace(self, values=all_of_them)
 
     def lengthened(self, slots: int) -> History:
         """This past with at least `slots` slots: what is missing at its beginning is filled as any other hole."""

@@ -16,11 +16,12 @@ import numpy as np
 
 from pro.core.units import COUNTERS
 from pro.forecast.alone import OwnPast
+from pro.forecast.drift import drifts
 from pro.forecast.held_back import held_back
 from pro.forecast.history import DAY_S, History, history
 from pro.forecast.impose import impose
 from pro.forecast.learned import Learned
-from pro.forecast.marginals import LEVELS, WAYS, WHOLE, ways
+from pro.forecast.marginals import LEVELS, WAYS, WHOLE, levels_of, ways
 from pro.forecast.origins import draw_origins, free_share, pooled_strength
 from pro.forecast.paths import LEVEL_S, Draw, draw, level_paths, persistence, widen
 from pro.forecast.scenarios import Scenarios
@@ -205,6 +206,8 @@ def _one(
     if lesson is not None and won.size:
         better = Learned(lesson.trees, frame.per_day, frame.slots).paths(past.values[won], drawn.origins)
         paths[won] = bounds.apply(widen(better, days), won)
+    drift = drifts(past.values, past.seen, frame.per_day, frame.slots)
+    won = np.setdiff1d(won, drift.rows)
     reach = reach or _reach(past, frame, grid.counter)
     blend = reach.blend
     rest = np.setdiff1d(rows, won)
@@ -219,6 +222,14 @@ def _one(
         found = ways(past.values[part], paths[part], ahead, frame.per_day)
         paths[part] = bounds.apply(impose(paths[part], blend.apply(found, ahead)), part)
         usual[part] = bounds.apply(found[WAYS.index(WHOLE), :, None, 0], part)[:, 0]
+    if drift.rows.size:
+        level = past.values[drift.rows] * drift.factor
+        keep = persistence(level, frame.slots, frame.span)
+        moved = widen(level_paths(level, past.seen[drift.rows], keep, drawn, frame.span), days)
+        paths[drift.rows] = bounds.apply(drift.mixed(paths[drift.rows], moved, drawn.stay), drift.rows)
+        ever = levels_of(np.concatenate([past.values[drift.rows], level], axis=1))
+        usual[drift.rows] = bounds.apply(ever[:, None], drift.rows)[:, 0]
+        past = past.moved(drift.rows, np.where(drift.lasting(frame.per_day)[:, None], level, past.values[drift.rows]))
     if rows.size < entities:
         paths[~known] = np.median(paths[known], axis=0) if rows.size else np.float32(max(bounds.low, 0.0))
     model = np.where(known, LEVEL if blend is None else BLEND, UNKNOWN).astype(object)

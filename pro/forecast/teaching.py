@@ -9,7 +9,7 @@ import numpy as np
 
 from pro.core.units import COUNTERS
 from pro.forecast.history import history
-from pro.forecast.learned import learn
+from pro.forecast.learned import Learned, learn
 from pro.forecast.losses import crps_each
 from pro.forecast.origins import draw_origins, free_share, pooled_strength, season_strength
 from pro.forecast.paths import LEVEL_S, draw, level_paths, persistence
@@ -71,6 +71,20 @@ def train(grids: Mapping[str, Grid], cutoff: datetime, horizon_s: int, slot_s: i
     return Taught(cutoff, days, slot_s, lessons)
 
 
+def tried(
+    model: Learned, past: History, able: NDArray[np.int64], end: int, slots: int, bounds: Bounds
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """CRPS of the plain and of the learned paths of `able` (n,) over the `slots` after slot `end`, with nothing after it used; (n,) each."""
+    free, span = free_share(pooled_strength((past,))), max(LEVEL_S * past.per_day // DAY_S, 1)
+    values, seen = past.values[able, :end], past.seen[able, :end]
+    rng = np.random.default_rng(SEED)
+    trial = draw(draw_origins(end, slots, PATHS, past.per_day, free, rng), rng)
+    keep = persistence(values, slots, span)
+    truth = np.where(past.seen[able, end : end + slots], past.values[able, end : end + slots], np.nan)
+    plain = crps_each(truth, bounds.apply(level_paths(values, seen, keep, trial, span), able))
+    return plain, crps_each(truth, bounds.apply(model.paths(values, trial.origins), able))
+
+
 def teach(past: History, entities: tuple[str, ...], counter: str, slots: int, bounds: Bounds) -> Lesson | None:
     """The learned model and the entities for which it beat the plain one on held-back days; None where there is none."""
     from pro.forecast.trees import Trees
@@ -86,17 +100,7 @@ def teach(past: History, entities: tuple[str, ...], counter: str, slots: int, bo
     model = learn(past.values[able, :taught], slots, past.per_day, np.random.default_rng(SEED))
     if model is None:
         return None
-    free, span = free_share(pooled_strength((past,))), max(LEVEL_S * past.per_day // DAY_S, 1)
-    losses = []
-    for back in range(1, HELD_BACK + 1):
-        end = n - back * step
-        values, seen = past.values[able, :end], past.seen[able, :end]
-        rng = np.random.default_rng(SEED)
-        trial = draw(draw_origins(end, slots, PATHS, past.per_day, free, rng), rng)
-        keep = persistence(values, slots, span)
-        truth = np.where(past.seen[able, end : end + slots], past.values[able, end : end + slots], np.nan)
-        plain = crps_each(truth, bounds.apply(level_paths(values, seen, keep, trial, span), able))
-        losses.append((plain, crps_each(truth, bounds.apply(model.paths(values, trial.origins), able))))
+    losses = [tried(model, past, able, n - back * step, slots, bounds) for back in range(1, HELD_BACK + 1)]
     plain_loss, learned_loss = np.moveaxis(np.array(losses), 1, 0)
     wins = (learned_loss.sum(axis=0) < MARGIN * plain_loss.sum(axis=0)) & (learned_loss <= plain_loss).all(axis=0)
     final = learn(past.values[able], slots, past.per_day, np.random.default_rng(SEED)) if wins.any() else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,17 @@ from pro.fleet.fleet import host_use
 from pro.heat.hotspot import Cause, Hotspot
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from numpy.typing import NDArray
 
     from pro.core.arrays import Bools, Ints
     from pro.fleet.fleet import Demand, Fleet
+    from pro.fleet.memory import MemoryUse
+
+    Causes = Callable[[int, int, Bools], tuple[Cause, ...]]
+    """Host, resource, moments (S, T) in which it is hot -> the VMs that cause it."""
 
 MEMORY_THRESHOLD = 1.0
 """Assigned memory is there or it is not: a host is hot on memory only when more is asked of it than it has."""
@@ -55,12 +60,58 @@ def find_hotspots(
     """
     placed = fleet.host_of if host_of is None else host_of
     over = _over(fleet, demand, host_use(demand, placed, fleet.n_hosts), threshold)
+    ask = _Asked(demand.start, demand.step_s, dwell_s, min_probability)
+
+    def causes(h: int, r: int, sustained: Bools) -> tuple[Cause, ...]:
+        vms = np.flatnonzero(placed == h)
+        return _causes(fleet, vms, demand.use[vms, r][:, sustained.reshape(-1)].sum(axis=1, dtype=np.int64))
+
+    return _found(fleet, fleet.resources, over, ask, causes)
+
+
+def find_short(
+    fleet: Fleet,
+    memory: MemoryUse,
+    *,
+    threshold: float = 0.95,
+    dwell_s: int = 900,
+    min_probability: float = 0.3,
+    host_of: Ints | None = None,
+) -> tuple[Hotspot, ...]:
+    """Hosts whose memory in use by counters passes `threshold` of what they have, as `find_hotspots` finds them; all are `measured`.
+
+    The share of a VM is its part of what the VMs there hold.
+    """
+    placed = fleet.host_of if host_of is None else host_of
+    capacity = fleet.capacity[:, [fleet.resources.index(MEMORY)]].astype(np.float64)[:, :, None, None]
+    fraction = memory.placed(placed)[:, None] / np.maximum(capacity, 1)
+    over = _Over(fraction, fraction > threshold, np.array([threshold]))
+
+    def causes(h: int, r: int, sustained: Bools) -> tuple[Cause, ...]:
+        vms = np.flatnonzero(placed == h)
+        return _causes(fleet, vms, memory.held[vms])
+
+    ask = _Asked(memory.start, memory.step_s, dwell_s, min_probability)
+    return tuple(replace(spot, measured=True) for spot in _found(fleet, (MEMORY,), over, ask, causes))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """When slot 0 begins, how long a slot is, and what makes a hotspot."""
+
+    start: datetime
+    step_s: int
+    dwell_s: int
+    min_probability: float
+
+
+def _found(fleet: Fleet, resources: tuple[str, ...], over: _Over, ask: _Asked, causes: Causes) -> tuple[Hotspot, ...]:
     found = []
-    need = max(-(-dwell_s // demand.step_s), 1)
-    sustained = lasting(over.above, need)
+    sustained = lasting(over.above, max(-(-ask.dwell_s // ask.step_s), 1))
     probability = sustained.any(axis=3).mean(axis=2)
-    for h, r in np.argwhere((probability >= min_probability) & (probability > 0)):
-        found.append(_hotspot(fleet, demand, placed, over, sustained[h, r], (int(h), int(r)), min_probability))
+    for h, r in np.argwhere((probability >= ask.min_probability) & (probability > 0)).tolist():
+        vms = causes(h, r, sustained[h, r])
+        found.append(_hotspot(fleet.hosts[h], resources[r], over.of(h, r), sustained[h, r], ask, vms))
     rank = {"critical": 0, "warning": 1}
     return tuple(
         sorted(found, key=lambda f: (rank[f.severity], -f.expected_hot_minutes, -f.probability, f.host, f.resource))
@@ -74,6 +125,10 @@ class _Over:
     fraction: NDArray[np.float64]
     above: Bools
     limit: NDArray[np.float64]
+
+    def of(self, h: int, r: int) -> tuple[NDArray[np.float64], Bools]:
+        """(S, T) both of one host and resource."""
+        return self.fraction[h, r], self.above[h, r]
 
 
 def _over(fleet: Fleet, demand: Demand, use: Ints, threshold: float) -> _Over:
@@ -103,29 +158,28 @@ def lasting(above: Bools, need: int) -> Bools:
 
 
 def _hotspot(
-    fleet: Fleet,
-    demand: Demand,
-    placed: Ints,
-    over: _Over,
+    host: str,
+    resource: str,
+    over: tuple[NDArray[np.float64], Bools],
     sustained: Bools,
-    place: tuple[int, int],
-    min_probability: float,
+    ask: _Asked,
+    vms: tuple[Cause, ...],
 ) -> Hotspot:
-    h, r = place
-    first, last = _window(sustained.mean(axis=0), min_probability)
-    step = timedelta(seconds=demand.step_s)
+    fraction, above = over
+    first, last = _window(sustained.mean(axis=0), ask.min_probability)
+    step = timedelta(seconds=ask.step_s)
     probability = float(sustained.any(axis=1).mean())
-    peak = float(over.fraction[h, r].max(axis=1).mean())
+    peak = float(fraction.max(axis=1).mean())
     return Hotspot(
-        host=fleet.hosts[h],
-        resource=fleet.resources[r],
-        starts=demand.start + first * step,
-        ends=demand.start + (last + 1) * step,
+        host=host,
+        resource=resource,
+        starts=ask.start + first * step,
+        ends=ask.start + (last + 1) * step,
         probability=probability,
         expected_peak=peak,
-        expected_hot_minutes=float(over.above[h, r].sum(axis=1).mean()) * demand.step_s / 60,
+        expected_hot_minutes=float(above.sum(axis=1).mean()) * ask.step_s / 60,
         severity="critical" if probability >= CRITICAL_PROBABILITY and peak >= CRITICAL_PEAK else "warning",
-        vms=_causes(fleet, demand, placed, sustained, place),
+        vms=vms,
     )
 
 
@@ -137,10 +191,8 @@ def _window(share: NDArray[np.float64], least: float) -> tuple[int, int]:
     return int(hot[0]), int(hot[-1])
 
 
-def _causes(fleet: Fleet, demand: Demand, placed: Ints, sustained: Bools, place: tuple[int, int]) -> tuple[Cause, ...]:
-    h, r = place
-    vms = np.flatnonzero(placed == h)
-    use = demand.use[vms, r][:, sustained.reshape(-1)].sum(axis=1, dtype=np.int64)
+def _causes(fleet: Fleet, vms: Ints, use: Ints) -> tuple[Cause, ...]:
+    """The `CAUSES` largest shares of `use` (n,) by `vms` (n,)."""
     total = int(use.sum())
     if total == 0:
         return ()
@@ -213,18 +265,5 @@ def to_json(hotspots: tuple[Hotspot, ...], now: datetime, horizon_s: int) -> dic
         "schema": "hotspots/1",
         "now": now.isoformat(),
         "horizon": horizon_s,
-        "hotspots": [
-            {
-                "host": f.host,
-                "resource": f.resource,
-                "starts": f.starts.isoformat(),
-                "ends": f.ends.isoformat(),
-                "probability": f.probability,
-                "expected_peak": f.expected_peak,
-                "expected_hot_minutes": f.expected_hot_minutes,
-                "severity": f.severity,
-                "vms": [{"vm": c.vm, "share": c.share} for c in f.vms],
-            }
-            for f in hotspots
-        ],
+        "hotspots": [f.to_json() for f in hotspots],
     }

@@ -9,7 +9,7 @@ import numpy as np
 
 from pro.core.units import COUNTERS, CPU, DISK, NET
 from pro.fleet.entities import entity_of, spokesmen
-from pro.heat.ahead import NAMES, Ahead, Foreseen, learn_ahead, of_hosts
+from pro.heat.ahead import Ahead, Foreseen, learn_ahead
 from pro.heat.direct import (
     JUDGED_ON,
     MOST_JUDGED,
@@ -24,6 +24,7 @@ from pro.heat.direct import (
 )
 from pro.heat.features import HOUR, STEP_S, Loads, Table, features
 from pro.heat.hotspot import Cause
+from pro.heat.record import chances, contradicted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -161,26 +162,31 @@ def _thrown(loads: Loads, rng: np.random.Generator) -> Loads:
     return Loads(loads.load, loads.cap, rng.permutation(loads.host_of), loads.limit, loads.own, loads.first)
 
 
-def soon(fleet: Fleet, loads: Loads, models: Mapping[int, HeatModel], resource: str = CPU) -> tuple[Soon, ...]:
-    """Every host by the models that beat every trivial rule on their held-back window; nothing from one that did not."""
+def soon(
+    fleet: Fleet, loads: Loads, models: Mapping[int, HeatModel], resource: str = CPU, fresh: int = 0
+) -> tuple[tuple[Soon, ...], dict[int, float]]:
+    """Every host by the models that beat every trivial rule on their held-back window, and have not been contradicted since; nothing from others.
+
+    They were trained `fresh` steps ago. Beside it, hours ahead -> Brier score since then of those that were contradicted.
+    """
     good = {h: m for h, m in models.items() if m.wins}
     if not good:
-        return ()
+        return (), {}
     newest = np.array([loads.load.shape[1] - 1])
     table = features(loads)
-    chances = {}
-    for h, model in good.items():
-        rows = np.concatenate([table.rows(newest), of_hosts(loads, model.ahead.foresee(loads, newest))], axis=1)
-        names = (*table.names, *NAMES)
-        chances[h] = model.probability(rows[:, [names.index(n) for n in model.names]])
+    wrong = {h: score for h, m in good.items() if (score := contradicted(loads, table, m, fresh)) is not None}
+    good = {h: m for h, m in good.items() if h not in wrong}
+    if not good:
+        return (), wrong
+    said = {h: chances(loads, table, model, newest)[:, 0] for h, model in good.items()}
     recent = loads.load[:, -HOUR:].mean(axis=1)
     found = []
     for h, host in enumerate(fleet.hosts):
         if loads.limit[h] >= 1e18:
             continue
-        each = {hours: float(p[h]) for hours, p in chances.items()}
+        each = {hours: float(p[h]) for hours, p in said.items()}
         found.append(Soon(host, resource, _rising(each), _shares(fleet, recent, h)))
-    return tuple(sorted(found, key=likeliest))
+    return tuple(sorted(found, key=likeliest)), wrong
 
 
 def likeliest(one: Soon) -> tuple[object, ...]:

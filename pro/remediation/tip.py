@@ -47,6 +47,8 @@ TEST = "test:"
 """What keys of test tips begin with."""
 PLACES = 3
 """In so many places a broken rule is told of in its tip."""
+LOOK = "See what takes the memory: plans go by what is assigned and do not act on it."
+"""What to do about memory that is measured."""
 SEVERITIES = ("info", "warning", "critical")
 
 
@@ -114,14 +116,15 @@ def of_hotspot(hotspot: Hotspot, names: Mapping[str, str]) -> Concern:
     causes = [f"{plain(names.get(c.vm, c.vm))} ({c.share:.0%})" for c in hotspot.vms[:3]]
     because = f" Most of it: {', '.join(causes)}." if causes else ""
     return Concern(
-        key=f"heat:{hotspot.host}:{hotspot.resource}",
+        key=f"heat:{hotspot.host}:{hotspot.resource}{':measured' if hotspot.measured else ''}",
         severity=hotspot.severity,
         host=hotspot.host,
-        title=f"{host} {'will' if hotspot.probability >= 0.5 else 'may'} run hot on {hotspot.resource}",
+        title=f"{host} {'will' if hotspot.probability >= 0.5 else 'may'} run hot on {hotspot.what}",
         problem=f"{hotspot.probability:.0%} sure, {when}, peak about {hotspot.expected_peak:.0%} of its {hotspot.resource}.{because}",
         ignored=f"about {hotspot.expected_hot_minutes:.0f} minutes too hot in the time forecast",
         probability=hotspot.probability,
         vms=frozenset(c.vm for c in hotspot.vms),
+        action=LOOK if hotspot.measured else "",
     )
 
 

@@ -60,6 +60,8 @@ def _context(report: Report) -> dict[str, Any]:
         "r": report,
         "headline": words.headline(report),
         "no_host": words.no_host(report),
+        "spots": (*report.hotspots, *report.short),
+        "memory": words.memory(report),
         "horizon": words.horizon(report.horizon_s),
         "moves": report.plan.migrations,
         "moved_mib": sum(m.mib for m in report.plan.migrations),

@@ -30,8 +30,10 @@ def document(report: Report) -> dict[str, Any]:
         "headline": words.headline(report).replace("\u00a0", " "),
         "names": {"hosts": dict(report.host_label), "vms": dict(report.vm_label)},
         "fleet": {"hosts": report.fleet.n_hosts, "vms": report.fleet.n_vms, "resources": list(report.fleet.resources)},
-        "hotspots": heat.to_json(report.hotspots, report.now, report.horizon_s)["hotspots"],
-        "hotspots_after": heat.to_json(report.hotspots_after, report.now, report.horizon_s)["hotspots"],
+        "hotspots": heat.to_json((*report.hotspots, *report.short), report.now, report.horizon_s)["hotspots"],
+        "hotspots_after": heat.to_json((*report.hotspots_after, *report.short_after), report.now, report.horizon_s)[
+            "hotspots"
+        ],
         "soon": [s.to_json() for s in report.soon],
         "before": report.before.to_json(),
         "after": report.after.to_json(),

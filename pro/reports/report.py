@@ -36,6 +36,7 @@ class Report:
     forecaster's record, any columns. `baselines`: who would have been flagged by what people use today. `failover`:
     which hosts may fail today, and with the plan. `soon`: what trained classifiers say of every host, the likeliest first.
     `question`: the compiled one, for answers that the plan has no room for; no document tells it.
+    `short`: hosts that run short of memory by counters if nothing is done, `short_after` with the plan, which does not act on it.
     """
 
     now: datetime
@@ -57,6 +58,8 @@ class Report:
     failover: tuple[Failover, Failover] | None = None
     soon: tuple[Soon, ...] = ()
     question: Question | None = None
+    short: tuple[Hotspot, ...] = ()
+    short_after: tuple[Hotspot, ...] = ()
 
     @cached_property
     def host_of_after(self) -> NDArray[np.int64]:

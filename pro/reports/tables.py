@@ -50,10 +50,10 @@ def build(report: Report) -> tuple[Table, ...]:
 def hotspots(report: Report) -> Table:
     """One row per hot host and VM that causes it."""
     rows: list[tuple[Value, ...]] = []
-    for s in report.hotspots:
+    for s in (*report.hotspots, *report.short):
         head = (
             report.host_label[s.host],
-            s.resource,
+            s.what,
             s.severity,
             s.starts.isoformat(),
             s.ends.isoformat(),

@@ -116,6 +116,25 @@ def no_host(report: Report) -> str:
     )
 
 
+def memory(report: Report) -> str:
+    """What is meant by measured memory, and what the plan makes of it; "" where no host is short of it, with the plan or without."""
+    if not report.short and not report.short_after:
+        return ""
+    before, after = ({s.host: s.expected_peak for s in spots} for spots in (report.short, report.short_after))
+    worse = [h for h, peak in after.items() if peak > before.get(h, 0.0)]
+    now = (
+        f"{count(len(before), 'host')} will run short of it by counters"
+        if before
+        else "No host will run short of it as VMs stand"
+    )
+    then = "as many" if len(after) == len(before) else f"{len(after):,}"
+    burdened = f"; the plan brings more to {count(len(worse), 'host')} of these" if worse else ""
+    return (
+        f"Memory, measured: what hosts have in use by their counters, not what is assigned. {now}, {then} with the plan{burdened}. "
+        "It is watched: plans go by what is assigned and do not act on it."
+    )
+
+
 def soon(report: Report) -> str:
     """What the probabilities of trained classifiers mean."""
     return (

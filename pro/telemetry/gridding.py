@@ -14,7 +14,7 @@ its parts.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,12 +27,17 @@ from pro.telemetry.readers.catalogue import GROUP_ORDER
 from pro.telemetry.readers.times import from_us, to_us
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from pro.core.arrays import Bools
     from pro.core.units import Counter
+
+    Wanted = Callable[[Sequence[str]], Bools]
+    """Names of entities -> which of them are wanted."""
 
 PEAK_S = 900
 """How long the maximum of an aggregated interval is shown."""
@@ -96,30 +101,44 @@ class _Rows:
         return _Rows(self.series[mask], self.time_us[mask], self.value[mask], self.span_s[mask])
 
 
-def gridded(root: Path, counter: Counter, window: Window, until: datetime) -> Grid:
+def gridded(root: Path, counter: Counter, window: Window, until: datetime, about: Wanted | None = None) -> Grid:
     """`counter` on the points of `window`, from samples not after `until`; memory beside the grid is that of some days' samples.
+
+    `about`: only of entities that it wants; None: of all.
 
     A day at a time: its own samples, those before it that are still carried, and averages of intervals that reach back into it. None is
     longer than a day.
     """
     wanted = (counter.name, counter.name + "_max")
     since = window.reach_back(counter)
+
+    def read(day: date) -> pa.Table | None:
+        return _about(of_day(root, day, wanted, since, until), about)
+
     behind: pa.Table | None = None
-    day, now = since.date(), of_day(root, since.date(), wanted, since, until)
+    day, now = since.date(), read(since.date())
     blocks = []
     for block in window.by_day():
         first = from_us(block.last_us).date()
         while day < first:
             behind = _later(_end_to_end(behind, now), block.reach_back(counter))
             day += timedelta(days=1)
-            now = of_day(root, day, wanted, since, until)
-        after = of_day(root, day + timedelta(days=1), wanted, since, until)
+            now = read(day)
+        after = read(day + timedelta(days=1))
         blocks.append(build(counter, _end_to_end(behind, now, _averages(after)), block))
         behind, day, now = _end_to_end(behind, now), day + timedelta(days=1), after
         behind = _later(
             behind, from_us(block.last_us + block.step_us) - timedelta(seconds=counter.carry_s, microseconds=1)
         )
     return _side_by_side(blocks)
+
+
+def _about(table: pa.Table | None, wanted: Wanted | None) -> pa.Table | None:
+    """Rows of the entities that are wanted."""
+    if table is None or wanted is None:
+        return table
+    entity, names = ranked(table, "entity")
+    return table.filter(as_boolean(wanted(names)[entity]))
 
 
 def _end_to_end(*tables: pa.Table | None) -> pa.Table | None:

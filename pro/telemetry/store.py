@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from pro.telemetry.grid import Grid
+    from pro.telemetry.gridding import Wanted
     from pro.telemetry.ingest import IngestReport
     from pro.telemetry.partitions import Coverage
     from pro.telemetry.readers.options import ReadOptions
@@ -85,13 +86,22 @@ class Store:
 
         return partitions.samples(self.root, (counter,), since, until, None if entities is None else set(entities))
 
-    def grid(self, counter: str, until: datetime | None = None, days: float = 8.0, step_s: int = 300) -> Grid:
+    def grid(
+        self,
+        counter: str,
+        until: datetime | None = None,
+        days: float = 8.0,
+        step_s: int = 300,
+        about: Wanted | None = None,
+    ) -> Grid:
         """The last `days` of one counter on a regular grid that ends at the last multiple of `step_s` not after `until`.
 
         Parameters
         ----------
         until
             Nothing later is read. None: the newest sample of any counter.
+        about
+            Names of entities -> which of them are wanted; None: all.
 
         Raises
         ------
@@ -107,7 +117,7 @@ class Store:
         if until is None:
             raise InputError("the store holds no samples", expected="`pro ingest` first", where=self.root)
         window = Window.ending(until, days, step_s)
-        return gridded(self.root, COUNTERS[counter], window, until)
+        return gridded(self.root, COUNTERS[counter], window, until, about)
 
     def counters(self, since: datetime, until: datetime) -> set[str]:
         """Which counters have samples on the days from `since` on, none later than `until`."""

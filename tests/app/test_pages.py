@@ -112,6 +112,26 @@ def test_the_hot_page_shows_causes_of_the_chosen_host(visit: Callable[..., AppTe
     assert set(causes["VM"]) <= {report.vm_label[c.vm] for c in report.hotspots[1].vms}
 
 
+def test_the_data_page_says_where_memory_is_not_judged_by_counters(visit: Callable[..., AppTest]) -> None:
+    report = make_report(HOSTILE_NAMES)
+    assert report.readiness is not None
+    ready = replace(report.readiness, memory={report.fleet.hosts[0]: "no counter"})
+    at = visit("data", replace(report, readiness=ready))
+    assert any("by counters on 7 of 8 hosts; no counter" in t.value for t in at.text)
+
+
+@pytest.mark.parametrize("forecast", [True, False])
+def test_the_hot_page_lists_measured_memory_and_says_that_no_plan_acts_on_it(
+    visit: Callable[..., AppTest], *, forecast: bool
+) -> None:
+    report = make_report(HOSTILE_NAMES)
+    at = visit("hot", report if forecast else replace(report, hotspots=()))
+    listed = at.dataframe[0].value
+    assert listed["Resource"].tolist()[-1] == "memory, measured"
+    assert len(listed) == len(report.hotspots) * forecast + 1
+    assert any("do not act on it" in c.value for c in at.caption)
+
+
 @pytest.mark.parametrize("forecast", [True, False])
 def test_the_hot_page_says_what_trained_classifiers_say(visit: Callable[..., AppTest], *, forecast: bool) -> None:
     report = make_report()
@@ -156,7 +176,9 @@ def test_apply_needs_an_approval_of_this_plan(visit: Callable[..., AppTest], mon
 
 def test_a_quiet_fleet_has_pages_too(visit: Callable[..., AppTest]) -> None:
     report = make_report(moves=())
-    calm = replace(report, hotspots=(), hotspots_after=(), repaired=(), readiness=None, baselines=None)
+    calm = replace(
+        report, hotspots=(), hotspots_after=(), short=(), short_after=(), repaired=(), readiness=None, baselines=None
+    )
     for page in ("fleet", "hot", "plan"):
         assert not visit(page, calm).exception
 

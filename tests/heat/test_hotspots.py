@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pro.fleet.fleet import Demand, Fleet
+from pro.fleet.memory import MemoryUse
 from pro.heat.fans import QUANTILES, host_fan
-from pro.heat.hotspots import CAUSES, MEMORY_THRESHOLD, find_hotspots, lasting, summary, to_json
+from pro.heat.hotspots import CAUSES, MEMORY_THRESHOLD, find_hotspots, find_short, lasting, summary, to_json
 from tests.builders import START, demand_of, fleet, fleet_of, stand
 from tests.conftest import HOSTILE_NAMES
 from tests.strategies import demands, fleets, placements
@@ -76,6 +77,37 @@ def plain_shares(f: Fleet, d: Demand, host_of, h: int, r: int, hot: list[list[bo
     }
     total = sum(use.values())
     return {v: u / total for v, u in use.items() if u > 0} if total else {}
+
+
+@given(st.data(), st.sampled_from((0.5, 0.95)), st.sampled_from((300, 900)), st.sampled_from((0.01, 0.5)))
+def test_hosts_short_of_memory_equal_a_plain_loop(
+    data: st.DataObject, threshold: float, dwell_s: int, least: float
+) -> None:
+    f = data.draw(fleets())
+    host_of, rng = data.draw(placements(f)), np.random.default_rng(data.draw(st.integers(0, 2**16)))
+    judged = rng.random(f.n_hosts) < 0.7
+    paths = rng.integers(0, 40, (f.n_hosts, 4, 6)) * judged[:, None, None]
+    memory = MemoryUse(paths, judged, rng.integers(0, 9, f.n_vms), f.host_of, START, 300, {})
+    found = {x.host: x for x in find_short(
+        f, memory, threshold=threshold, dwell_s=dwell_s, min_probability=least, host_of=host_of
+    )}  # fmt: skip
+    for h, host in enumerate(f.hosts):
+        has = max(int(f.capacity[h, 1]), 1)
+        shift = sum(int(memory.held[v]) * (int(host_of[v] == h) - int(f.host_of[v] == h)) for v in range(f.n_vms))
+        part = [[max(int(x) + shift, 0) / has for x in path] for path in paths[h]] if judged[h] else [[0.0] * 6] * 4
+        hot = [runs([x > threshold for x in path], dwell_s // 300) for path in part]
+        probability = sum(map(any, hot)) / 4
+        assert (host in found) == (probability >= least and probability > 0)
+        if host not in found:
+            continue
+        spot, there = found[host], [v for v in range(f.n_vms) if host_of[v] == h]
+        held = sum(int(memory.held[v]) for v in there)
+        assert (spot.resource, spot.measured) == ("memory", True)
+        assert spot.probability == pytest.approx(probability)
+        assert spot.expected_peak == pytest.approx(sum(map(max, part)) / 4)
+        shares = {f.vms[v]: int(memory.held[v]) / held for v in there if memory.held[v]} if held else {}
+        assert {c.vm: c.share for c in spot.vms} == pytest.approx(shares)
+        assert to_json((spot,), START, 1800)["hotspots"][0]["measured"] is True
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=20), st.integers(1, 25))

@@ -10,7 +10,7 @@ import numpy as np
 from pro.fleet import Demand, Fleet, Groups
 from pro.fleet.readiness import Coverage, Readiness
 from pro.heat.baselines import Comparison
-from pro.heat.hotspot import Cause
+from pro.heat.hotspot import Cause, Hotspot
 from pro.heat.hotspots import find_hotspots, summary
 from pro.heat.soon import Soon
 from pro.placement.placement import Placement, TierCost
@@ -109,6 +109,15 @@ def explanation(fleet: Fleet, vm: int, chosen: int) -> dict[str, object]:
         "chosen": fleet.hosts[chosen],
         "options": options,
     }
+
+
+def measured(fleet: Fleet, h: int, peak: float) -> Hotspot:
+    """A host that is short of memory by its counters."""
+    vms = np.flatnonzero(fleet.host_of == h)[:2]
+    return Hotspot(
+        fleet.hosts[h], "memory", NOW, NOW + timedelta(hours=5), 0.8, peak, 300.0, "critical",
+        (Cause(fleet.vms[vms[0]], 0.6), Cause(fleet.vms[vms[1]], 0.2)), measured=True,
+    )  # fmt: skip
 
 
 def make_plan(fleet: Fleet, moves: Sequence[tuple[int, int]]) -> Plan:
@@ -241,6 +250,8 @@ def make_report(
             Soon(fleet.hosts[2], "disk", {4: 0.08}, ()),
             Soon(fleet.hosts[0], "cpu", {1: 0.01, 4: 0.02, 24: 0.04}, ()),
         ),
+        short=(measured(fleet, 2, 0.97),),
+        short_after=(measured(fleet, 2, 0.98), measured(fleet, 3, 0.96)),
         accuracy=(
             {"model": "blend", "mae": 3.1, "pinball_50": 1.55, "coverage_90": 0.88},
             {"model": "last value", "mae": 5.9, "pinball_50": 2.95, "coverage_90": 0.71},

@@ -132,6 +132,12 @@ def test_what_people_use_today_stands_beside_the_forecast(plain_page: Page) -> N
     assert note.replace("\u00a0", " ").endswith("flags 1 host, the one-hour average 0 hosts; the forecast 1 host.")
 
 
+def test_measured_memory_is_listed_and_said_to_be_watched_only(plain_page: Page, hostile_page: Page) -> None:
+    for page in (plain_page, hostile_page):
+        assert " ".join(page.words).count("memory, measured") == 1
+        assert "do not act on it" in " ".join(page.words)
+
+
 def test_what_trained_classifiers_say_is_listed_where_it_is_likely() -> None:
     report = make_report()
     shown = [w.replace("\u00a0", " ").strip() for w in Page(html.render(report)).words]

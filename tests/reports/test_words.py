@@ -135,3 +135,13 @@ def test_heat_that_rises_while_the_minutes_fall_is_not_left_out() -> None:
     assert f"bring the minutes to 324 while the heat above that rises from {was} to {will}" in spoken(
         words.headline(replace(report, after=more))
     )
+
+
+def test_measured_memory_is_never_promised_to_be_mended() -> None:
+    report = make_report()
+    said = words.memory(report).replace("\u00a0", " ")
+    assert "1 host will run short of it by counters, 2 with the plan; the plan brings more to 2 hosts of these" in said
+    assert "do not act on it" in said
+    assert words.memory(replace(report, short_after=report.short)).count("as many with the plan.") == 1
+    assert "No host" in words.memory(replace(report, short=()))
+    assert words.memory(replace(report, short=(), short_after=())) == ""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import math
+import tempfile
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -246,3 +248,16 @@ def test_the_future_changes_nothing(tmp_path_factory, raw, hourly, minutes):
         assert a.entities == b.entities
         assert np.array_equal(a.values, b.values, equal_nan=True)
     assert whole.newest(until) == early.newest(until)
+
+
+@given(st.sets(st.sampled_from(("a", "b", "c"))))
+def test_a_grid_of_some_entities_is_those_rows_of_the_whole(wanted: set[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [[str(7 * k + i), name, *CPU, str(k + i)] for i, name in enumerate("abc") for k in range(0, 300, 1 + i)]
+        store = store_of(Path(folder), rows)
+        at = START + timedelta(minutes=2000)
+        whole = store.grid("cpu_pct", at, 2.0)
+        some = store.grid("cpu_pct", at, 2.0, about=lambda names: np.isin(names, list(wanted)))
+        kept = [e for e in whole.entities if e in wanted]
+        assert some.entities == tuple(kept)
+        np.testing.assert_array_equal(some.values, whole.values[[whole.entities.index(e) for e in kept]])

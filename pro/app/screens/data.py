@@ -6,6 +6,7 @@ import streamlit as st
 
 from pro.app import components, service, session
 from pro.core.text import plain
+from pro.fleet.memory import sentence
 from pro.reports import readiness
 
 report = session.report()
@@ -28,6 +29,8 @@ else:
 
     components.section("Counters", readiness.MEANING)
     components.table(readiness.counters(report), alt="How many hosts and VMs have each counter, and how fresh it is")
+
+    st.text(plain(sentence(report.fleet, report.readiness.memory), 2000))
 
     components.section("Hosts and VMs")
     lacking = st.toggle("Only what is sparse, stale or absent", value=True, key="lacking")

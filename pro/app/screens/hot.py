@@ -25,35 +25,43 @@ def within_hours() -> None:
         st.text(f"No host is found likelier than {words.percent(tables.LIKELY)} to run hot.")
 
 
+def listed() -> None:
+    """Every hotspot, measured memory last; nothing where there are none."""
+    rows = [
+        {
+            "Host": names[s.host],
+            "Resource": s.what,
+            "Severity": s.severity,
+            "When (UTC)": charts.hours_between(s.starts, s.ends),
+            "Probability": round(s.probability, 2),
+            "Expected peak": s.expected_peak,
+            "Minutes hot": s.expected_hot_minutes,
+        }
+        for s in (*report.hotspots, *report.short)
+    ]
+    formats = {
+        "Probability": st.column_config.ProgressColumn("Probability", min_value=0.0, max_value=1.0, format="percent"),
+        "Expected peak": st.column_config.NumberColumn("Expected peak", format="percent"),
+        "Minutes hot": st.column_config.NumberColumn("Minutes hot", format="%.0f"),
+    }
+    if rows:
+        components.frame(
+            pd.DataFrame(rows).round({"Expected peak": 2}), alt="Hosts expected to run hot, worst first", config=formats
+        )
+    if said := words.memory(report):
+        st.caption(components.md(said, 600))
+
+
 components.heading("Hot hosts", report)
+names = charts.labels(report)
 if not report.hotspots:
     st.subheader(components.md(words.headline(report), 400), anchor=False)
+    listed()
     within_hours()
     st.stop()
 
-names = charts.labels(report)
 spots = {f"{s.host}/{s.resource}": s for s in report.hotspots}
-rows = [
-    {
-        "Host": names[s.host],
-        "Resource": s.resource,
-        "Severity": s.severity,
-        "When (UTC)": charts.hours_between(s.starts, s.ends),
-        "Probability": round(s.probability, 2),
-        "Expected peak": s.expected_peak,
-        "Minutes hot": s.expected_hot_minutes,
-    }
-    for s in report.hotspots
-]
-formats = {
-    "Probability": st.column_config.ProgressColumn("Probability", min_value=0.0, max_value=1.0, format="percent"),
-    "Expected peak": st.column_config.NumberColumn("Expected peak", format="percent"),
-    "Minutes hot": st.column_config.NumberColumn("Minutes hot", format="%.0f"),
-}
-components.frame(
-    pd.DataFrame(rows).round({"Expected peak": 2}), alt="Hosts expected to run hot, worst first", config=formats
-)
-
+listed()
 within_hours()
 
 chosen = st.selectbox(
