@@ -27,7 +27,7 @@ LEAST_STEP, LEAST_CREEP = 1.25, 1.2
 """Times as much, or as little, from which a change matters."""
 STEADY = 0.8
 """Kendall's tau of days with time from which they creep."""
-CREEP_DAYS = 5
+CREEP_DAYS = 6
 BUSY = 0.9
 """A day's busy parts are those above this share of its parts."""
 MOST = 4.0

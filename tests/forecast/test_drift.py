@@ -52,8 +52,9 @@ def test_coverage_comes_back_within_hours_of_a_step_and_is_kept_in_a_creep(
 
 
 @pytest.mark.parametrize("load", ["office", "flat"])
-def test_hardly_anybody_drifts_in_loads_that_stay_what_they_are(load: str) -> None:
-    share = [found(LOADS[load](40, DAYS, seed)).rows.size / 40 for seed in range(60)]
+@pytest.mark.parametrize("days", [3, 5, 6, DAYS])
+def test_hardly_anybody_drifts_in_loads_that_stay_what_they_are(load: str, days: int) -> None:
+    share = [found(LOADS[load](40, days, seed)).rows.size / 40 for seed in range(60)]
     assert np.mean(share) <= 0.02
 
 
