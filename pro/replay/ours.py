@@ -84,7 +84,9 @@ class Ours:
         urgent = {s.host for s in outlook.hotspots if s.starts <= near} | set(hot)
         if not urgent and self.spec.goal == "balance":
             return Decision(why="no heat is near", forecast=True)
-        plan = self._plan(view, outlook, budget)
+        # What is kept for hot hosts is not spent on packing: that waits for a look at which none is.
+        relief = urgent if hot and self.spec.goal == "consolidate" else None
+        plan = self._plan(view, outlook, budget, relief)
         at = view.now.isoformat()
         self.answered = {h: t for h, t in self.answered.items() if h in hot} | {h: at for h in hot}
         if len(plan.migrations) > budget:
@@ -143,9 +145,11 @@ class Ours:
         history = view.reader.history(self.spec.history_days)
         return expect(view.fleet, history, view.reader.scenarios(self.config), view.now, self.config, view.since)
 
-    def _plan(self, view: View, outlook: Outlook, budget: int) -> Plan:
-        """The plan with VMs that rest left alone, and ways back barred unless they gain a lot."""
+    def _plan(self, view: View, outlook: Outlook, budget: int, relief: set[str] | None = None) -> Plan:
+        """The plan with VMs that rest left alone, and ways back barred unless they gain a lot. `relief`: only VMs on these hosts move."""
         fleet, policy = self._steadied(view, outlook.fleet), self._policy(budget)
+        if relief is not None:
+            fleet = leaving_only(fleet, relief)
         ways_back = ways_back_of(view, self.rules)
         barred = replace(fleet, rules=(*fleet.rules, *_bans(ways_back)))
         outlook = replace(outlook, fleet=barred)
@@ -185,6 +189,14 @@ class Ours:
         )  # fmt: skip
 
 
+def leaving_only(fleet: Fleet, hosts: set[str]) -> Fleet:
+    """The fleet in which only VMs on `hosts` (ids) move."""
+    calm = [h not in hosts for h in fleet.hosts]
+    return staying(
+        fleet, {vm: "its host is not hot" for vm, h in zip(fleet.vms, fleet.host_of.tolist(), strict=True) if calm[h]}
+    )
+
+
 def ways_back_of(view: View, rules: AntiFlap) -> dict[str, tuple[str, ...]]:
     """VM -> hosts it left within the ledger, other than the one it stands on."""
     here = dict(zip(view.base.vms, (view.base.hosts[h] for h in view.placed.tolist()), strict=True))
@@ -204,7 +216,9 @@ def adapted(config: Config, spec: PolicySpec) -> Config:
             "min_probability": spec.min_probability,
         }
     )
-    return config.model_copy(update={"forecast": forecast, "heat": heat})
+    power = config.placement.weigh_power if spec.weigh_power is None else spec.weigh_power
+    placement = config.placement.model_copy(update={"weigh_power": power})
+    return config.model_copy(update={"forecast": forecast, "heat": heat, "placement": placement})
 
 
 def _heat(found: Placement) -> float:
