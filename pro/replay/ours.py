@@ -17,7 +17,17 @@ from pro.fleet.entities import entity_of, spokesmen
 from pro.fleet.fleet import RuleSpec
 from pro.placement.place import place
 from pro.placement.policy import WORTH, default_moves
-from pro.remediation.antiflap import came_from, doubt, incredible, lasting, saved, staying, steadied, worth_returning
+from pro.remediation.antiflap import (
+    came_from,
+    doubt,
+    incredible,
+    lasting,
+    leaving_only,
+    saved,
+    staying,
+    steadied,
+    worth_returning,
+)
 from pro.replay.past import STEP_S
 from pro.replay.view import Decision
 from pro.stages import Outlook, expect, hold_back, order, policy_of, standing_by
@@ -187,14 +197,6 @@ class Ours:
             ),
             steps=self.spec.rounds, seconds=3600.0,
         )  # fmt: skip
-
-
-def leaving_only(fleet: Fleet, hosts: set[str]) -> Fleet:
-    """The fleet in which only VMs on `hosts` (ids) move."""
-    calm = [h not in hosts for h in fleet.hosts]
-    return staying(
-        fleet, {vm: "its host is not hot" for vm, h in zip(fleet.vms, fleet.host_of.tolist(), strict=True) if calm[h]}
-    )
 
 
 def ways_back_of(view: View, rules: AntiFlap) -> dict[str, tuple[str, ...]]:

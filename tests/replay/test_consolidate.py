@@ -11,9 +11,9 @@ import pytest
 
 from benchmarks.planetlab import CORE_MHZ, HOST_MIB, HOSTS, POLICY, estate, load, past_of, read_day, trajectory
 from pro.config import Config
+from pro.remediation.antiflap import leaving_only
 from pro.replay.backtest import Backtest, backtest
 from pro.replay.course import stretches
-from pro.replay.ours import leaving_only
 from pro.replay.policies import PolicySpec, load_policies
 from tests.replay import pasts
 
