@@ -5,7 +5,10 @@
 
 The setting of Beloglazov and Buyya (2012): 800 hosts of two kinds, VMs in four sizes, one sample of CPU per VM each 5 minutes.
 DAY.parquet has columns vm, step, cpu_pct. VMs start where best fit by full size puts them; TRAJECTORY.parquet tells where each
-stands at step 0 and every migration (step, vm, host). A decision for a step sees the samples of earlier steps only.
+stands at step 0 and every migration (step, vm, host), at the step by which it is over.
+
+What decides is the workflow with the goal to consolidate, in the backtest that `pro backtest` runs, with a look at every step: the policy is
+consolidate.toml beside this file, as `pro backtest --policy` reads it. A decision for a step sees the samples of earlier steps only.
 FILE of --check is a Python file with `score(cpu_pct, trajectory)`, which shares nothing with us; that of --classics a script
 that runs the classic policies: `python FILE DAY.parquet FOLDER lr thr iqr mad`, a line "name {JSON of the scores}" for each.
 """
@@ -28,22 +31,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from pro.config import Config, ForecastConfig, PlacementConfig
 from pro.fleet import Fleet, Groups
-from pro.replay.consolidate import Consolidation, follow
+from pro.replay.backtest import backtest
+from pro.replay.past import STEP_S, Past
+from pro.replay.policies import load_policies
+from pro.telemetry.grid import Grid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from pro.core.arrays import Floats, Ints
+    from pro.replay.course import Moved
 
 
 HOSTS = 800
 CORES, CORE_MHZ = 2, np.array([1860, 2660])
 """Even hosts are HP ML110 G4, odd ones G5; one MIPS counts as one MHz."""
-FULL_WATTS = np.array([117.0, 135.0])
 HOST_MIB = 65_536
+RESERVE_MIB = 8192
+"""Hosts keep so much free: arrivals and departures of one step count as at the same time for the scorer, and are one after the other in a plan."""
 VM_MHZ, VM_MIB = np.array([2500, 2000, 1000, 500]), np.array([870, 1740, 1740, 613])
 CLASSICS = ("lr", "thr", "iqr", "mad")
+POLICY = Path(__file__).with_name("consolidate.toml")
 RESULTS = Path(__file__).with_name("RESULTS.md")
 FIGURES = ("energy_kwh", "migrations", "slatah_pct", "pdm_pct", "esv", "mean_hosts")
 HEADS = ("day", "policy", "seeds", "energy kWh", "migrations", "SLATAH %", "PDM %", "ESV", "hosts on", "CPU s")
@@ -89,23 +99,48 @@ def _best_fit(capacity: Ints, mhz: Ints, mib: Ints) -> Ints:
     return host_of
 
 
-def trajectory(cpu_pct: Floats, policy: Consolidation) -> pd.DataFrame:
-    """Where every VM starts, and every migration: columns step, vm, host."""
+def past_of(cpu_pct: Floats) -> Past:
+    """The day as a backtest wants it, all of it but the first sample to be replayed. `cpu_pct` (V, T); hosts spend nothing on themselves."""
     fleet = estate(len(cpu_pct))
-    watts_per_mhz = FULL_WATTS[np.arange(HOSTS) % 2] / fleet.capacity[:, 0]
-    stood, parts = np.full(fleet.n_vms, -1), []
-    for step, host_of in follow(fleet, cpu_pct, watts_per_mhz, policy):
-        moved = np.flatnonzero(host_of != stood)
-        parts.append(pd.DataFrame({"step": np.full(moved.size, step), "vm": moved, "host": host_of[moved]}))
-        stood = host_of
-    return pd.concat(parts, ignore_index=True)
+    use = cpu_pct / 100.0 * fleet.cpu_cap_mhz[:, None]
+    load = np.zeros((HOSTS, use.shape[1]))
+    np.add.at(load, fleet.host_of, use)
+    share = 100.0 * load / fleet.capacity[:, :1]
+    start = fleet.at or datetime.fromtimestamp(0, UTC)
+    grids = {
+        "cpu_pct": Grid("cpu_pct", fleet.vms, start, STEP_S, cpu_pct.astype(np.float32)),
+        "host_cpu_pct": Grid("host_cpu_pct", fleet.hosts, start, STEP_S, share.astype(np.float32)),
+    }
+    return Past(fleet, 0, use.shape[1] - 1, grids, use, np.zeros(load.shape), np.ones(load.shape, np.bool_))
+
+
+def trajectory(cpu_pct: Floats, seed: int) -> pd.DataFrame:
+    """Where every VM starts, and every migration: columns step, vm, host."""
+    past, specs = past_of(cpu_pct), load_policies([POLICY])
+    settings = Config(
+        forecast=ForecastConfig(seed=seed), placement=PlacementConfig(seed=seed, memory_reserve_mib=RESERVE_MIB)
+    )
+    found = backtest(past, specs, settings, every_s=STEP_S)
+    start = [(0, v, h) for v, h in enumerate(past.fleet.host_of.tolist())]
+    return pd.DataFrame(
+        [*start, *_arrivals(past.fleet, found.rows[-1].runner.course.trail)], columns=["step", "vm", "host"]
+    )
+
+
+def _arrivals(fleet: Fleet, trail: Sequence[Moved]) -> Iterator[tuple[int, int, int]]:
+    """(step, vm, host) of every migration. A step knows one for each VM: after a stop-over a VM arrives a step later."""
+    last: dict[int, int] = {}
+    for moved in trail:
+        v = fleet.vm_index(moved.vm)
+        last[v] = max(moved.column, last.get(v, 0) + 1)
+        yield last[v], v, fleet.host_index(moved.destination)
 
 
 def run(day: Path, seed: int, output: Path | None) -> tuple[Floats, pd.DataFrame, float]:
-    """One day with one seed: the samples, the trajectory, and the CPU seconds it took to decide."""
+    """One day with one seed: the samples, the trajectory, and the CPU seconds of the replay."""
     cpu_pct = read_day(day)
     begun = time.process_time()
-    went = trajectory(cpu_pct, Consolidation(seed=seed))
+    went = trajectory(cpu_pct, seed)
     spent = time.process_time() - begun
     if output:
         went.to_parquet(output, index=False)

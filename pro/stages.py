@@ -167,10 +167,12 @@ def draw_scenarios(
 ) -> dict[str, Scenarios]:
     """Joint paths of everything but whole hosts, as the settings say; `taught`: what `pro train` learned; `reach`: see `reach_of`."""
     from pro.forecast.joint import JointForecaster
+    from pro.forecast.young import loosened
 
     horizon_s, slot_s = _ahead(config)
     forecaster = JointForecaster(slot_s=slot_s, taught=taught, reach=reach).fit(_without_hosts(history))
-    return forecaster.scenarios(horizon_s, config.forecast.scenarios, config.forecast.seed)
+    drawn = forecaster.scenarios(horizon_s, config.forecast.scenarios, config.forecast.seed)
+    return {n: loosened(s, history[n]) if n == "cpu_pct" else s for n, s in drawn.items()}
 
 
 def reach_of(history: Mapping[str, Grid], config: Config) -> dict[str, Reach]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from pro.actions.applying import switch_in
@@ -30,7 +31,7 @@ def recommended(watch: Watch, outlook: Outlook, clock: Clock, tell: Tell) -> Rec
     policy = policy_of(watch.config, goal=watch.goal)
     if watch.contract is None:
         return decide(outlook, watch.config, policy, created_at=clock.now(), tell=tell)
-    outlook = _steady(watch, outlook, clock.now())
+    outlook = cooling(watch, _steady(watch, outlook, clock.now()))
     policy = _frugal(watch, policy, outlook.fleet.n_vms, clock.now())
     found = decide(outlook, watch.config, policy, created_at=clock.now(), tell=tell)
     while back := going_back(watch, found, clock.now()):
@@ -46,6 +47,17 @@ def _steady(watch: Watch, outlook: Outlook, now: datetime) -> Outlook:
 
     trips = trips_since(watch.store / JOURNAL, now - MEMORY)
     return replace(outlook, fleet=steadied(outlook.fleet, trips, now, rules_of(watch.config)))
+
+
+def cooling(watch: Watch, outlook: Outlook) -> Outlook:
+    """While hosts are measured hot nothing is packed: only VMs on these, and on those that will be within the lead, move."""
+    from pro.remediation.antiflap import leaving_only
+
+    if watch.goal != "consolidate" or not (hot := measured_hot(outlook, watch.config)):
+        return outlook
+    near = outlook.now + timedelta(hours=watch.config.apply.lead_hours)
+    urgent = {*hot, *(h.host for h in outlook.hotspots if h.starts <= near)}
+    return replace(outlook, fleet=leaving_only(outlook.fleet, urgent))
 
 
 def going_back(watch: Watch, found: Recommendation, now: datetime) -> list[str]:
@@ -73,7 +85,7 @@ def gates_of(watch: Watch, found: Recommendation) -> tuple[Gate, ...]:
 
     settings = watch.config.apply
     sure = min((h.probability for h in found.outlook.hotspots), default=1.0)
-    hot, now = measured_hot(found.outlook, watch.config), found.outlook.now
+    hot, now = len(measured_hot(found.outlook, watch.config)), found.outlook.now
     starts = min((h.starts for h in found.outlook.hotspots), default=None)
     still = sum(int(v["amount"]) for v in found.plan.violations if not v.get("preference", False))
     mended = sum(v.amount for v in found.broken) - still
@@ -87,7 +99,7 @@ def gates_of(watch: Watch, found: Recommendation) -> tuple[Gate, ...]:
     )
 
 
-def measured_hot(outlook: Outlook, config: Config) -> int:
+def measured_hot(outlook: Outlook, config: Config) -> list[str]:
     """Hosts whose VMs have asked for more processor than the threshold for the dwell time, without a break, up to now."""
     from pro.core.units import CPU
     from pro.heat.soon import loads_of
@@ -95,13 +107,12 @@ def measured_hot(outlook: Outlook, config: Config) -> int:
 
     loads = loads_of(outlook.fleet, outlook.demand, outlook.history, CPU, config.heat.threshold)
     if loads is None:
-        return 0
+        return []
     need = max(round(config.heat.dwell_minutes / 5), 1)
+    run, hosts = lasting(loads.use()[:, -need:] > 1).tolist(), outlook.fleet.hosts
     # Of a host that nobody sees any more the last value says nothing of now.
-    seen = [outlook.readiness is None or host not in outlook.readiness.blind for host in outlook.fleet.hosts]
-    return sum(
-        run >= need and known for run, known in zip(lasting(loads.use()[:, -need:] > 1).tolist(), seen, strict=True)
-    )
+    blind = outlook.readiness.blind if outlook.readiness is not None else {}
+    return [host for host, lasted in zip(hosts, run, strict=True) if lasted >= need and host not in blind]
 
 
 def budget_of(watch: Watch) -> MoveBudget:

@@ -2,7 +2,7 @@
 
 Dwell: a host must have been hot for a while. Margin: act above the threshold, plan to below it. Cooldown: a VM rests after a
 migration, longer each time. Oscillation ledger: going back where it came from needs more gain. Hold: too many hosts hot at once, or
-values that cannot be, point at bad data and not at bad hosts.
+values that cannot be, point at bad data and not at bad hosts. Relief before packing: while hosts are hot only their VMs move.
 """
 
 from __future__ import annotations
@@ -113,6 +113,14 @@ def staying(fleet: Fleet, why: Mapping[str, str]) -> Fleet:
     """The fleet in which these VMs (id -> why, as said of it) stay where they are. Restarts after a failure do not ask."""
     stays = np.array([vm in why for vm in fleet.vms], dtype=np.bool_)
     return replace(fleet, movable=fleet.movable & ~stays, steady={**fleet.steady, **why})
+
+
+def leaving_only(fleet: Fleet, hosts: Iterable[str]) -> Fleet:
+    """The fleet in which only VMs on `hosts` (ids) move: while some are hot, nothing is packed."""
+    hot = set(hosts)
+    stands = (fleet.hosts[h] for h in fleet.host_of.tolist())
+    calm = {vm: "its host is not hot, and others are" for vm, h in zip(fleet.vms, stands, strict=True) if h not in hot}
+    return staying(fleet, calm)
 
 
 def daily(vms: int) -> int:

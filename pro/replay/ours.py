@@ -17,7 +17,17 @@ from pro.fleet.entities import entity_of, spokesmen
 from pro.fleet.fleet import RuleSpec
 from pro.placement.place import place
 from pro.placement.policy import WORTH, default_moves
-from pro.remediation.antiflap import came_from, doubt, incredible, lasting, saved, staying, steadied, worth_returning
+from pro.remediation.antiflap import (
+    came_from,
+    doubt,
+    incredible,
+    lasting,
+    leaving_only,
+    saved,
+    staying,
+    steadied,
+    worth_returning,
+)
 from pro.replay.past import STEP_S
 from pro.replay.view import Decision
 from pro.stages import Outlook, expect, hold_back, order, policy_of, standing_by
@@ -84,7 +94,9 @@ class Ours:
         urgent = {s.host for s in outlook.hotspots if s.starts <= near} | set(hot)
         if not urgent and self.spec.goal == "balance":
             return Decision(why="no heat is near", forecast=True)
-        plan = self._plan(view, outlook, budget)
+        # What is kept for hot hosts is not spent on packing: that waits for a look at which none is.
+        relief = urgent if hot and self.spec.goal == "consolidate" else None
+        plan = self._plan(view, outlook, budget, relief)
         at = view.now.isoformat()
         self.answered = {h: t for h, t in self.answered.items() if h in hot} | {h: at for h in hot}
         if len(plan.migrations) > budget:
@@ -143,9 +155,11 @@ class Ours:
         history = view.reader.history(self.spec.history_days)
         return expect(view.fleet, history, view.reader.scenarios(self.config), view.now, self.config, view.since)
 
-    def _plan(self, view: View, outlook: Outlook, budget: int) -> Plan:
-        """The plan with VMs that rest left alone, and ways back barred unless they gain a lot."""
+    def _plan(self, view: View, outlook: Outlook, budget: int, relief: set[str] | None = None) -> Plan:
+        """The plan with VMs that rest left alone, and ways back barred unless they gain a lot. `relief`: only VMs on these hosts move."""
         fleet, policy = self._steadied(view, outlook.fleet), self._policy(budget)
+        if relief is not None:
+            fleet = leaving_only(fleet, relief)
         ways_back = ways_back_of(view, self.rules)
         barred = replace(fleet, rules=(*fleet.rules, *_bans(ways_back)))
         outlook = replace(outlook, fleet=barred)
@@ -204,7 +218,9 @@ def adapted(config: Config, spec: PolicySpec) -> Config:
             "min_probability": spec.min_probability,
         }
     )
-    return config.model_copy(update={"forecast": forecast, "heat": heat})
+    power = config.placement.weigh_power if spec.weigh_power is None else spec.weigh_power
+    placement = config.placement.model_copy(update={"weigh_power": power})
+    return config.model_copy(update={"forecast": forecast, "heat": heat, "placement": placement})
 
 
 def _heat(found: Placement) -> float:

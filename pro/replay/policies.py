@@ -35,6 +35,13 @@ class PolicySpec(BaseModel):
     )
     aggressiveness: int = Field(3, ge=1, le=5, description="ours: as in the settings")
     goal: Literal["balance", "consolidate"] = Field("balance", description="ours: as of `pro plan`")
+    weigh_power: float | None = Field(
+        None,
+        ge=0,
+        le=1_000,
+        allow_inf_nan=False,
+        description="ours: migrations that 100 W are worth (typical curves); unset: as in the settings",
+    )
     look_minutes: float = Field(
         120.0, gt=0, description="ours: a forecast at least this often; between them only what is measured is looked at"
     )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from pro.actions.alone import gates_of, measured_hot
+from pro.actions.alone import cooling, gates_of, measured_hot
 from pro.actions.watchers import alone, woken
 from pro.actions.watching import Watch
 from pro.config import load
@@ -203,19 +203,19 @@ def test_before_it_acts_alone_every_gate_is_asked_with_what_was_seen(
     assert gates["later heat"].broken > 0
     rests = gates["cooldown"].rules
     assert (rests.cooldown_minutes, rests.longest_minutes) == (77, 777)
-    assert (
-        measured_hot(
-            found.outlook, config.model_copy(update={"heat": config.heat.model_copy(update={"threshold": 0.05})})
-        )
-        > 0
-    )
+    low = config.model_copy(update={"heat": config.heat.model_copy(update={"threshold": 0.05})})
+    hot = measured_hot(found.outlook, low)
+    assert hot
     assert found.outlook.readiness is not None
     blind = replace(found.outlook.readiness, blind=dict.fromkeys(fleet.hosts))
     unseen = replace(found.outlook, readiness=blind)
-    assert (
-        measured_hot(unseen, config.model_copy(update={"heat": config.heat.model_copy(update={"threshold": 0.05})}))
-        == 0
-    )
+    assert measured_hot(unseen, low) == []
+    packs = replace(watch, config=low, goal="consolidate")
+    only = cooling(packs, replace(found.outlook, hotspots=())).fleet
+    stands = np.array([fleet.hosts[h] in hot for h in fleet.host_of.tolist()])
+    np.testing.assert_array_equal(only.movable, fleet.movable & stands)
+    assert cooling(packs, unseen) is unseen
+    assert cooling(replace(packs, goal="balance"), found.outlook) is found.outlook
 
 
 def test_what_moved_lately_rests_and_is_planned_around(
