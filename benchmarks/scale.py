@@ -132,9 +132,10 @@ def _bound(problem: Problem, found: NDArray[np.int64], price: int) -> int | None
 
 def _plan(fleet: Fleet, demand: Demand, answer: Any, question: Any, stages: Stages) -> None:
     from pro.config import Config
+    from pro.decision import order
     from pro.heat.hotspots import find_hotspots
+    from pro.outlook import Outlook
     from pro.placement.told import explanations
-    from pro.stages import Outlook, order
 
     with stages("hotspots"):
         hotspots = find_hotspots(fleet, demand, threshold=0.85, dwell_s=900, min_probability=0.3)

@@ -179,8 +179,8 @@ def _row(name: str, problem: Problem, best: Ints, settled: Settled, spent: float
 def real(folder: Path, seconds: float) -> dict[str, Any]:
     """The estate in `folder` at its newest sample."""
     from pro.config import load as settings
+    from pro.decision import hold_back
     from pro.fleet.inventory import import_inventory
-    from pro.stages import hold_back
     from pro.telemetry.store import Store
     from pro.workflow import look_ahead, policy_of
 

@@ -11,23 +11,12 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from pro.stages import Outlook as Outlook
-from pro.stages import baselines as baselines
-from pro.stages import (
-    draw_scenarios,
-    expect,
-    failover_seen,
-    hold_back,
-    order,
-    read_history,
-    short_of,
-    standing_by,
-    unjudged,
-    watch_memory,
-    within_hours,
-)
-from pro.stages import policy_of as policy_of
-from pro.stages import trained as learnt
+from pro.decision import baselines as baselines
+from pro.decision import failover_seen, hold_back, order, standing_by
+from pro.decision import policy_of as policy_of
+from pro.outlook import Outlook as Outlook
+from pro.outlook import draw_scenarios, expect, read_history, short_of, unjudged, watch_memory, within_hours
+from pro.outlook import trained as learnt
 
 if TYPE_CHECKING:
     from collections.abc import Callable

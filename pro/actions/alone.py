@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from pro.actions.watching import Watch
     from pro.config import Config
     from pro.core.clock import Clock
+    from pro.outlook import Outlook
     from pro.placement.policy import Policy
     from pro.remediation.antiflap import AntiFlap
     from pro.remediation.gates import Gate, MoveBudget
-    from pro.stages import Outlook
     from pro.workflow import Recommendation, Tell
 
 

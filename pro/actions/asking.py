@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from pro.config import Config
     from pro.core.arrays import Ints
+    from pro.outlook import Outlook
     from pro.placement.policy import Policy
     from pro.placement.question import Question
     from pro.placement.relax import Wanted
     from pro.planning.plan import Plan
-    from pro.stages import Outlook
     from pro.workflow import Tell
 
 
@@ -48,13 +48,13 @@ def ask_again(plan: Plan, store: Path, config: Config, tell: Tell) -> Again:
     """
     from datetime import datetime
 
+    from pro.decision import hold_back, hot_spots, standing_by
     from pro.fleet.archive import load_inventory
     from pro.heat.hotspots import summary
     from pro.placement.question import prepare
     from pro.planning.facts import changes, facts_now
     from pro.planning.make import final_host_of
     from pro.remediation.antiflap import staying
-    from pro.stages import hold_back, hot_spots, standing_by
     from pro.workflow import look_ahead
 
     config, policy, at = read_asked(plan, config)

@@ -218,7 +218,7 @@ def learning_line(root: Path, outlook: Outlook, config: Config) -> str:
     from datetime import timedelta
 
     from pro.heat.soon import LEAST_DAYS
-    from pro.stages import days_of
+    from pro.outlook import days_of
 
     if (told := learnt_line(root, outlook.now, config.heat.threshold)) is not None:
         return told
@@ -236,7 +236,7 @@ def learning_line(root: Path, outlook: Outlook, config: Config) -> str:
 
 def learnt_line(root: Path, now: datetime, threshold: float) -> str | None:
     """What `pro train` has left for a look at `now`, or why not all of it is used; None where it has left nothing."""
-    from pro.stages import trained
+    from pro.outlook import trained
 
     found, unused = trained(root, now, threshold)
     if unused or found is None:

@@ -25,7 +25,7 @@ def train_models(
     from pro.forecast.teaching import train
     from pro.heat.direct import to_arrays
     from pro.heat.soon import loads_of, train_heat, wanted
-    from pro.stages import MODELS, days_of
+    from pro.outlook import MODELS, days_of
     from pro.workflow import look_ahead
 
     outlook = look_ahead(root, config, now, tell, trained=False)
@@ -88,7 +88,7 @@ def due(root: Path, config: Config, now: datetime) -> bool:
     from pro.core.errors import InputError
     from pro.heat.learnt import read
     from pro.heat.soon import LEAST_DAYS
-    from pro.stages import MODELS
+    from pro.outlook import MODELS
     from pro.telemetry.partitions import stored_days
 
     every = config.forecast.retrain_days

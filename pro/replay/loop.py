@@ -11,13 +11,13 @@ import numpy as np
 
 from pro.fleet.entities import unite
 from pro.forecast.joint import JointForecaster
+from pro.outlook import believed, draw_scenarios, reach_of
 from pro.remediation.antiflap import Trip
 from pro.replay.classic import HourlyGreedy, Nothing, Pro2008, ThresholdMmt
 from pro.replay.course import Course
 from pro.replay.ours import Ours
 from pro.replay.past import STEP_S
 from pro.replay.view import View
-from pro.stages import believed, draw_scenarios, reach_of
 from pro.telemetry.grid import Grid
 
 if TYPE_CHECKING:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pro.decision import hold_back, order, policy_of, standing_by
 from pro.fleet.entities import entity_of, spokesmen
 from pro.fleet.fleet import RuleSpec
+from pro.outlook import Outlook, expect
 from pro.placement.place import place
 from pro.placement.policy import WORTH, default_moves
 from pro.remediation.antiflap import (
@@ -30,7 +32,6 @@ from pro.remediation.antiflap import (
 )
 from pro.replay.past import STEP_S
 from pro.replay.view import Decision
-from pro.stages import Outlook, expect, hold_back, order, policy_of, standing_by
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

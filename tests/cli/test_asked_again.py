@@ -12,11 +12,11 @@ import pytest
 from pro.actions.asking import Again, answered, ask_again
 from pro.config import Config
 from pro.core.errors import InputError
+from pro.decision import policy_of
 from pro.fleet.archive import load_inventory, save_inventory
 from pro.planning.identity import content_id
 from pro.planning.io import dumps, loads
 from pro.remediation.antiflap import staying
-from pro.stages import policy_of
 from pro.workflow import decide, look_ahead, silent
 
 if TYPE_CHECKING:

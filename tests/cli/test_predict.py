@@ -11,7 +11,7 @@ import pytest
 
 from pro.config import load
 from pro.core.table import describe
-from pro.stages import policy_of
+from pro.decision import policy_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,7 @@ from pro.forecast.teaching import train as teach
 from pro.heat.ahead import learn_ahead
 from pro.heat.direct import HeatModel, Window, examples, to_arrays, train
 from pro.heat.features import DAY, HOUR, Loads
-from pro.stages import trained
+from pro.outlook import trained
 from pro.telemetry.partitions import FILE
 from tests.cli.conftest import validator
 from tests.forecast.pasts import grid, rhythmic

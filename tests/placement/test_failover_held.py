@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pro.decision import failover_seen
 from pro.fleet import RuleSpec
 from pro.placement.constraints import build
 from pro.placement.engines import Exact, Few, Greedy, Local
@@ -26,7 +27,6 @@ from pro.placement.question import Question, prepare
 from pro.planning import make_plan
 from pro.planning.checker import check
 from pro.planning.standby import to_stay
-from pro.stages import failover_seen
 from tests.builders import demand_of, fleet, stand
 from tests.placement.tight import keeps, tight
 from tests.planning.worlds import CONTEXT

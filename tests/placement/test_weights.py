@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from benchmarks import fragments as benchmark
 from pro.config import Config, PlacementConfig
+from pro.decision import policy_of
 from pro.fleet import RuleSpec
 from pro.placement.account import account
 from pro.placement.objectives import Contention, Fragments, LicenceCost, Power, Ratio
 from pro.placement.policy import Policy, tiers
 from pro.placement.question import prepare
 from pro.placement.weights import Weights
-from pro.stages import policy_of
 from tests.builders import demand_of, fleet, stand
 
 
