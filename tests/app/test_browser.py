@@ -182,8 +182,9 @@ def test_large_figures_of_a_backtest_are_not_cut_off(browser: Any, server: str, 
     watched.page.goto(server + "backtest", wait_until="domcontentloaded")
     watched.settle()
     shown = watched.page.locator('[data-testid="stMetric"]')
-    assert "1,230,000" in shown.first.inner_text()
-    assert "instead of 9,065,000" in shown.first.inner_text()
+    large = shown.filter(has_text="1,230,000").first
+    large.wait_for(timeout=60_000)
+    assert "instead of 9,065,000" in large.inner_text()
     cut = """tile => [tile, ...tile.querySelectorAll("*")].some(e => e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 0)"""
     assert not any(tile.evaluate(cut) for tile in shown.all())
     watched.blameless()
