@@ -24,11 +24,13 @@ FITS = 9
 """Letters that a tile shows without cutting them off, four beside each other in a window 1,300 wide."""
 
 MOST_LETTERS = 600
-LONG_PX = 180
-"""Text from which a column is given a width of its own."""
+TABLE_PX, LONG_PX = 830, 180
+"""Of a table in a window 1,300 wide; text from which a column is given a width of its own, and no less than that."""
 PADDING_PX, ONE_LINE_PX, LINE_PX = 20, 35, 19
 """Of a table's cells."""
-_NARROW = frozenset(" .,:;'!|()-ijlt")
+BREAKS_PX = 65
+"""Streamlit breaks text into lines only in rows higher than 4rem."""
+_NARROW, _WIDE = frozenset(" .,:;'!|()-ijlt"), frozenset("%mwMW@")
 
 
 def md(name: str, limit: int = 64) -> str:
@@ -124,7 +126,7 @@ def frame(data: pd.DataFrame, *, alt: str, config: Mapping[str, Any] | None = No
     fitted, lines = fitting(shown, config or {})
     st.dataframe(
         shown, hide_index=True, column_config=fitted, alt=alt, height=_height(len(shown) * lines),
-        row_height=None if lines == 1 else ONE_LINE_PX + (lines - 1) * LINE_PX,
+        row_height=None if lines == 1 else max(ONE_LINE_PX + (lines - 1) * LINE_PX, BREAKS_PX),
     )  # fmt: skip
 
 
@@ -136,7 +138,9 @@ def fitting(shown: pd.DataFrame, config: Mapping[str, Any]) -> tuple[dict[str, A
     texts = {name: [v for v in shown[name] if isinstance(v, str)] for name in shown.columns}
     widths = {name: max(map(text_px, words), default=0.0) for name, words in texts.items()}
     long = {name: px for name, px in widths.items() if px > LONG_PX}
-    widest = {1: 480, 2: 300}.get(len(long), 220) - PADDING_PX
+    heads = {name: text_px(str((config.get(name) or {}).get("label") or name)) for name in shown.columns}
+    short = sum(max(px, heads[name]) + PADDING_PX for name, px in widths.items() if name not in long)
+    widest = max((TABLE_PX - short) / max(len(long), 1), LONG_PX) - PADDING_PX
     fitted = dict(config)
     for name, px in long.items():
         fitted[name] = {**(config.get(name) or {}), "width": math.ceil(min(px, widest)) + PADDING_PX}
@@ -158,7 +162,15 @@ def _lines(words: str, most: float) -> int:
 
 def text_px(words: str) -> float:
     """About how wide text is in a table's font, rather too wide than too narrow."""
-    return sum(3.5 if c in _NARROW else 8.5 if c.isupper() else 6.5 if c.isascii() else 14.0 for c in words)
+    return sum(map(_letter_px, words))
+
+
+def _letter_px(c: str) -> float:
+    if c in _NARROW:
+        return 3.5
+    if c in _WIDE:
+        return 11.5
+    return 8.5 if c.isupper() else 6.8 if c.isascii() else 14.0
 
 
 def options(known: Mapping[str, Any], units: Mapping[str, Any]) -> None:
