@@ -147,10 +147,9 @@ def named(ids: Sequence[str], names: Sequence[str], name: str) -> int | None:
 
 
 def _perhaps(name: str, names: Sequence[str]) -> str:
-    import difflib
+    from pro.actions.explaining import near
 
-    near = difflib.get_close_matches(name, names, 1)
-    known = f"perhaps {near[0]!r}" if near else "the id or name of a VM, of a host or of a rule"
+    known = near(name, names) or "the id or name of a VM, of a host or of a rule"
     return f"{known}; about hosts that fail asks `pro failover`" if "failover" in name.casefold() else known
 
 

@@ -69,7 +69,7 @@ def explain_vm(plan: Plan, vm: str, on: str | None = None) -> Told:
     option = option or next((o for o in told["options"] if o["host_name"] == on), None)
     if option is None:
         known = [o["host_name"] for o in told["options"]]
-        expected = _near(on, known) or "a host of the VM's fleet, such as " + ", ".join(known[:5])
+        expected = near(on, known) or "a host of the VM's fleet, such as " + ", ".join(known[:5])
         raise InputError("the plan says nothing about this host", got=on, expected=expected, where="--on")
     return Told({**document, "asked": option}, tuple(_why_not(told, option, units)))
 
@@ -244,15 +244,16 @@ def _expected(plan: Plan, name: str) -> str:
     """What could have been meant; a plan of a large fleet does not tell of every VM, so the name may well be right."""
     hosts, told = plan.answers.get("hosts", {}), plan.answers.get("told", {})
     names = [e["vm_name"] for e in plan.explain.values()] + [h["host_name"] for h in hosts.values()]
-    near = _near(name, [*names, *plan.explain, *hosts])
+    meant = near(name, [*names, *plan.explain, *hosts])
     if told and told["vms"] < told["of"]:
         some = f"one of the {told['vms']:,} of {told['of']:,} VMs that move or cause heat, or a host (of others in a fleet as large as this: --store DIR)"
-        return f"{some}; {near}" if near else some
-    return near or "a VM that moves or causes heat, or a host"
+        return f"{some}; {meant}" if meant else some
+    return meant or "a VM that moves or causes heat, or a host"
 
 
-def _near(name: str, names: Iterable[str]) -> str:
+def near(name: str, names: Iterable[str]) -> str:
+    """The name that could have been meant, in words; "" where none is like it."""
     import difflib
 
-    near: Sequence[str] = difflib.get_close_matches(name, list(names), 1)
-    return f"perhaps {near[0]!r}" if near else ""
+    found: Sequence[str] = difflib.get_close_matches(name, list(names), 1)
+    return f"perhaps {found[0]!r}" if found else ""

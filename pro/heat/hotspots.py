@@ -110,8 +110,8 @@ def _found(fleet: Fleet, resources: tuple[str, ...], over: _Over, ask: _Asked, c
     sustained = lasting(over.above, max(-(-ask.dwell_s // ask.step_s), 1))
     probability = sustained.any(axis=3).mean(axis=2)
     for h, r in np.argwhere((probability >= ask.min_probability) & (probability > 0)).tolist():
-        vms = causes(h, r, sustained[h, r])
-        found.append(_hotspot(fleet.hosts[h], resources[r], over.of(h, r), sustained[h, r], ask, vms))
+        use = _Use(over.fraction[h, r], over.above[h, r], sustained[h, r])
+        found.append(_hotspot(fleet.hosts[h], resources[r], use, ask, causes(h, r, use.sustained)))
     rank = {"critical": 0, "warning": 1}
     return tuple(
         sorted(found, key=lambda f: (rank[f.severity], -f.expected_hot_minutes, -f.probability, f.host, f.resource))
@@ -126,9 +126,14 @@ class _Over:
     above: Bools
     limit: NDArray[np.float64]
 
-    def of(self, h: int, r: int) -> tuple[NDArray[np.float64], Bools]:
-        """(S, T) both of one host and resource."""
-        return self.fraction[h, r], self.above[h, r]
+
+@dataclass(frozen=True)
+class _Use:
+    """(S, T) of one host and resource: use as a fraction of capacity, whether it is above the threshold, and for long enough."""
+
+    fraction: NDArray[np.float64]
+    above: Bools
+    sustained: Bools
 
 
 def _over(fleet: Fleet, demand: Demand, use: Ints, threshold: float) -> _Over:
@@ -157,19 +162,11 @@ def lasting(above: Bools, need: int) -> Bools:
     return out
 
 
-def _hotspot(
-    host: str,
-    resource: str,
-    over: tuple[NDArray[np.float64], Bools],
-    sustained: Bools,
-    ask: _Asked,
-    vms: tuple[Cause, ...],
-) -> Hotspot:
-    fraction, above = over
-    first, last = _window(sustained.mean(axis=0), ask.min_probability)
+def _hotspot(host: str, resource: str, use: _Use, ask: _Asked, vms: tuple[Cause, ...]) -> Hotspot:
+    first, last = _window(use.sustained.mean(axis=0), ask.min_probability)
     step = timedelta(seconds=ask.step_s)
-    probability = float(sustained.any(axis=1).mean())
-    peak = float(fraction.max(axis=1).mean())
+    probability = float(use.sustained.any(axis=1).mean())
+    peak = float(use.fraction.max(axis=1).mean())
     return Hotspot(
         host=host,
         resource=resource,
@@ -177,7 +174,7 @@ def _hotspot(
         ends=ask.start + (last + 1) * step,
         probability=probability,
         expected_peak=peak,
-        expected_hot_minutes=float(above.sum(axis=1).mean()) * ask.step_s / 60,
+        expected_hot_minutes=float(use.above.sum(axis=1).mean()) * ask.step_s / 60,
         severity="critical" if probability >= CRITICAL_PROBABILITY and peak >= CRITICAL_PEAK else "warning",
         vms=vms,
     )

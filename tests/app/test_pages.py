@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -21,7 +21,6 @@ from tests.conftest import HOSTILE_NAMES
 from tests.reports.fixtures import NOW, make_report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from pro.reports.report import Report
@@ -29,28 +28,33 @@ if TYPE_CHECKING:
 PAGES = ("fleet", "hot", "plan", "tips", "past", "data")
 
 
-@pytest.fixture
-def visit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
-    """Open a page on a hand-made report (or on what a function of the options returns)."""
-    (tmp_path / "inventory" / "x").mkdir(parents=True)
-    monkeypatch.setenv("PRO_STORE", str(tmp_path))
-    asked: list[service.Options] = []
+@dataclass(frozen=True)
+class Visit:
+    """Opens a page on a hand-made report, or on what goes wrong instead. `asked`: what it was asked for by then."""
 
-    def go(page: str, found: Report | Exception) -> AppTest:
+    store: Path
+    monkeypatch: pytest.MonkeyPatch
+    asked: list[service.Options] = field(default_factory=list)
+
+    def __call__(self, page: str, found: Report | Exception) -> AppTest:
         def recommend(store: Path, now: object, options: service.Options) -> Report:
-            asked.append(options)
+            self.asked.append(options)
             if isinstance(found, Exception):
                 raise found
             return found
 
-        monkeypatch.setattr(service, "recommend", recommend)
+        self.monkeypatch.setattr(service, "recommend", recommend)
         at = AppTest.from_file(str(pro.app.SCRIPT), default_timeout=60).run()
         at.switch_page(f"screens/{page}.py").run()
         return at
 
-    go.asked = asked  # type: ignore[attr-defined]
-    go.store = tmp_path  # type: ignore[attr-defined]
-    return go
+
+@pytest.fixture
+def visit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Visit:
+    """In a store of its own."""
+    (tmp_path / "inventory" / "x").mkdir(parents=True)
+    monkeypatch.setenv("PRO_STORE", str(tmp_path))
+    return Visit(tmp_path, monkeypatch)
 
 
 def raise_tips(store: Path, report: Report) -> None:
@@ -60,16 +64,16 @@ def raise_tips(store: Path, report: Report) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize("names", [None, HOSTILE_NAMES])
-def test_every_page_opens(visit: Callable[..., AppTest], page: str, names: tuple[str, ...] | None) -> None:
+def test_every_page_opens(visit: Visit, page: str, names: tuple[str, ...] | None) -> None:
     at = visit(page, make_report(names))
     assert not at.exception
     assert len(at.title) == 1
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_no_name_reaches_a_markdown_surface_unescaped(visit: Callable[..., AppTest], page: str) -> None:
+def test_no_name_reaches_a_markdown_surface_unescaped(visit: Visit, page: str) -> None:
     report = make_report(HOSTILE_NAMES)
-    raise_tips(visit.store, report)  # type: ignore[attr-defined]
+    raise_tips(visit.store, report)
     at = visit(page, report)
     if page == "tips":
         assert at.selectbox(key="tip").options
@@ -91,7 +95,7 @@ def test_no_name_reaches_a_markdown_surface_unescaped(visit: Callable[..., AppTe
         assert "=cmd" not in bare
 
 
-def test_the_fleet_page_says_the_headline_in_figures(visit: Callable[..., AppTest]) -> None:
+def test_the_fleet_page_says_the_headline_in_figures(visit: Visit) -> None:
     at = visit("fleet", make_report())
     assert {m.label: m.value for m in at.metric} == {
         "Hot hosts": "2 \u2192 1",
@@ -103,7 +107,7 @@ def test_the_fleet_page_says_the_headline_in_figures(visit: Callable[..., AppTes
     assert list(hosts["host"]) == [f"HV{i:02d}" for i in range(1, 9)]
 
 
-def test_the_hot_page_shows_causes_of_the_chosen_host(visit: Callable[..., AppTest]) -> None:
+def test_the_hot_page_shows_causes_of_the_chosen_host(visit: Visit) -> None:
     report = make_report()
     at = visit("hot", report)
     at.selectbox(key="hotspot").set_value(f"{report.hotspots[1].host}/cpu").run()
@@ -112,7 +116,7 @@ def test_the_hot_page_shows_causes_of_the_chosen_host(visit: Callable[..., AppTe
     assert set(causes["VM"]) <= {report.vm_label[c.vm] for c in report.hotspots[1].vms}
 
 
-def test_the_data_page_says_where_memory_is_not_judged_by_counters(visit: Callable[..., AppTest]) -> None:
+def test_the_data_page_says_where_memory_is_not_judged_by_counters(visit: Visit) -> None:
     report = make_report(HOSTILE_NAMES)
     assert report.readiness is not None
     ready = replace(report.readiness, memory={report.fleet.hosts[0]: "no counter"})
@@ -121,9 +125,7 @@ def test_the_data_page_says_where_memory_is_not_judged_by_counters(visit: Callab
 
 
 @pytest.mark.parametrize("forecast", [True, False])
-def test_the_hot_page_lists_measured_memory_and_says_that_no_plan_acts_on_it(
-    visit: Callable[..., AppTest], *, forecast: bool
-) -> None:
+def test_the_hot_page_lists_measured_memory_and_says_that_no_plan_acts_on_it(visit: Visit, *, forecast: bool) -> None:
     report = make_report(HOSTILE_NAMES)
     at = visit("hot", report if forecast else replace(report, hotspots=()))
     listed = at.dataframe[0].value
@@ -133,7 +135,7 @@ def test_the_hot_page_lists_measured_memory_and_says_that_no_plan_acts_on_it(
 
 
 @pytest.mark.parametrize("forecast", [True, False])
-def test_the_hot_page_says_what_trained_classifiers_say(visit: Callable[..., AppTest], *, forecast: bool) -> None:
+def test_the_hot_page_says_what_trained_classifiers_say(visit: Visit, *, forecast: bool) -> None:
     report = make_report()
     at = visit("hot", report if forecast else replace(report, hotspots=()))
     assert not at.exception
@@ -143,13 +145,13 @@ def test_the_hot_page_says_what_trained_classifiers_say(visit: Callable[..., App
     assert likely["within_24h"].iloc[0] == 0.9
 
 
-def test_where_all_is_unlikely_the_hot_page_says_so(visit: Callable[..., AppTest]) -> None:
+def test_where_all_is_unlikely_the_hot_page_says_so(visit: Visit) -> None:
     report = make_report()
     at = visit("hot", replace(report, soon=report.soon[2:]))
     assert any(t.value.replace("\u00a0", " ") == "No host is found likelier than 5 % to run hot." for t in at.text)
 
 
-def test_the_plan_page_explains_a_vm(visit: Callable[..., AppTest]) -> None:
+def test_the_plan_page_explains_a_vm(visit: Visit) -> None:
     report = make_report()
     at = visit("plan", report)
     at.selectbox(key="why").set_value(report.fleet.vms[13]).run()
@@ -160,7 +162,7 @@ def test_the_plan_page_explains_a_vm(visit: Callable[..., AppTest]) -> None:
     assert set(options["Verdict"]) == {"allowed", "refused"}
 
 
-def test_apply_needs_an_approval_of_this_plan(visit: Callable[..., AppTest], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_apply_needs_an_approval_of_this_plan(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[str] = []
     monkeypatch.setattr(service.Hands, "start", lambda self, plan, url: begun.append(plan.id))
     report = make_report()
@@ -174,7 +176,7 @@ def test_apply_needs_an_approval_of_this_plan(visit: Callable[..., AppTest], mon
     assert begun == [report.plan.id]
 
 
-def test_a_quiet_fleet_has_pages_too(visit: Callable[..., AppTest]) -> None:
+def test_a_quiet_fleet_has_pages_too(visit: Visit) -> None:
     report = make_report(moves=())
     calm = replace(
         report, hotspots=(), hotspots_after=(), short=(), short_after=(), repaired=(), readiness=None, baselines=None
@@ -194,21 +196,21 @@ def test_without_a_store_the_sample_is_offered(monkeypatch: pytest.MonkeyPatch, 
     assert any("pro demo" in c.value for c in at.code)
 
 
-def test_an_error_for_people_is_shown_as_text(visit: Callable[..., AppTest]) -> None:
+def test_an_error_for_people_is_shown_as_text(visit: Visit) -> None:
     at = visit("fleet", InputError("no samples", got="![](http://127.0.0.1:9/x)"))
     assert not at.exception
     assert [e.value for e in at.error] == ["This could not be done."]
     assert any("no samples" in t.value for t in at.text)
 
 
-def test_the_sidebar_is_what_is_asked_for(visit: Callable[..., AppTest]) -> None:
+def test_the_sidebar_is_what_is_asked_for(visit: Visit) -> None:
     at = visit("fleet", make_report())
     at.slider(key="threshold").set_value(70)
     at.selectbox(key="goal").set_value("repair")
     at.number_input(key="moves").set_value(4)
     next(b for b in at.button if b.label == "Recommend").click()
     at.run()
-    assert visit.asked[-1] == service.Options(86400, 0.7, "repair", 4)  # type: ignore[attr-defined]
+    assert visit.asked[-1] == service.Options(86400, 0.7, "repair", 4)
 
 
 cells = st.one_of(st.none(), st.integers(0, 9), st.text(max_size=40), st.text("iW .,", min_size=100, max_size=600))
@@ -246,9 +248,9 @@ def test_what_a_tip_costs_is_read_in_full_beside_the_rest() -> None:
     assert alone["Cost"]["width"] > 2 * fitted["Cost"]["width"]
 
 
-def test_who_looks_at_a_tip_sees_that_another_of_its_plan_was_dismissed(visit: Callable[..., AppTest]) -> None:
+def test_who_looks_at_a_tip_sees_that_another_of_its_plan_was_dismissed(visit: Visit) -> None:
     report = make_report(HOSTILE_NAMES)
-    folder: Path = visit.store  # type: ignore[attr-defined]
+    folder = visit.store
     rules = [of_rule(name, "broken", [m.vm for m in report.plan.migrations]) for name in ("one", "two")]
     with TipBook(folder / service.TIPS) as book:
         one, two = book.raise_or_refresh([], report.plan, NOW, repairs=rules)
@@ -259,9 +261,9 @@ def test_who_looks_at_a_tip_sees_that_another_of_its_plan_was_dismissed(visit: C
     assert any(t.value.startswith(f"Tip {one.id} of the same plan was dismissed: a `batch`.") for t in at.text)
 
 
-def test_a_tip_is_approved_by_name_and_dismissed_with_a_reason(visit: Callable[..., AppTest]) -> None:
+def test_a_tip_is_approved_by_name_and_dismissed_with_a_reason(visit: Visit) -> None:
     report = make_report(HOSTILE_NAMES)
-    folder: Path = visit.store  # type: ignore[attr-defined]
+    folder = visit.store
     raise_tips(folder, report)
     at = visit("tips", report)
     assert not at.exception

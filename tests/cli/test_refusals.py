@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from typer.core import TyperGroup
 from typer.main import get_command
 
 from pro.cli.root import app
@@ -54,7 +55,8 @@ def options(words: tuple[str, ...]) -> set[str]:
     """The options of a command."""
     command = get_command(app)
     for word in words:
-        command = command.commands[word]  # type: ignore[attr-defined]
+        assert isinstance(command, TyperGroup)
+        command = command.commands[word]
     return {name for parameter in command.params for name in parameter.opts}
 
 

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from pro.forecast.joint import cut
 from pro.forecast.stale import SURE, WORSE, Record, believed, record, stale
-from pro.forecast.taught import Lesson, Taught
 from pro.forecast.teaching import train
 from tests.forecast.pasts import DAY, STEP_S, Values, grid, rhythmic
 
 if TYPE_CHECKING:
+    from pro.forecast.taught import Lesson, Taught
     from pro.telemetry.grid import Grid
 
 DAYS, DAY_S = 8, 86_400
@@ -85,11 +85,17 @@ def test_only_what_came_after_the_training_judges_it() -> None:
     assert record(taught, lesson, cut(whole, taught.until), taught.until) is None
 
 
+@pytest.fixture(scope="module")
+def lesson() -> Lesson:
+    """One that was really taught."""
+    return taught_on(rhythmic(30, DAYS, 2))[1].lessons["cpu_pct"]
+
+
 @given(st.floats(0.1, 9), st.floats(0.1, 9), st.floats(0.1, 9), st.floats(0.1, 9), st.floats(-5, 9), st.floats(0.1, 9))
 def test_days_that_are_hard_for_everybody_do_not_count(
-    plain: float, learned: float, then: float, taught: float, sure: float, hard: float
+    lesson: Lesson, plain: float, learned: float, then: float, taught: float, sure: float, hard: float
 ) -> None:
-    lesson = Lesson("cpu_pct", None, DAY, DAY, ("a",), 1, then, taught)  # type: ignore[arg-type]
+    lesson = replace(lesson, plain=then, learned=taught)
     alike = Record(then * hard, taught * hard, sure)
     assert not stale(lesson, alike)
     found = Record(plain, learned, sure)
