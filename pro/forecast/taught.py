@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCHEMA = "models/1"
-FORM = 3
+FORM = 4
 """Of both files: those of another form are as good as none, until models are trained anew."""
 PAGE, ARRAYS = "models.json", "models.npz"
 DAMAGE = (

@@ -15,7 +15,9 @@ from pro.forecast.trees import Trees
 from pro.heat.features import (
     DAY,
     DWELL,
+    FARTHEST,
     HOUR,
+    SMALLEST_SPREAD,
     Loads,
     back,
     clock,
@@ -24,6 +26,8 @@ from pro.heat.features import (
     rolling_spread,
     without_blanks,
 )
+from pro.heat.futures import NAMES as OF_FUTURES
+from pro.heat.futures import REACH, Futures, following, learn_futures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,26 +36,37 @@ if TYPE_CHECKING:
 
     from pro.core.arrays import Floats, Ints, Singles
 
-NAMES = ("ahead", "ahead spread", "ahead room")
+OF_MEANS = ("ahead", "ahead spread", "ahead room")
 """Of a host: expected mean load, its standard deviation, and how many of these it lies above the limit."""
-MOST_ROWS, SEED = 60_000, 0
-SMALLEST_SPREAD, FARTHEST = 0.01, 6.0
+NAMES = (*OF_MEANS, *OF_FUTURES)
+MOST_ROWS, OF_THESE, SEED = 120_000, 2, 0
+"""Moments to draw futures from; boosted trees are taught on every second."""
 
 
 @dataclass(frozen=True)
 class Foreseen:
-    """(V, n) `mean` of what each VM will ask for after n instants, in the unit of the limit, and mean `square` of how far it strays from that.
+    """(V, n) `mean` of what each VM will ask for after n `instants`, in the unit of the limit, and mean `square` of how far it strays from that; (V, n, R)
+    `leaves` of `futures`, if there are any.
 
     It does not ask where VMs stand.
     """
 
+    instants: Ints
     mean: Floats
     square: Floats
+    futures: Futures | None
+    leaves: NDArray[np.int32]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What `of_hosts` says of a host."""
+        return OF_MEANS if self.futures is None else NAMES
 
 
 @dataclass(frozen=True)
 class Ahead:
-    """`mean` of a VM's load over the next `steps` instants as a share of its cap, and mean `square` of how far 15 minutes within them lie from it.
+    """`mean` of a VM's load over the next `steps` instants as a share of its cap, mean `square` of how far 15 minutes within them lie from it, and `futures`
+    where they are near.
 
     `daily`: whether yesterday and the time of day tell something.
     """
@@ -60,28 +75,40 @@ class Ahead:
     daily: bool
     mean: Trees
     square: Trees
+    futures: Futures | None
 
     def foresee(self, loads: Loads, instants: Ints) -> Foreseen:
         """What VMs will ask for after each of `instants` (n,); nothing after it is read for it."""
         rows = _rows(loads, instants, self.steps, daily=self.daily)
         flat, shape = rows.reshape(-1, rows.shape[-1]), rows.shape[:2]
         mean, square = self.mean.predict(flat).reshape(shape), self.square.predict(flat).reshape(shape)
-        return Foreseen(mean * loads.cap[:, None], np.maximum(square, 0) * loads.cap[:, None] ** 2)
+        leaves = np.empty((len(flat), 0), np.int32) if self.futures is None else self.futures.leaves(flat)
+        cap = loads.cap[:, None]
+        return Foreseen(instants, mean * cap, np.maximum(square, 0) * cap**2, self.futures, leaves.reshape(*shape, -1))
 
 
 def of_hosts(loads: Loads, foreseen: Foreseen) -> Singles:
-    """(H * n, 3) `NAMES`, host by host, as fractions of the limit."""
+    """(H * n, F) `foreseen.names`, host by host, as fractions of the limit."""
+    found = of_means(loads, foreseen.mean, foreseen.square)
+    if foreseen.futures is not None:
+        drawn = foreseen.futures.of_hosts(loads, foreseen.leaves, foreseen.instants)
+        found = np.concatenate([found, drawn], axis=-1)
+    return found.reshape(-1, len(foreseen.names))
+
+
+def of_means(loads: Loads, mean: Floats, square: Floats) -> Singles:
+    """(H, n, 3) `OF_MEANS` of `mean` and `square` (V, n), as fractions of the limit."""
     limit = np.maximum(loads.limit, 1e-9)[:, None]
-    level = loads.summed(foreseen.mean) + loads.own[:, None] / limit
-    spread = np.sqrt(loads.summed(foreseen.square) / limit)
+    level = loads.summed(mean) + loads.own[:, None] / limit
+    spread = np.sqrt(loads.summed(square) / limit)
     room = np.clip((level - 1) / np.maximum(spread, SMALLEST_SPREAD), -FARTHEST, FARTHEST)
-    return np.stack([level, spread, room], axis=-1).reshape(-1, len(NAMES)).astype(np.float32)
+    return np.stack([level, spread, room], axis=-1).astype(np.float32)
 
 
 def learn_ahead(past: Sequence[tuple[Loads, Ints]], steps: int, *, daily: bool = True) -> Ahead:
     """Learn from VMs at the given instants, each with `steps` after it; hosts do not matter."""
     rng = np.random.default_rng(SEED)
-    rows, mean, quarter = [], [], []
+    rows, mean, quarter, paths = [], [], [], []
     for loads, instants in past:
         t = np.sort(
             rng.choice(instants, min(-(-MOST_ROWS // (len(past) * len(loads.cap))), len(instants)), replace=False)
@@ -92,10 +119,14 @@ def learn_ahead(past: Sequence[tuple[Loads, Ints]], steps: int, *, daily: bool =
         mean.append(rolling_mean(share, steps)[:, t + steps].ravel())
         when = t + rng.integers(min(DWELL, steps), steps + 1, (len(share), len(t)))
         quarter.append(np.take_along_axis(rolling_mean(share, DWELL), when, axis=1).ravel())
+        if steps <= REACH:
+            paths.append(following(share, t, steps))
     x = without_blanks(np.concatenate(rows))
     expected, came = np.concatenate(mean), np.concatenate(quarter)
-    level = _grown(x, expected)
-    return Ahead(steps, daily, level, _grown(x, (came - level.predict(x)) ** 2))
+    some = slice(None, None, OF_THESE)
+    level = _grown(x[some], expected[some])
+    scatter = _grown(x[some], (came[some] - level.predict(x[some])) ** 2)
+    return Ahead(steps, daily, level, scatter, learn_futures(x, np.concatenate(paths), SEED) if paths else None)
 
 
 def _grown(rows: Singles, target: Floats) -> Trees:
@@ -124,10 +155,14 @@ def _rows(loads: Loads, instants: Ints, steps: int, *, daily: bool) -> Singles:
 def to_arrays(ahead: Ahead, prefix: str) -> dict[str, NDArray[Any]]:
     """Plain arrays for an .npz file: no pickle."""
     own = {prefix + "numbers": np.array([ahead.steps, ahead.daily])}
+    if ahead.futures is not None:
+        own |= ahead.futures.arrays(prefix + "futures.")
     return own | ahead.mean.arrays(prefix + "mean.") | ahead.square.arrays(prefix + "square.")
 
 
 def from_arrays(found: Mapping[str, NDArray[Any]], prefix: str) -> Ahead:
     """Back from `to_arrays`. Raises KeyError or ValueError for anything else."""
     steps, daily = (int(n) for n in found[prefix + "numbers"])
-    return Ahead(steps, bool(daily), Trees.read(found, prefix + "mean."), Trees.read(found, prefix + "square."))
+    mean, square = (Trees.read(found, prefix + name) for name in ("mean.", "square."))
+    futures = Futures.read(found, prefix + "futures.") if steps <= REACH else None
+    return Ahead(steps, bool(daily), mean, square, futures)

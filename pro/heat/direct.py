@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pro.forecast.trees import Trees
-from pro.heat.ahead import NAMES, Ahead, Foreseen, of_hosts
+from pro.heat.ahead import Ahead, Foreseen, of_hosts
 from pro.heat.ahead import from_arrays as ahead_from_arrays
 from pro.heat.ahead import to_arrays as ahead_to_arrays
 from pro.heat.features import RISING, Loads, Table, features, heat_ahead, without_blanks
@@ -136,7 +136,7 @@ def examples(
     ahead, before = heat_ahead(loads.use(), steps)
     t = window.instants
     rows = np.concatenate([table.rows(t), of_hosts(loads, foreseen)], axis=1)
-    return Examples((*table.names, *NAMES), rows, ahead[:, t].ravel(), before[:, t].ravel())
+    return Examples((*table.names, *foreseen.names), rows, ahead[:, t].ravel(), before[:, t].ravel())
 
 
 def together(parts: Sequence[Examples]) -> Examples:

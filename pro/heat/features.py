@@ -19,9 +19,12 @@ STEP_S = 300
 HOUR = 3600 // STEP_S
 DAY = 24 * HOUR
 MEANS = (2, 3, 6, 12, 24, 36, 72)
-RISING = ("now", *(f"mean {k}" for k in MEANS), "least 3", "most 12", "over 12", "over 36", "ahead", "ahead room")
+RISING = ("now", *(f"mean {k}" for k in MEANS), "least 3", "most 12", "over 12", "over 36", "ahead", "ahead room",
+          "paths over", "paths near", "paths 10", "paths 25", "paths 50", "paths 75", "paths 90", "paths room")  # fmt: skip
 """Features of which more can only mean more heat."""
 BURST = 0.2
+SMALLEST_SPREAD, FARTHEST = 0.01, 6.0
+"""Of the limit, and how many standard deviations from it are told apart: "room" lies between minus and plus so many."""
 DWELL = 3
 """Instants on end over the limit that make a host hot: a quarter of an hour."""
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pro.heat.ahead import NAMES, of_hosts
+from pro.heat.ahead import of_hosts
 from pro.heat.features import DAY, HOUR, Loads, Table, heat_ahead
 
 if TYPE_CHECKING:
@@ -30,8 +30,9 @@ SURE = 3.0
 
 def chances(loads: Loads, table: Table, model: HeatModel, at: Ints) -> Floats:
     """(H, n) what `model` says of every host at the instants `at` (n,)."""
-    rows = np.concatenate([table.rows(at), of_hosts(loads, model.ahead.foresee(loads, at))], axis=1)
-    names = (*table.names, *NAMES)
+    foreseen = model.ahead.foresee(loads, at)
+    rows = np.concatenate([table.rows(at), of_hosts(loads, foreseen)], axis=1)
+    names = (*table.names, *foreseen.names)
     return model.probability(rows[:, [names.index(n) for n in model.names]]).reshape(loads.hosts, at.size)
 
 

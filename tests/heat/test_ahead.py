@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pro.heat.ahead import NAMES, Ahead, Foreseen, from_arrays, learn_ahead, of_hosts, to_arrays
+from pro.heat.ahead import OF_MEANS, Ahead, from_arrays, learn_ahead, of_hosts, of_means, to_arrays
 from pro.heat.features import DAY, HOUR, Loads
 
 DAYS = 3
@@ -54,18 +54,33 @@ def test_nothing_after_an_instant_is_read_for_it(taught: Ahead, at: int, seed: i
     spoiled = one.load.copy()
     spoiled[:, at + 1 :] = 99
     other = Loads(spoiled, one.cap, one.host_of, one.limit, one.own)
-    for x, y in zip(
-        *((f.mean, f.square) for f in (taught.foresee(z, np.array([at])) for z in (one, other))), strict=True
-    ):
-        np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-2)
+    (here, mine), (there, theirs) = (
+        (f, of_hosts(z, f)) for z in (one, other) for f in [taught.foresee(z, np.array([at]))]
+    )
+    np.testing.assert_allclose(here.mean, there.mean, rtol=1e-3, atol=1e-2)
+    np.testing.assert_allclose(here.square, there.square, rtol=1e-3, atol=1e-2)
+    np.testing.assert_array_equal(here.leaves, there.leaves)
+    np.testing.assert_allclose(mine, theirs, rtol=1e-2, atol=1e-2)
+
+
+def test_futures_are_drawn_within_the_hour_only(taught: Ahead) -> None:
+    far = learn_ahead([(bursts(0), np.arange(HOUR, DAYS * DAY - 2 * HOUR, 5))], 2 * HOUR)
+    assert far.futures is None
+    for ahead in (taught, far):
+        one = bursts(1)
+        foreseen = ahead.foresee(one, np.array([50, 60]))
+        assert of_hosts(one, foreseen).shape == (8, len(foreseen.names))
+        assert ("paths over" in foreseen.names) == (ahead is taught)
+    again = from_arrays(to_arrays(far, "x."), "x.")
+    assert again.futures is None
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.floats(0, 80), st.floats(0, 400)), min_size=1, max_size=9))
 def test_a_host_is_the_sum_of_its_vms_and_their_squares(vms: list[tuple[int, float, float]]) -> None:
     one = loads_of(np.zeros((len(vms) + 1, 1)), [h for h, _, _ in vms] + [3], limit=85.0)
-    foreseen = Foreseen(np.array([[m] for _, m, _ in vms] + [[0.0]]), np.array([[s] for _, _, s in vms] + [[0.0]]))
-    rows = of_hosts(one, foreseen)
-    assert rows.shape == (4, len(NAMES))
+    mean, square = (np.array([[vm[k]] for vm in vms] + [[0.0]]) for k in (1, 2))
+    rows = of_means(one, mean, square)[:, 0]
+    assert rows.shape == (4, len(OF_MEANS))
     for h, (level, spread, room) in enumerate(rows):
         mean = sum(m for k, m, _ in vms if k == h) / 85
         scatter = sum(s for k, _, s in vms if k == h) ** 0.5 / 85
@@ -79,3 +94,4 @@ def test_it_comes_back_from_its_arrays_unchanged(taught: Ahead) -> None:
     assert (again.steps, again.daily) == (taught.steps, taught.daily)
     np.testing.assert_array_equal(again.foresee(one, at).mean, taught.foresee(one, at).mean)
     np.testing.assert_array_equal(again.foresee(one, at).square, taught.foresee(one, at).square)
+    np.testing.assert_array_equal(of_hosts(one, again.foresee(one, at)), of_hosts(one, taught.foresee(one, at)))

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import boolean, float64, int64, uint64, void
 
-from pro.placement.engines.compiled import entry, kernel, small
+from pro.core.compiled import entry, kernel, small
 from pro.placement.engines.flat import AT_LEAST, DURING, MOVED, NEAR, TOGETHER
 from pro.placement.engines.lean import (
     ALLOWED,

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 from numba import boolean, float64, void
 
-from pro.placement.engines.compiled import entry, kernel
+from pro.core.compiled import entry, kernel
 from pro.placement.engines.flat import HOME
 from pro.placement.engines.kernels import (
     COST,

@@ -13,7 +13,7 @@ import numpy as np
 from numba import boolean, int64, uint64, void
 from numba.types import UniTuple
 
-from pro.placement.engines.compiled import entry, kernel, making, making_entry
+from pro.core.compiled import entry, kernel, making, making_entry
 from pro.placement.engines.flat import (
     ALLOWED,
     AT_LEAST,

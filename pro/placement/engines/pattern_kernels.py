@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba import boolean, float64, int64
 
-from pro.placement.engines.compiled import kernel, making, making_entry
+from pro.core.compiled import kernel, making, making_entry
 
 DEEPEST = 64
 """A pattern holds no more VMs than this."""

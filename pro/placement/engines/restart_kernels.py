@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import boolean, int64, void
 
-from pro.placement.engines.compiled import kernel, making, making_entry
+from pro.core.compiled import kernel, making, making_entry
 
 SIZES = ("V", "H", "USE", "MARKS", "MAIN")
 ARRAYS = (

@@ -11,7 +11,7 @@ import numpy as np
 from numba import int64
 from numba.types import UniTuple
 
-from pro.placement.engines.compiled import kernel, making_entry
+from pro.core.compiled import kernel, making_entry
 from pro.placement.engines.kernels import A, i
 
 A2 = int64[:, ::1]

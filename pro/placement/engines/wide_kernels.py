@@ -12,7 +12,7 @@ import numpy as np
 from numba import float64, int32, int64
 from numba.types import Tuple
 
-from pro.placement.engines.compiled import entry, kernel, making
+from pro.core.compiled import entry, kernel, making
 from pro.placement.engines.flat import (
     CLS,
     G_TIER,

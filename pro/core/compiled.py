@@ -1,4 +1,4 @@
-"""How the engines' inner loops are compiled by numba: types in advance, cached, without the interpreter's lock.
+"""How inner loops are compiled by numba: types in advance, cached, without the interpreter's lock.
 
 numba counts who holds an array, atomically, wherever a function may return. Between functions that call one another every few
 dozen nanoseconds that is a fifth of the time, so only those that make arrays (`making`) count; all others are handed theirs. And

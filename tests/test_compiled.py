@@ -8,16 +8,20 @@ from pathlib import Path
 
 from numba import types
 
-import pro.placement.engines as engines
+import pro
 
-KERNELS = sorted(path.stem for path in Path(engines.__path__[0]).glob("*kernels.py"))
+ROOT = Path(pro.__path__[0])
+KERNELS = {path.stem: path for path in sorted(ROOT.rglob("*kernels.py"))}
+
+
+def _module(stem: str) -> str:
+    return ".".join(("pro", *KERNELS[stem].relative_to(ROOT).with_suffix("").parts))
 
 
 def _compiled(stem: str) -> dict[str, tuple[str, str, set[str]]]:
     """By name: the decorator, the name of what it returns, and who is called."""
-    source = Path(engines.__path__[0]) / f"{stem}.py"
     found = {}
-    for node in ast.parse(source.read_text(encoding="utf-8")).body:
+    for node in ast.parse(KERNELS[stem].read_text(encoding="utf-8")).body:
         if isinstance(node, ast.FunctionDef) and node.decorator_list:
             how = node.decorator_list[0]
             assert isinstance(how, ast.Call), f"{stem}.{node.name}: compiled without a signature"
@@ -34,7 +38,7 @@ def test_who_is_given_a_new_array_counts_who_holds_it() -> None:
         name
         for stem, compiled in functions.items()
         for name, (_, returns, _) in compiled.items()
-        if isinstance(getattr(importlib.import_module(f"pro.placement.engines.{stem}"), returns, None), types.Array)
+        if isinstance(getattr(importlib.import_module(_module(stem)), returns, None), types.Array)
     }
     given = {
         (f"{stem}.{name}", how)
@@ -50,8 +54,7 @@ def test_who_is_given_a_new_array_counts_who_holds_it() -> None:
 def test_what_a_function_is_given_keeps_its_name_to_itself() -> None:
     """A kernel of two hundred lines once took the name of what it was given for something else. Counters that go on are the exception."""
     assigned = set()
-    for stem in KERNELS:
-        source = Path(engines.__path__[0]) / f"{stem}.py"
+    for source in KERNELS.values():
         for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef):
                 stored = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
