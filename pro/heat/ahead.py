@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 OF_MEANS = ("ahead", "ahead spread", "ahead room")
 """Of a host: expected mean load, its standard deviation, and how many of these it lies above the limit."""
 NAMES = (*OF_MEANS, *OF_FUTURES)
-MOST_ROWS, OF_THESE, SEED = 120_000, 2, 0
-"""Moments to draw futures from; boosted trees are taught on every second."""
+MOST_ROWS, FOR_FUTURES, SEED = 60_000, 2, 0
+"""Moments to teach boosted trees, and how many times as many there are to draw futures from."""
 
 
 @dataclass(frozen=True)
@@ -109,10 +109,10 @@ def learn_ahead(past: Sequence[tuple[Loads, Ints]], steps: int, *, daily: bool =
     """Learn from VMs at the given instants, each with `steps` after it; hosts do not matter."""
     rng = np.random.default_rng(SEED)
     rows, mean, quarter, paths = [], [], [], []
+    times = FOR_FUTURES if steps <= REACH else 1
     for loads, instants in past:
-        t = np.sort(
-            rng.choice(instants, min(-(-MOST_ROWS // (len(past) * len(loads.cap))), len(instants)), replace=False)
-        )
+        most = -(-MOST_ROWS * times // (len(past) * len(loads.cap)))
+        t = np.sort(rng.choice(instants, min(most, len(instants)), replace=False))
         share = loads.shares()
         found = _rows(loads, t, steps, daily=daily)
         rows.append(found.reshape(-1, found.shape[-1]))
@@ -123,7 +123,7 @@ def learn_ahead(past: Sequence[tuple[Loads, Ints]], steps: int, *, daily: bool =
             paths.append(following(share, t, steps))
     x = without_blanks(np.concatenate(rows))
     expected, came = np.concatenate(mean), np.concatenate(quarter)
-    some = slice(None, None, OF_THESE)
+    some = slice(None, None, times)
     level = _grown(x[some], expected[some])
     scatter = _grown(x[some], (came[some] - level.predict(x[some])) ** 2)
     return Ahead(steps, daily, level, scatter, learn_futures(x, np.concatenate(paths), SEED) if paths else None)
