@@ -43,6 +43,10 @@ MOST_ROWS, FOR_FUTURES, SEED = 60_000, 2, 0
 """Moments to teach boosted trees, and how many times as many there are to draw futures from."""
 
 
+NOBODY = Loads(np.zeros((1, 1), np.float32), np.ones(1), np.zeros(1, np.int64), np.ones(1), np.zeros(1))
+"""A VM of which nothing is known, to see how much would be."""
+
+
 @dataclass(frozen=True)
 class Foreseen:
     """(V, n) `mean` of what each VM will ask for after n `instants`, in the unit of the limit, and mean `square` of how far it strays from that; (V, n, R)
@@ -165,4 +169,8 @@ def from_arrays(found: Mapping[str, NDArray[Any]], prefix: str) -> Ahead:
     steps, daily = (int(n) for n in found[prefix + "numbers"])
     mean, square = (Trees.read(found, prefix + name) for name in ("mean.", "square."))
     futures = Futures.read(found, prefix + "futures.") if steps <= REACH else None
+    known = _rows(NOBODY, np.array([0]), steps, daily=bool(daily)).shape[-1]
+    for trees in (mean, square, futures):
+        if trees is not None and trees.feature.max(initial=-1) >= known:
+            raise ValueError("a stored tree asks for what is not known of a VM")
     return Ahead(steps, bool(daily), mean, square, futures)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pro.heat.features import HOUR
+from pro.heat.features import DWELL, HOUR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +29,11 @@ TREES, PER_TREE, LEAST_IN_LEAF, KEPT = 16, 8, 40, 64
 """Trees, futures drawn by each, moments that a leaf has at least, and those it keeps."""
 REACH = HOUR
 """Steps ahead, at most. Of longer times neighbouring moments share most of what follows, and what was learned from them looks surer than it is."""
-FIELDS = ("feature", "threshold", "left", "right", "leaf", "roots", "moments", "paths")
+KINDS = {
+    "feature": np.int32, "threshold": np.float64, "left": np.int32, "right": np.int32, "leaf": np.int32, "roots": np.int32,
+    "moments": np.int32, "paths": np.float32,
+}  # fmt: skip
+"""Of the fields, in their order. Compiled code trusts them."""
 
 
 @dataclass(frozen=True)
@@ -74,16 +78,18 @@ class Futures:
 
     def arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
         """The fields by name, for an .npz file."""
-        return {prefix + name: getattr(self, name) for name in FIELDS} | {
-            prefix + "paths": self.paths.astype(np.float16)
-        }
+        kept = {prefix + name: getattr(self, name) for name in KINDS}
+        return kept | {prefix + "paths": self.paths.astype(np.float16)}
 
     @classmethod
     def read(cls, found: Mapping[str, NDArray[Any]], prefix: str) -> Futures:
-        """Back from `arrays`. Raises ValueError for nodes, leaves or moments that lead nowhere."""
-        paths = found[prefix + "paths"].astype(np.float32)
-        one = cls(**{name: found[prefix + name] for name in FIELDS if name != "paths"}, paths=paths)
+        """Back from `arrays`. Raises KeyError or ValueError for anything else: nodes, leaves or moments that lead nowhere, and wrong shapes."""
+        one = cls(**{name: np.ascontiguousarray(found[prefix + name], kind) for name, kind in KINDS.items()})
         n, inner = len(one.feature), one.feature >= 0
+        if {x.shape for x in (one.threshold, one.left, one.right, one.leaf)} != {(n,)} or one.roots.ndim != 1:
+            raise ValueError("a stored tree has nodes that lack a part")
+        if one.moments.ndim != 2 or one.paths.ndim != 2 or not one.moments.shape[1] or one.paths.shape[1] < DWELL:
+            raise ValueError("stored paths are too short")
         for child in (one.left[inner], one.right[inner]):
             if ((child <= np.flatnonzero(inner)) | (child >= n)).any():
                 raise ValueError("a stored tree has a node that does not lead on")

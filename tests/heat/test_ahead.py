@@ -95,3 +95,12 @@ def test_it_comes_back_from_its_arrays_unchanged(taught: Ahead) -> None:
     np.testing.assert_array_equal(again.foresee(one, at).mean, taught.foresee(one, at).mean)
     np.testing.assert_array_equal(again.foresee(one, at).square, taught.foresee(one, at).square)
     np.testing.assert_array_equal(of_hosts(one, again.foresee(one, at)), of_hosts(one, taught.foresee(one, at)))
+
+
+@pytest.mark.parametrize("name", ["mean", "square", "futures"])
+def test_trees_that_ask_for_what_is_not_known_are_refused(taught: Ahead, name: str) -> None:
+    stored = to_arrays(taught, "x.")
+    asked = stored[f"x.{name}.feature"].copy()
+    asked[asked.argmax()] = 99
+    with pytest.raises(ValueError, match="what is not known of a VM"):
+        from_arrays(stored | {f"x.{name}.feature": asked}, "x.")

@@ -141,7 +141,7 @@ def test_what_followed_begins_after_the_instant() -> None:
 def test_it_comes_back_from_its_arrays_unchanged_and_not_from_broken_ones(taught: Futures) -> None:
     stored = taught.arrays("x.")
     again = Futures.read(stored, "x.")
-    for name in module.FIELDS:
+    for name in module.KINDS:
         np.testing.assert_array_equal(getattr(again, name), getattr(taught, name))
     inner = int(np.flatnonzero(taught.feature >= 0)[0])
     for name, at, wrong in (
@@ -151,3 +151,7 @@ def test_it_comes_back_from_its_arrays_unchanged_and_not_from_broken_ones(taught
         broken[at] = wrong
         with pytest.raises(ValueError, match=r"leads nowhere|does not lead on"):
             Futures.read(stored | {"x." + name: broken}, "x.")
+    for name, short in (("threshold", stored["x.threshold"][1:]), ("roots", stored["x.moments"]), ("moments", stored["x.roots"]),
+                        ("moments", stored["x.moments"][:, :0]), ("paths", stored["x.paths"][:, :2])):  # fmt: skip
+        with pytest.raises(ValueError, match=r"lack a part|too short"):
+            Futures.read(stored | {"x." + name: short}, "x.")
