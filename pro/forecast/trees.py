@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -50,10 +50,33 @@ class Trees:
             np.ravel(model._baseline_prediction).astype(np.float64),
         )  # fmt: skip
 
+    @classmethod
+    def of_forest(cls, model: Any, unknown: float) -> Trees:
+        """From a fitted scikit-learn forest: a leaf's value is its number among the leaves of all trees. Features not known go where `unknown` does."""
+        parts, roots, nodes, leaves = [], [], 0, 0
+        for tree in (t.tree_ for t in model.estimators_):
+            leaf = tree.children_left < 0
+            number = np.where(leaf, leaves + np.cumsum(leaf) - 1, 0)
+            feature = np.where(leaf, -1, tree.feature)
+            parts.append((feature, tree.threshold, tree.children_left + nodes, tree.children_right + nodes, number))
+            roots.append(nodes)
+            nodes, leaves = nodes + tree.node_count, leaves + int(leaf.sum())
+        feature, threshold, left, right, number = (np.concatenate(p) for p in zip(*parts, strict=True))
+        return cls(
+            feature.astype(np.int32), threshold.astype(np.float64), left.astype(np.int32), right.astype(np.int32),
+            number.astype(np.float64), threshold >= unknown, np.array(roots, np.int32), np.zeros(1),
+        )  # fmt: skip
+
     def predict(self, rows: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """(n,) raw prediction for `rows` (n, F): a mean, or the log-odds of a classifier."""
+        total = np.full(len(rows), float(self.start[0]))
+        for each in self.values(rows):
+            total += each
+        return total
+
+    def values(self, rows: NDArray[np.floating[Any]]) -> Iterator[NDArray[np.float64]]:
+        """Tree by tree, the (n,) values of the leaves that `rows` (n, F) reach."""
         x = np.asarray(rows, dtype=np.float64)
-        total = np.full(len(x), float(self.start[0]))
         each = np.arange(len(x))
         for root in self.roots:
             at = np.full(len(x), root, dtype=np.int32)
@@ -64,8 +87,7 @@ class Trees:
                 seen = x[each, np.maximum(self.feature[at], 0)]
                 left = np.where(np.isnan(seen), self.missing_left[at], seen <= self.threshold[at])
                 at = np.where(inner, np.where(left, self.left[at], self.right[at]), at)
-            total += self.value[at]
-        return total
+            yield self.value[at]
 
     def arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
         """The fields by name, for an .npz file."""

@@ -170,7 +170,7 @@ def from_arrays(found: Mapping[str, NDArray[Any]], prefix: str) -> Ahead:
     mean, square = (Trees.read(found, prefix + name) for name in ("mean.", "square."))
     futures = Futures.read(found, prefix + "futures.") if steps <= REACH else None
     known = _rows(NOBODY, np.array([0]), steps, daily=bool(daily)).shape[-1]
-    for trees in (mean, square, futures):
-        if trees is not None and trees.feature.max(initial=-1) >= known:
+    for trees in (mean, square, *(() if futures is None else (futures.trees,))):
+        if trees.feature.max(initial=-1) >= known:
             raise ValueError("a stored tree asks for what is not known of a VM")
     return Ahead(steps, bool(daily), mean, square, futures)

@@ -17,6 +17,7 @@ from pro.heat.ahead import Ahead, Foreseen, of_hosts
 from pro.heat.ahead import from_arrays as ahead_from_arrays
 from pro.heat.ahead import to_arrays as ahead_to_arrays
 from pro.heat.features import RISING, Loads, Table, features, heat_ahead, without_blanks
+from pro.heat.futures import NAMES as OF_FUTURES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -196,7 +197,7 @@ def _thinned(given: Examples) -> tuple[Singles, Bools]:
 def _grow(rows: Singles, hot: Bools, names: tuple[str, ...], seed: int) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    rising = [1 if n in RISING else 0 for n in names]
+    rising = [1 if n in RISING or n in OF_FUTURES else 0 for n in names]
     model = HistGradientBoostingClassifier(
         learning_rate=0.05, max_iter=150, max_leaf_nodes=12, min_samples_leaf=60, l2_regularization=5.0,
         max_features=0.35, monotonic_cst=rising, early_stopping=False, random_state=seed,

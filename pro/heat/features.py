@@ -19,8 +19,7 @@ STEP_S = 300
 HOUR = 3600 // STEP_S
 DAY = 24 * HOUR
 MEANS = (2, 3, 6, 12, 24, 36, 72)
-RISING = ("now", *(f"mean {k}" for k in MEANS), "least 3", "most 12", "over 12", "over 36", "ahead", "ahead room",
-          "paths over", "paths near", "paths 10", "paths 25", "paths 50", "paths 75", "paths 90", "paths room")  # fmt: skip
+RISING = ("now", *(f"mean {k}" for k in MEANS), "least 3", "most 12", "over 12", "over 36", "ahead", "ahead room")
 """Features of which more can only mean more heat."""
 BURST = 0.2
 SMALLEST_SPREAD, FARTHEST = 0.01, 6.0

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pro.forecast.trees import Trees
 from pro.heat.features import DWELL, HOUR
 
 if TYPE_CHECKING:
@@ -27,46 +28,35 @@ NAMES = ("paths over", "paths near", "paths 10", "paths 25", "paths 50", "paths 
 of an hour; and how many standard deviations their mean lies above the limit."""
 TREES, PER_TREE, LEAST_IN_LEAF, KEPT = 16, 8, 40, 64
 """Trees, futures drawn by each, moments that a leaf has at least, and those it keeps."""
+UNKNOWN = -1.0
+"""What stands for a feature that nobody knows: below every share."""
 REACH = HOUR
 """Steps ahead, at most. Of longer times neighbouring moments share most of what follows, and what was learned from them looks surer than it is."""
-KINDS = {
-    "feature": np.int32, "threshold": np.float64, "left": np.int32, "right": np.int32, "leaf": np.int32, "roots": np.int32,
-    "moments": np.int32, "paths": np.float32,
-}  # fmt: skip
-"""Of the fields, in their order. Compiled code trusts them."""
 
 
 @dataclass(frozen=True)
 class Futures:
     """What came after moments at which VMs stood alike.
 
-    (N,) nodes: `feature` -1 in a leaf, which is row `leaf` of `moments` (Q, KEPT), each a row of `paths` (M, L); else go `left` where the feature
-    is <= `threshold`, else `right`. `roots` (R,): first nodes of the trees. `paths`: sample by sample, as shares of the cap.
+    `trees`: each leaf's value is a row of `moments` (Q, KEPT), each of which is a row of `paths` (M, L): sample by sample, as shares of the cap.
     """
 
-    feature: NDArray[np.int32]
-    threshold: Floats
-    left: NDArray[np.int32]
-    right: NDArray[np.int32]
-    leaf: NDArray[np.int32]
-    roots: NDArray[np.int32]
+    trees: Trees
     moments: NDArray[np.int32]
     paths: Singles
 
     def leaves(self, rows: Singles) -> NDArray[np.int32]:
-        """(n, R) the leaf of each of `rows` (n, F) in each tree."""
-        from pro.heat.futures_kernels import route
-
-        out = np.empty((len(rows), self.roots.size), np.int32)
-        rows = np.ascontiguousarray(rows, np.float32)
-        route(rows, self.feature, self.threshold, self.left, self.right, self.leaf, self.roots, out)
+        """(n, R) the leaf of each of `rows` (n, F) in each tree, as a row of `moments`."""
+        out = np.empty((len(rows), self.trees.roots.size), np.int32)
+        for r, reached in enumerate(self.trees.values(rows)):
+            out[:, r] = reached
         return out
 
     def of_hosts(self, loads: Loads, leaves: NDArray[np.int32], instants: Ints) -> Singles:
         """(H, n, 8) `NAMES`, for `leaves` (V, n, R) at `instants` (n,); quantiles as fractions of the limit."""
-        from pro.heat.futures_kernels import FEATURES, sum_up
+        from pro.heat.futures_kernels import sum_up
 
-        out = np.empty((loads.hosts, instants.size, FEATURES), np.float32)
+        out = np.empty((loads.hosts, instants.size, len(NAMES)), np.float32)
         order = np.argsort(loads.host_of, kind="stable")
         first = np.searchsorted(loads.host_of[order], np.arange(loads.hosts + 1))
         cap, own = (np.ascontiguousarray(x, np.float64) for x in (loads.cap, loads.own))
@@ -77,26 +67,25 @@ class Futures:
         return out
 
     def arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
-        """The fields by name, for an .npz file."""
-        kept = {prefix + name: getattr(self, name) for name in KINDS}
-        return kept | {prefix + "paths": self.paths.astype(np.float16)}
+        """Plain arrays for an .npz file: no pickle."""
+        kept: dict[str, NDArray[Any]] = {
+            prefix + "moments": self.moments,
+            prefix + "paths": self.paths.astype(np.float16),
+        }
+        return kept | self.trees.arrays(prefix)
 
     @classmethod
     def read(cls, found: Mapping[str, NDArray[Any]], prefix: str) -> Futures:
-        """Back from `arrays`. Raises KeyError or ValueError for anything else: nodes, leaves or moments that lead nowhere, and wrong shapes."""
-        one = cls(**{name: np.ascontiguousarray(found[prefix + name], kind) for name, kind in KINDS.items()})
-        n, inner = len(one.feature), one.feature >= 0
-        if {x.shape for x in (one.threshold, one.left, one.right, one.leaf)} != {(n,)} or one.roots.ndim != 1:
-            raise ValueError("a stored tree has nodes that lack a part")
-        if one.moments.ndim != 2 or one.paths.ndim != 2 or not one.moments.shape[1] or one.paths.shape[1] < DWELL:
+        """Back from `arrays`. Raises KeyError or ValueError for anything else, for compiled code trusts what it is given."""
+        trees = Trees.read(found, prefix)
+        moments = np.ascontiguousarray(found[prefix + "moments"], np.int32)
+        paths = np.ascontiguousarray(found[prefix + "paths"], np.float32)
+        if moments.ndim != 2 or paths.ndim != 2 or not moments.shape[1] or paths.shape[1] < DWELL:
             raise ValueError("stored paths are too short")
-        for child in (one.left[inner], one.right[inner]):
-            if ((child <= np.flatnonzero(inner)) | (child >= n)).any():
-                raise ValueError("a stored tree has a node that does not lead on")
-        for index, size in ((one.roots, n), (one.leaf[~inner], len(one.moments)), (one.moments, len(one.paths))):
-            if ((index < 0) | (index >= size)).any():
-                raise ValueError("a stored tree leads nowhere")
-        return one
+        for index, size in ((trees.value[trees.feature < 0], len(moments)), (moments, len(paths))):
+            if not ((index >= 0) & (index < size)).all():
+                raise ValueError("a stored leaf leads nowhere")
+        return cls(trees, moments, paths)
 
 
 def following(share: Floats, instants: Ints, steps: int) -> Singles:
@@ -108,29 +97,15 @@ def learn_futures(rows: Singles, paths: Singles, seed: int) -> Futures:
     """From what was known, `rows` (M, F), and what followed, `paths` (M, L)."""
     from sklearn.ensemble import RandomForestRegressor
 
-    known = np.nan_to_num(rows, nan=-1.0)
+    known = np.nan_to_num(rows, nan=UNKNOWN)
     told = np.stack([paths.mean(axis=1), paths.max(axis=1), paths.std(axis=1)], axis=1)
     size = told.std(axis=0)
     model = RandomForestRegressor(
         TREES, min_samples_leaf=LEAST_IN_LEAF, max_features=0.4, max_samples=0.5, random_state=seed
     ).fit(known, told / np.where(size > 0, size, 1.0))
-    reached, rng = model.apply(known), np.random.default_rng(seed)
-    parts, moments, roots, nodes, rows_of = [], [], [], 0, 0
-    for r, tree in enumerate(t.tree_ for t in model.estimators_):
-        last = np.flatnonzero(tree.children_left < 0)
-        leaf = np.full(tree.node_count, -1)
-        leaf[last] = rows_of + np.arange(last.size)
-        left, right = tree.children_left + nodes, tree.children_right + nodes
-        parts.append((np.where(leaf < 0, tree.feature, -1), left, right, leaf, tree.threshold))
-        moments.append(_kept(reached[:, r], last, rng))
-        roots.append(nodes)
-        nodes, rows_of = nodes + tree.node_count, rows_of + last.size
-    *whole, threshold = (np.concatenate(p) for p in zip(*parts, strict=True))
-    feature, left, right, leaf = (x.astype(np.int32) for x in whole)
-    return Futures(
-        feature, threshold.astype(np.float64), left, right, leaf, np.array(roots, np.int32),
-        np.concatenate(moments).astype(np.int32), _rounded(paths),
-    )  # fmt: skip
+    trees, rng = Trees.of_forest(model, UNKNOWN), np.random.default_rng(seed)
+    moments = np.concatenate([_kept(reached, rng) for reached in trees.values(known)])
+    return Futures(trees, moments.astype(np.int32), _rounded(paths))
 
 
 def _rounded(paths: Singles) -> Singles:
@@ -138,9 +113,9 @@ def _rounded(paths: Singles) -> Singles:
     return np.ascontiguousarray(paths.astype(np.float16), np.float32)
 
 
-def _kept(reached: Ints, last: Ints, rng: np.random.Generator) -> Ints:
-    """(Q, KEPT) of the moments that `reached` (M,) each of the leaves `last` (Q,) some, at random; several times where there are few."""
+def _kept(reached: Floats, rng: np.random.Generator) -> Ints:
+    """(Q, KEPT) for each of the Q leaves that `reached` (M,) names some of the moments that reach it, at random; several times where there are few."""
     order = rng.permutation(reached.size)
     order = order[np.argsort(reached[order], kind="stable")]
-    first, end = (np.searchsorted(reached[order], last, side=s) for s in ("left", "right"))
-    return np.asarray(order[first[:, None] + np.arange(KEPT) % (end - first)[:, None]])
+    _, first, count = np.unique(reached[order], return_index=True, return_counts=True)
+    return np.asarray(order[first[:, None] + np.arange(KEPT) % count[:, None]])

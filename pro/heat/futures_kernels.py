@@ -7,31 +7,15 @@ import math
 import numpy as np
 from numba import float32, float64, int32, int64, uint64, void
 
-from pro.core.compiled import entry, kernel, making_entry
+from pro.core.compiled import kernel, making_entry
 from pro.heat.features import DWELL, FARTHEST, SMALLEST_SPREAD
 
-FEATURES = 8
-"""What is said of a host: see `futures.NAMES`."""
 SHARP, SOFT = 0.01, 0.05
 """Within how much of the limit a possible hour counts in part."""
 QUANTILES = (0.10, 0.25, 0.50, 0.75, 0.90)
 
 i, f = int64, float64
-Words, Nodes, Doubles = int32[::1], int32[:, ::1], float64[::1]
-
-
-@entry(void(float32[:, ::1], Words, Doubles, Words, Words, Words, Words, Nodes))
-def route(rows, feature, threshold, left, right, leaf, roots, out):
-    """Into `out` (n, R) the leaf that each of `rows` (n, F) reaches in each tree; unknown features count as -1."""
-    for n in range(rows.shape[0]):
-        for r in range(roots.size):
-            at = roots[r]
-            while feature[at] >= 0:
-                x = rows[n, feature[at]]
-                if np.isnan(x):
-                    x = np.float32(-1.0)
-                at = left[at] if x <= threshold[at] else right[at]
-            out[n, r] = leaf[at]
+Words, Doubles = int64[::1], float64[::1]
 
 
 @kernel(uint64(uint64))
@@ -51,10 +35,23 @@ def _share_over(peaks, limit, width):
     return total / peaks.size
 
 
-@making_entry(void(int32[:, :, ::1], Nodes, float32[:, ::1], i, int64[::1], Doubles, int64[::1], int64[::1], Doubles, Doubles,
-                   float32[:, :, ::1]))  # fmt: skip
+@making_entry(
+    void(
+        int32[:, :, ::1],
+        int32[:, ::1],
+        float32[:, ::1],
+        i,
+        Words,
+        Doubles,
+        Words,
+        Words,
+        Doubles,
+        Doubles,
+        float32[:, :, ::1],
+    )
+)
 def sum_up(leaves, moments, paths, per, instants, cap, order, first, own, limit, out):
-    """Into `out` (H, n, FEATURES) what hosts stay over for a quarter of an hour, in `per` possible futures for each tree.
+    """Into `out` (H, n, 8), `futures.NAMES`, what hosts stay over for a quarter of an hour, in `per` possible futures for each tree.
 
     `leaves` (V, n, R); `moments` (Q, M) rows of `paths` (., L); `order` VMs host by host, those of host h at [first[h], first[h + 1]).
     """
@@ -89,7 +86,7 @@ def sum_up(leaves, moments, paths, per, instants, cap, order, first, own, limit,
             out[h, t, 0] = _share_over(peaks, limit[h], SHARP)
             out[h, t, 1] = _share_over(peaks, limit[h], SOFT)
             peaks.sort()
-            for q in range(5):
+            for q in range(len(QUANTILES)):
                 out[h, t, 2 + q] = peaks[int(QUANTILES[q] * (peaks.size - 1) + 0.5)] / limit[h]
             room = (mean / limit[h] - 1.0) / max(spread, SMALLEST_SPREAD)
             out[h, t, 7] = min(max(room, -FARTHEST), FARTHEST)
